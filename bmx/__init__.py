@@ -1,0 +1,27 @@
+"""bmx runs deep-learning architecture experiments: train, compress, distil, and know what was gained and lost.
+
+Every verb of the command line is also a function here (``bmx.train(cfg)``), and ``bmx.load(run)`` returns a run's
+model ready to use. Names are looked up on first use, so that ``import bmx`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "train": "bmx.verbs.train",
+    "evaluate": "bmx.verbs.evaluate",
+    "load": "bmx.verbs.load",
+    "compose": "bmx.cli.compose",
+}
+
+__all__ = ["__version__", "compose", "evaluate", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'bmx' has no attribute {name!r}")

@@ -1,0 +1,67 @@
+"""What went wrong, where, and what to do: the errors a user meets, and the exit code of each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BmxError(Exception):
+    """An error that is told to the user in three lines and without a traceback.
+
+    Args:
+        what: the fact, in one line: "no word 'lenet6' in the group 'model'".
+        where: the argument, file or key it was found in.
+        fix: what to do about it; the nearest words, the command to type.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, where: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def lines(self) -> list[str]:
+        """The message as it is printed, at most three lines."""
+        return [
+            f"bmx: {self.what}",
+            *([f"  where: {self.where}"] if self.where else []),
+            *([f"  do:    {self.fix}"] if self.fix else []),
+        ]
+
+
+class UsageError(BmxError):
+    """The command was wrong: nothing was started and nothing was written."""
+
+    exit_code = 2
+
+
+class RunFailed(BmxError):
+    """The run began and could not go on."""
+
+    exit_code = 1
+
+
+class Interrupted(BmxError):
+    """The run was stopped from outside, by Ctrl-C or SIGTERM; what it had is kept."""
+
+    exit_code = 130
+
+
+def nearest(word: str, options: Iterable[str], most: int = 3) -> list[str]:
+    """The options that look most like ``word``, best first; empty if none is near."""
+    known = list(dict.fromkeys(options))
+    close = difflib.get_close_matches(word, known, most, cutoff=0.5)
+    starts = [o for o in known if word and o.startswith(word) and o not in close]
+    return (close + starts)[:most]
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """A sentence that names the nearest options, or all of them where none is near."""
+    known = list(options)
+    close = nearest(word, known)
+    if close:
+        return f"did you mean {' or '.join(repr(c) for c in close)}?"
+    return f"choose one of: {', '.join(known)}" if known else "there is nothing to choose from"

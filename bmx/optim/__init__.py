@@ -1,0 +1,1 @@
+"""Optimisation that torch does not have ready: schedules in closed form, parameter groups, penalties."""

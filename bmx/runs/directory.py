@@ -1,0 +1,61 @@
+"""Make run directories: ``outputs/<verb>/<name>/<id>/``, each made once and never used again.
+
+``create`` costs the same however many runs there are: it reads one small file (see ``stamp``) and lists nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bmx.errors import UsageError
+from bmx.runs import stamp
+from bmx.runs.finding import find, holds_run
+from bmx.runs.locking import RunLock, is_locked, lock
+from bmx.runs.names import folder_name
+
+__all__ = ["RunLock", "claim", "create", "find", "holds_run", "is_locked", "lock"]
+
+
+def create(outputs: Path, verb: str, name: str) -> Path:
+    """Make the directory of a new run, ``outputs/<verb>/<name>/<id>``, by one atomic mkdir.
+
+    Safe with any number of processes creating at once. Ids are UTC times that never move back, so that the newest run
+    has the greatest id in the whole outputs folder. ``name`` is made into a safe folder name.
+    Raises UsageError where nothing can be made there.
+    """
+    folder = Path(outputs) / verb / folder_name(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            run = folder / stamp.issue(Path(outputs))
+            try:
+                run.mkdir()
+            except FileExistsError:  # only where .clock was lost or cannot be locked: the next tick is free
+                continue
+            return run
+    except OSError as error:
+        raise _cannot_make(folder, error) from error
+
+
+def claim(path: Path, resume: bool = False) -> Path:
+    """Take a directory that the user named for a run, made if it is missing.
+
+    Raises UsageError if it already holds a run, unless ``resume``; and where it cannot be made.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_make(path, error) from error
+    if not resume and holds_run(path):
+        raise UsageError(
+            "this directory already holds a run, which would be overwritten",
+            str(path),
+            f"name another directory, or go on with it: resume={path}",
+        )
+    return path
+
+
+def _cannot_make(path: Path, error: OSError) -> UsageError:
+    reason = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror or str(error)
+    return UsageError(f"no run directory can be made here: {reason}", str(path), "choose another folder with outputs=")

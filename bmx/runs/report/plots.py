@@ -1,0 +1,55 @@
+"""All plots of a run, from what its directory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmx.runs.metrics_csv import read_rows
+
+if TYPE_CHECKING:
+    from bmx.runs.report.mistakes import Mistake
+
+_NOUNS = {"image": "images", "tokens": "sequences", "table": "rows"}
+
+
+def draw(
+    run: Path,
+    result: dict[str, Any],
+    mistakes: Sequence[Mistake] | None = None,
+    kind: str | None = None,
+    split: str = "test",
+) -> list[Path]:
+    """Draw what can be drawn into ``<run>/plots`` and return the files.
+
+    Args:
+        run: the run directory; its ``metrics.csv`` becomes ``curves.png``.
+        result: its result; ``test.confusion`` becomes ``confusion.png`` and ``per_class.png``.
+        mistakes: every wrong answer, for ``mistakes.png``; None draws none.
+        kind: image, tokens or table, for the titles.
+        split: where the answers are from.
+    """
+    folder, drawn = run / "plots", []
+    noun = f"{split} {_NOUNS.get(kind or '', 'examples')}"
+    rows = read_rows(run / "metrics.csv") if (run / "metrics.csv").exists() else []
+    if rows:
+        from bmx.runs.report import curves
+
+        best = (result.get("best") or {}).get("epoch")
+        curves.draw(rows, folder / "curves.png", best_epoch=best)
+        drawn.append(folder / "curves.png")
+    test = result.get("test") or {}
+    if test.get("confusion"):
+        from bmx.runs.report import confusion, per_class
+
+        confusion.draw(test, folder / "confusion.png", noun)
+        per_class.draw(test, folder / "per_class.png", noun)
+        drawn += [folder / "confusion.png", folder / "per_class.png"]
+    if mistakes is not None:
+        from bmx.runs.report import mistakes as sheet
+
+        of = (result.get("data") or {}).get(split)
+        sheet.draw(mistakes, folder / "mistakes.png", of, noun)
+        drawn.append(folder / "mistakes.png")
+    return drawn

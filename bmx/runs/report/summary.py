@@ -1,0 +1,231 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bmx.runs.report import numbers
+from bmx.runs.report.interval import wilson
+from bmx.runs.stamp import PATTERN
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_SPLITS = ("test", "val", "train")
+_STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "running": "cyan"}
+_ASCII = str.maketrans({"–": "-", "…": "...", "²": "2", "·": "-"})
+
+
+class Line(NamedTuple):
+    """One line of the summary: ``note`` explains the value; ``group`` keeps what belongs together."""
+
+    group: str
+    label: str
+    value: str
+    note: str = ""
+
+
+def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
+    """Print what came of a run and what to do next; plain aligned lines where the output is not a terminal."""
+    from rich.console import Console
+
+    console = console or Console()
+    if console.is_terminal:
+        _show_rich(result, run, console)
+        return
+    encoding = getattr(console.file, "encoding", None) or "utf-8"
+    for line in plain(result, run):
+        if not encoding.lower().startswith("utf"):
+            line = line.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+        console.file.write(line + "\n")
+
+
+def plain(result: dict[str, Any], run: Path) -> list[str]:
+    """The summary as aligned lines of text, first the title."""
+    found = lines(result, run)
+    width = max((len(line.label) for line in found), default=0)
+    across = max((len(line.value) for line in found if line.note and line.group != "where"), default=0)
+    text = [title(result)]
+    for line in found:
+        value = f"{line.value:<{across}}  {line.note}" if line.note else line.value
+        text.append(f"  {line.label:<{width}}  {value}")
+    return text
+
+
+def title(result: dict[str, Any]) -> str:
+    """The fact in one line: "lenet5 on mnist_5k: done in 31.2 s"."""
+    choices, data = result.get("choices") or {}, result.get("data") or {}
+    subject = str(choices.get("model") or result.get("name") or "run")
+    if data.get("name"):
+        subject += f" on {data['name']}"
+    total = (result.get("seconds") or {}).get("total")
+    after = f" {'in' if result.get('status') == 'done' else 'after'} {numbers.seconds(total)}"
+    return f"{subject}: {result.get('status', 'unknown')}{after if numbers.is_number(total) else ''}"
+
+
+def lines(result: dict[str, Any], run: Path) -> list[Line]:
+    """What there is to say about a run, group by group; what is not known is not there."""
+    found: list[Line] = []
+    if result.get("reason"):
+        found.append(Line("result", "reason", str(result["reason"])))
+    found += _metrics(result)
+    found += _cost(result.get("cost") or {})
+    found += _export(result.get("export") or {})
+    found += _time(result)
+    found += _where(result, run)
+    return found
+
+
+def short_path(path: Path) -> str:
+    """The path as one would type it here: relative to the current folder where that is shorter."""
+    absolute = str(path.absolute())
+    try:
+        relative = os.path.relpath(absolute)
+    except (OSError, ValueError):  # the current folder is gone
+        return absolute
+    return relative if len(relative) < len(absolute) else absolute
+
+
+def _metrics(result: dict[str, Any]) -> list[Line]:
+    metrics = result.get("metrics") or {}
+    split = next((s for s in _SPLITS if any(name.startswith(f"{s}/") for name in metrics)), None)
+    if split is None:
+        return []
+    n = (result.get("data") or {}).get(split)
+    n = n if numbers.is_number(n) and n > 0 else None
+
+    def get(name: str) -> Any:
+        return metrics.get(f"{split}/{name}")
+
+    found = []
+    accuracy = get("accuracy")
+    if numbers.is_number(accuracy):
+        note = ""
+        if n is not None:
+            right = round(accuracy * n)
+            low, high = wilson(right, n)
+            note = f"{right:,} of {n:,}; 95 % interval {numbers.percent(low, n)[:-2]} – {numbers.percent(high, n)}"
+        found.append(Line("result", f"{split} accuracy", numbers.percent(accuracy, n), note))
+    for name, label in (("rmse", "RMSE"), ("mae", "MAE"), ("r2", "R²")):
+        if name in {key.partition("/")[2] for key in metrics}:
+            note = f"on {n:,} examples" if n is not None and not found else ""
+            found.append(Line("result", f"{split} {label}", numbers.figures(get(name)), note))
+    if f"{split}/loss" in metrics:
+        found.append(Line("result", f"{split} loss", numbers.figures(get("loss"))))
+    macro = [("precision", "precision"), ("recall", "recall"), ("f1", "F1")]
+    for name, label in macro:
+        if numbers.is_number(get(name)):
+            found.append(Line("result", f"macro {label}", numbers.percent(get(name), n)))
+    return found
+
+
+def _cost(cost: dict[str, Any]) -> list[Line]:
+    found = []
+    if numbers.is_number(cost.get("parameters")):
+        trainable = cost.get("trainable_parameters")
+        partly = numbers.is_number(trainable) and trainable != cost["parameters"]
+        note = f"{trainable:,} of them trained" if partly else ""
+        found.append(Line("cost", "parameters", numbers.whole(cost["parameters"]), note))
+    if numbers.is_number(cost.get("macs")):
+        found.append(Line("cost", "MACs", numbers.short(cost["macs"]), "for one example"))
+    if numbers.is_number(cost.get("bytes")):
+        found.append(Line("cost", "size", numbers.size(cost["bytes"])))
+    return found
+
+
+def _export(export: dict[str, Any]) -> list[Line]:
+    """How an exported file compares with the run it was made from."""
+    found = []
+    if numbers.is_number(export.get("largest_difference")):
+        of = f"largest output {numbers.figures(export.get('largest_output'), 3)}"
+        found.append(Line("export", "difference", numbers.figures(export["largest_difference"], 2), f"at most; {of}"))
+        changed = f"{numbers.whole(export.get('changed'))} of {numbers.whole(export.get('n'))}"
+        found.append(Line("export", "answers changed", changed))
+    if export.get("format"):
+        where = export.get("preprocessing")
+        inside = "takes raw samples" if where == "inside" else "takes normalised samples; see the .json beside it"
+        found.append(Line("export", "format", str(export["format"]), inside))
+    return found
+
+
+def _time(result: dict[str, Any]) -> list[Line]:
+    spent, found = result.get("seconds") or {}, []
+    per_epoch = [s for s in spent.get("per_epoch") or [] if numbers.is_number(s)]
+    if per_epoch:
+        note = f"median of {len(per_epoch)}" if len(per_epoch) > 1 else ""
+        found.append(Line("time", "seconds/epoch", numbers.figures(statistics.median(per_epoch), 3), note))
+    if numbers.is_number(spent.get("total")):
+        fit = spent.get("fit")
+        note = f"{numbers.seconds(fit)} of it training" if numbers.is_number(fit) else ""
+        found.append(Line("time", "total time", numbers.seconds(spent["total"]), note))
+    best, epochs = result.get("best") or {}, result.get("epochs")
+    if numbers.is_number(best.get("epoch")):
+        value, metric = best.get("value"), str(best.get("metric") or "")
+        said = numbers.percent(value) if metric.endswith("accuracy") else numbers.figures(value)
+        note = f"{metric.replace('/', ' ')} {said}" if metric and numbers.is_number(value) else ""
+        of = f" of {epochs}" if numbers.is_number(epochs) else ""
+        found.append(Line("time", "best epoch", f"{best['epoch']}{of}", note))
+    elif numbers.is_number(epochs):
+        found.append(Line("time", "epochs", str(epochs)))
+    return found
+
+
+def _where(result: dict[str, Any], run: Path) -> list[Line]:
+    place, verb = short_path(run), result.get("verb") or "train"
+    found = [Line("where", "run", place)]
+    file = (result.get("export") or {}).get("file")
+    if file and result.get("status") == "done":
+        found.append(Line("where", "file", short_path(Path(file))))
+    plots = sorted(p.stem for p in (run / "plots").glob("*.png"))
+    if plots:
+        found.append(Line("where", "plots", f"{place}/plots", ", ".join(plots)))
+    if result.get("status") in ("failed", "interrupted"):
+        name = run.name if PATTERN.fullmatch(run.name) else place
+        found.append(Line("where", "go on", f"bmx {verb} resume={name}"))
+    elif result.get("status") == "done":
+        model = verb in ("train", "distill", "compress")
+        evaluate = f"bmx evaluate run={short_path(Path(file))}" if file else "bmx evaluate run=latest"
+        found.append(Line("where", "next", evaluate if model or file else "bmx runs list"))
+    return found
+
+
+def _show_rich(result: dict[str, Any], run: Path, console: Console) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    style = _STYLES.get(str(result.get("status")), "default")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(style="dim", overflow="fold")
+    found = lines(result, run)
+    # Long values (the path, the command) get lines of their own below, so that they do not push the notes away.
+    short = [line for line in found if line.group != "where" and line.label != "reason"]
+    for at, line in enumerate(short):
+        if at and line.group != short[at - 1].group:
+            table.add_row("", "", "")
+        headline = at == 0 and line.group == "result"
+        table.add_row(line.label, Text(line.value, f"bold {style}" if headline else ""), Text(line.note))
+    wide = max((len(line.label) for line in found), default=0)
+    heading, _, how = title(result).rpartition(": ")
+    console.print()
+    console.print(Text.assemble((heading, "bold"), "  ", (how, style)))
+    for line in found:
+        if line.label == "reason":
+            console.print(Padding(Text(line.value, style), (0, 0, 0, 2)))
+    if short:
+        console.print()
+        console.print(Padding(table, (0, 0, 0, 2)))
+    console.print()
+    for line in found:
+        if line.group == "where":
+            said = Text.assemble("  ", (f"{line.label:<{wide}}", "dim"), "  ", line.value)
+            if line.note:
+                said.append(f"  {line.note}", "dim")
+            # A path or command broken into two lines could not be copied.
+            console.print(said, soft_wrap=True)
+    console.print()

@@ -1,0 +1,165 @@
+"""``result.json``: what a run is and what came of it, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bmx.errors import RunFailed, UsageError
+from bmx.runs.facts import facts
+from bmx.runs.liveness import this_process
+
+__all__ = ["RESULT", "facts", "finish", "read", "start", "write"]
+
+RESULT = "result.json"
+STATUSES = ("running", "done", "failed", "interrupted")
+
+
+def start(run: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
+    """Write that the run is running, by which process, with which versions, on which machine; return what was written.
+
+    On a run that has a result already, as when it is resumed, its first start is kept and this one added to
+    ``resumed``. Raises RunFailed if it cannot be written.
+    """
+    now = _now()
+    written: dict[str, Any] = {"verb": verb, "name": name, "status": "running", "started": now, **fields}
+    if (run / RESULT).exists():
+        with contextlib.suppress(UsageError):  # unreadable: then this start is the first one known
+            before = read(run)
+            written["started"] = before.get("started") or now
+            written["resumed"] = [*before.get("resumed", []), now]
+    written |= {"process": this_process(), **facts()}
+    write(run, written)
+    return written
+
+
+def finish(run: Path, status: str, reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    """Add how the run ended and what came of it to what ``start`` wrote; return the whole.
+
+    Args:
+        status: done, failed or interrupted.
+        reason: why, in one line, where it is not done.
+    """
+    if status not in STATUSES:
+        raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {status!r}")
+    known = read(run) if (run / RESULT).exists() else {}
+    known.pop("reason", None)
+    # The first lines of the file are what one opens it for.
+    head = {key: known.pop(key) for key in ("verb", "name") if key in known} | {"status": status}
+    if reason:
+        head["reason"] = reason
+    whole = {**head, **known, **fields, **head, "finished": _now()}
+    write(run, whole)
+    return whole
+
+
+def write(run: Path, result: dict[str, Any]) -> None:
+    """Replace the run's result by this one, atomically: a reader sees the old or the new, at any instant.
+
+    Numbers that are not finite become null, and ``not_finite`` lists where they were ("metrics.test/loss"). NumPy and
+    torch scalars and arrays become plain numbers and lists, anything else its text.
+    Raises RunFailed if the disk is full or cannot be written; the old result is then untouched.
+    """
+    nulls: dict[str, bool] = {}
+    plain = {str(key): _plain(value, str(key), nulls) for key, value in result.items() if key != "not_finite"}
+    # A result that was read and is written again holds null where a number was lost; that is still worth telling.
+    before = result.get("not_finite") or ()
+    lost = [at for at, not_finite in nulls.items() if not_finite or at in before]
+    if lost:
+        plain["not_finite"] = lost
+    path = run / RESULT
+    temporary = run / f".{RESULT}.{os.getpid()}"
+    try:
+        # Half of a surrogate pair, from an odd file name, has no UTF-8; as a backslash escape it is JSON.
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(_layout(plain))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise RunFailed(
+            f"the result could not be written: {(error.strerror or str(error)).lower()}",
+            str(path),
+            "make room or choose another disk with outputs=; checkpoints and metrics written so far are kept",
+        ) from error
+    _sync_directory(run)
+
+
+def read(run: Path) -> dict[str, Any]:
+    """The result of a run; UsageError if there is none or it is not readable."""
+    path = run / RESULT
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError("this run has no result: it never started", str(path), "see all runs: bmx runs list") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the result cannot be read: {error}", str(path), "repeat the run") from error
+    if not isinstance(found, dict):
+        raise UsageError("the result is not a JSON object", str(path), "repeat the run")
+    return found
+
+
+def _plain(value: Any, at: str, nulls: dict[str, bool]) -> Any:
+    """The value as JSON has it; ``nulls`` gathers where a null stands and whether a number was lost there."""
+    if value is None:
+        nulls[at] = False
+        return None
+    if isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float(value)
+        nulls[at] = True
+        return None
+    if isinstance(value, dict):
+        return {str(key): _plain(item, f"{at}.{key}", nulls) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{at}[{i}]", nulls) for i, item in enumerate(value)]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(item, at, nulls) for item in value), key=str)
+    if hasattr(value, "tolist"):  # NumPy, torch
+        return _plain(value.tolist(), at, nulls)
+    return str(value)
+
+
+def _layout(plain: dict[str, Any]) -> str:
+    """JSON for people: two levels indented, lists of numbers (a confusion matrix) a row a line."""
+    lines = []
+    for key, value in plain.items():
+        if isinstance(value, dict) and value:
+            inner = ",\n".join(f"    {_json(k)}: {_rows(v)}" for k, v in value.items())
+            lines.append(f"  {_json(key)}: {{\n{inner}\n  }}")
+        else:
+            lines.append(f"  {_json(key)}: {_json(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _rows(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return "[\n" + ",\n".join(f"      {_json(row)}" for row in value) + "\n    ]"
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _sync_directory(run: Path) -> None:
+    # So that the new name survives a power cut too; some file systems refuse, and then it need not.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(run, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,163 @@
+"""Checks a ``_target_`` against the signature it will be called with, before anything is called."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bmx.errors import UsageError, did_you_mean, nearest
+
+_SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+
+
+def locate(target: str, where: str) -> Callable[..., Any]:
+    """The class or function a ``_target_`` names.
+
+    Raises:
+        UsageError: the module or the name in it does not exist; the nearest names are told.
+    """
+    from hydra.utils import get_object
+
+    try:
+        found = get_object(target)
+    except Exception as error:
+        module, _, name = target.rpartition(".")
+        raise UsageError(
+            f"'{target}' cannot be imported: {_first_line(error)}",
+            f"{where}._target_",
+            _near_names(module, name) or "write the full dotted path of a class or function on the Python path",
+        ) from error
+    if not callable(found):
+        raise UsageError(f"'{target}' is not a class or function", f"{where}._target_", "name something callable")
+    return typing.cast(Callable[..., Any], found)
+
+
+def _near_names(module: str, name: str) -> str:
+    import importlib
+
+    try:
+        names = [n for n in dir(importlib.import_module(module)) if not n.startswith("_")]
+    except Exception:
+        return ""
+    close = nearest(name, names)
+    return f"did you mean {' or '.join(f'{module}.{c}' for c in close)}?" if close else ""
+
+
+def accepts(function: Callable[..., Any], names: Iterable[str]) -> set[str]:
+    """Those of ``names`` that the signature has as a parameter of its own."""
+    return set(names) & set(_signature(function).parameters)
+
+
+def bind(node: DictConfig, where: str, supplied: Iterable[str] = ()) -> Callable[..., Any]:
+    """Checks that the fields of ``node`` fit the signature of its ``_target_``; returns what it names.
+
+    Args:
+        node: a configuration with ``_target_``.
+        where: its key, for messages.
+        supplied: names of arguments that bmx adds itself if the signature has them.
+
+    Raises:
+        UsageError: an unknown field (with the nearest names), a missing one, or a value of the wrong type.
+    """
+    target = OmegaConf.select(node, "_target_")
+    if not target:
+        raise UsageError(f"'{where}' names nothing to build", where, f"add {where}._target_=package.module.Name")
+    found = locate(str(target), where)
+    signature = _signature(found)
+    own = {str(key) for key in node if key not in _SPECIAL}
+    known = [name for name, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    for name in sorted(own):
+        if name not in known and not takes_any:
+            raise UsageError(f"{target} has no field '{name}'", f"{where}.{name}", did_you_mean(name, known))
+    missing = [
+        name
+        for name, p in signature.parameters.items()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        if name not in own and name not in supplied and "_args_" not in node and not node.get("_partial_", False)
+    ]
+    if missing:
+        raise UsageError(f"{target} needs '{missing[0]}'", where, f"give it with {where}.{missing[0]}=...")
+    _check_types(found, node, own, where)
+    return found
+
+
+def _check_types(found: Callable[..., Any], node: DictConfig, own: Iterable[str], where: str) -> None:
+    try:
+        hints = typing.get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    except Exception:
+        return  # annotations that cannot be evaluated promise nothing
+    plain = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(plain, Mapping)
+    for name in own:
+        if name in hints and not fits(plain[name], hints[name]):
+            raise UsageError(
+                f"{where}.{name} must be {_spell(hints[name])}, got {plain[name]!r}",
+                f"{where}.{name}={plain[name]}",
+                f"give it a value such as {where}.{name}={_example(hints[name])}",
+            )
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a configured value may stand for an argument with this annotation; doubtful cases may."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, part) for part in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is type(None) or hint is None:
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if origin in (list, tuple):
+        parts = [p for p in typing.get_args(hint) if p is not Ellipsis]
+        return isinstance(value, list | tuple) and (not parts or all(any(fits(v, p) for p in parts) for v in value))
+    return True
+
+
+def _spell(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_spell(part) for part in typing.get_args(hint)))
+    if origin is typing.Literal:
+        return " or ".join(repr(v) for v in typing.get_args(hint))
+    if origin in (list, tuple):
+        return "a list"
+    names = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", type(None): "null"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _example(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _example(typing.get_args(hint)[0])
+    if origin is typing.Literal:
+        return str(typing.get_args(hint)[0])
+    if origin in (list, tuple):
+        return "[1,2]"
+    return {int: "2", float: "0.1", str: "word", bool: "true"}.get(hint, "null")
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # written in C: it takes what it takes
+        return inspect.Signature([inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)])
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]

@@ -1,0 +1,156 @@
+"""Builds the parts of a run from their groups in the configuration."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import Optimizer
+
+from bmx.data.arrays import Source
+from bmx.data.loading import fits_in_memory
+from bmx.data.spec import DataSpec
+from bmx.data.spooling import keep_on_disk
+from bmx.engine.binding import accepts, bind
+from bmx.errors import BmxError, UsageError
+from bmx.optim.schedules import Schedule
+
+# Keys of the data group that are about how batches are made, not about the set.
+BATCHING_KEYS = ("val_size", "in_memory", "workers")
+
+
+def _call(node: DictConfig, where: str, **arguments: Any) -> Any:
+    """Calls the target of ``node``; what its constructor finds wrong is a mistake of the command."""
+    try:
+        # Arguments are handed over by bmx itself: Hydra would copy them into a configuration first.
+        target = instantiate(node, _convert_="all", _partial_=True)
+        return target(**arguments)
+    except (InstantiationException, ValueError, TypeError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, BmxError):
+            raise cause from None
+        if isinstance(cause, ValueError | TypeError):
+            message = str(cause).strip().splitlines()[0]
+            raise UsageError(message, f"{where} ({node._target_})", f"`bmx train --help` lists {where}.*") from error
+        raise cause from error
+
+
+_kept: dict[str, Source] | None = None
+
+
+@contextmanager
+def sources_kept() -> Iterator[None]:
+    """While it lasts, equal ``data`` groups are loaded once: for checking many configurations."""
+    global _kept
+    _kept = {}
+    try:
+        yield
+    finally:
+        _kept = None
+
+
+def make_source(data: DictConfig) -> Source:
+    """Loads the data set of the ``data`` group.
+
+    Raises:
+        UsageError: a field that the set does not have, or files that cannot be found.
+    """
+    node = _without(data, *BATCHING_KEYS)
+    found = bind(_without(node, "dir"), "data")
+    if "dir" in node and not accepts(found, ["dir"]):
+        node = _without(node, "dir")
+    wanted = data.get("in_memory", "auto")
+    if wanted not in (True, False, "auto"):
+        fix = "write data.in_memory=auto, true or false"
+        raise UsageError(f"data.in_memory must be auto, true or false, got {wanted!r}", "data.in_memory", fix)
+    known = f"{wanted} {OmegaConf.to_yaml(node)}" if _kept is not None else ""
+    if _kept is not None and known in _kept:
+        return _kept[known]
+    can_stay = "on_disk" not in node and bool(accepts(found, ["on_disk"]))
+    source = cast(Source, _call(node, "data", **({"on_disk": True} if can_stay and wanted is not True else {})))
+    if wanted is False:
+        source = keep_on_disk(source)
+    elif wanted is True or fits_in_memory(source.train):
+        source = source.in_memory()
+    if _kept is not None:
+        _kept[known] = source
+    return source
+
+
+def _without(node: DictConfig, *keys: str) -> DictConfig:
+    plain = OmegaConf.to_container(node, resolve=True)  # a copy alone would lose what its interpolations point at
+    assert isinstance(plain, dict)
+    return OmegaConf.create({key: value for key, value in plain.items() if key not in keys})
+
+
+def make_model(model: DictConfig, spec: DataSpec) -> nn.Module:
+    """Builds the model of the ``model`` group for data of this kind.
+
+    The constructor gets its own fields from the configuration, and from the data those of
+    :meth:`DataSpec.model_arguments` that its signature names and the configuration does not set (or sets to null).
+
+    Raises:
+        UsageError: unknown or missing fields, or a model that cannot take this data.
+    """
+    facts = spec.model_arguments()
+    found = bind(model, "model", supplied=facts)
+    wanted = accepts(found, facts) - {str(key) for key in model if model[key] is not None}
+    net = _call(model, "model", **{name: facts[name] for name in sorted(wanted)})
+    if not isinstance(net, nn.Module):
+        raise UsageError(f"{model._target_} made a {type(net).__name__}, not an nn.Module", "model._target_")
+    return net
+
+
+def make_schedule(scheduler: DictConfig) -> Schedule:
+    """Builds the learning-rate schedule of the ``scheduler`` group."""
+    bind(scheduler, "scheduler")
+    schedule = _call(scheduler, "scheduler")
+    if not isinstance(schedule, Schedule):
+        fix = "subclass bmx.optim.schedules.Schedule and write its factor()"
+        raise UsageError(f"{scheduler._target_} is not a bmx schedule", "scheduler._target_", fix)
+    return schedule
+
+
+def optimizer_maker(optim: DictConfig) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
+    """The function that makes the optimiser of the ``optim`` group for given parameters.
+
+    Weight decay is for weights of two or more dimensions; biases and normalisation go without. The fused
+    implementation is taken where torch has one: it does the same sums in one pass.
+
+    Raises:
+        UsageError: fields that the optimiser does not have or does not accept.
+    """
+    found = bind(optim, "optim", supplied=("params",))
+
+    def make(parameters: Iterable[nn.Parameter]) -> Optimizer:
+        groups = _decay_groups(list(parameters), float(optim.get("weight_decay", 0.0)))
+        extra: dict[str, Any] = {}
+        if "fused" in inspect.signature(found).parameters and "fused" not in optim and _can_fuse(groups):
+            extra["fused"] = True
+        # torch warns of rates given twice; the groups carry the parameters, the rest comes from the configuration.
+        return cast(Optimizer, _call(optim, "optim", params=groups, **extra))
+
+    make([nn.Parameter(torch.zeros(1, 1))])  # finds bad values now, not when training starts
+    return make
+
+
+def _decay_groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    if not weight_decay:
+        return [{"params": parameters}]
+    decayed = [p for p in parameters if p.ndim >= 2]
+    spared = [p for p in parameters if p.ndim < 2]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": spared, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def _can_fuse(groups: list[dict[str, Any]]) -> bool:
+    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for g in groups for p in g["params"])

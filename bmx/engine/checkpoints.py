@@ -1,0 +1,143 @@
+"""When a run is saved: last.ckpt for going on, best.ckpt for using the model."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+
+from bmx.engine.selection import Selection
+from bmx.engine.signals import StopRequest
+from bmx.errors import Interrupted, UsageError
+from bmx.tasks.fit import FitTask
+
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+
+_SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often to save within an epoch; at an epoch's end a run is always saved.
+
+    Args:
+        steps: optimiser steps between two checkpoints, or None.
+        seconds: time between two checkpoints, or None.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def parse(cls, value: int | str | None) -> Every:
+        """Reads ``500`` (steps), ``10min``, ``30s``, ``1h`` or null."""
+        if value is None:
+            return cls()
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return cls(steps=value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|sec|min|h)", str(value))
+        if not match or float(match[1]) <= 0:
+            raise UsageError(
+                f"checkpoint.every must be a number of steps or a time, got {value!r}",
+                f"checkpoint.every={value}",
+                "write checkpoint.every=500 (steps), 30s, 10min or 1h",
+            )
+        return cls(seconds=float(match[1]) * _SECONDS[match[2]])
+
+
+class Checkpoints(Checkpoint):
+    """Saves the best model and the state of the run, and ends the run when patience or a signal says so.
+
+    ``last.ckpt`` is replaced in one step, after its predecessor got the name ``previous.ckpt``: at every instant one
+    whole checkpoint exists.
+
+    Args:
+        folder: ``<run>/checkpoints``.
+        selection: decides which epoch is best.
+        save_best: writes the model file.
+        every: when to save within an epoch.
+        stop: the request to stop, from a signal.
+        on_epoch: told of each finished epoch: (task, is it the best).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        selection: Selection,
+        save_best: Callable[[Path, FitTask], None],
+        every: Every,
+        stop: StopRequest,
+        on_epoch: Callable[[FitTask, bool], None],
+    ) -> None:
+        self.folder = folder
+        self.selection = selection
+        self.save_best = save_best
+        self.every = every
+        self.stop = stop
+        self.on_epoch = on_epoch
+        self._saved_at = time.monotonic()
+
+    @property
+    def state_key(self) -> str:
+        return "bmx.checkpoints"
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.selection.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.selection.load_state_dict(state_dict)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, FitTask)
+        if self.every.steps is not None:
+            pl_module.wake_at = (pl_module.steps_done // self.every.steps + 1) * self.every.steps
+        self._saved_at = time.monotonic()
+        if self.selection.exhausted:
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, FitTask)
+        best = self.selection.update(pl_module.epoch_row)
+        if best:
+            self.save_best(self.folder / BEST, pl_module)
+        if self.selection.exhausted:
+            trainer.should_stop = True
+        self.save_last(trainer)
+        self.on_epoch(pl_module, best)
+        self._stop_if_asked()
+
+    def on_pulse(self, task: FitTask) -> None:
+        """Saves if it is time to, between two steps."""
+        due = self.every.seconds is not None and time.monotonic() - self._saved_at >= self.every.seconds
+        if self.every.steps is not None and task.steps_done >= task.wake_at:
+            task.wake_at += self.every.steps
+            due = True
+        if due or self.stop.signal is not None:
+            self.save_last(task.trainer)
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self.stop.signal is not None:
+            raise Interrupted(f"stopped by {self.stop.signal}")
+
+    def save_last(self, trainer: pl.Trainer) -> None:
+        """Writes last.ckpt; the one before stays as previous.ckpt."""
+        last, previous = self.folder / LAST, self.folder / PREVIOUS
+        if last.exists():
+            spare = self.folder / f".{PREVIOUS}.{os.getpid()}.tmp"
+            spare.unlink(missing_ok=True)
+            try:
+                spare.hardlink_to(last)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(last, spare)
+            spare.replace(previous)
+        trainer.save_checkpoint(last, weights_only=False)
+        self._saved_at = time.monotonic()

@@ -1,0 +1,92 @@
+"""Where a run computes and in what precision, settled once from the configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bmx.errors import UsageError, did_you_mean
+
+PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A resolved device.
+
+    Args:
+        where: the device that tensors live on.
+        precision: one of Lightning's precision words.
+    """
+
+    where: torch.device
+    precision: str
+
+    @property
+    def trainer_arguments(self) -> dict[str, Any]:
+        """The arguments of pl.Trainer that choose this device."""
+        if self.where.type == "cpu":
+            return {"accelerator": "cpu", "devices": 1, "precision": self.precision}
+        accelerator = {"cuda": "gpu"}.get(self.where.type, self.where.type)
+        return {"accelerator": accelerator, "devices": [self.where.index or 0], "precision": self.precision}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return {"bf16-true": torch.bfloat16, "64-true": torch.float64}.get(self.precision, torch.float32)
+
+    def autocast(self) -> torch.autocast:
+        """The context a forward pass runs in; it does nothing in a ``-true`` precision."""
+        dtype = torch.float16 if self.precision == "16-mixed" else torch.bfloat16
+        return torch.autocast(self.where.type, dtype=dtype, enabled=self.precision.endswith("-mixed"))
+
+
+def resolve(device: str, precision: str) -> Device:
+    """The device and precision that ``device=`` and ``precision=`` mean on this machine.
+
+    Raises:
+        UsageError: the device is not there, or it cannot do the precision.
+    """
+    where = f"device={device}"
+    if device == "auto":
+        if torch.cuda.is_available():
+            resolved = torch.device("cuda", 0)
+        elif torch.backends.mps.is_available():
+            resolved = torch.device("mps", 0)
+        else:
+            resolved = torch.device("cpu")
+    else:
+        kind, _, index = device.partition(":")
+        if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+            raise UsageError(
+                f"no device '{device}'", where, did_you_mean(device, ["auto", "cpu", "cuda", "cuda:1", "mps"])
+            )
+        there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+        if kind in there and not there[kind]():
+            raise UsageError(f"there is no {kind} device on this machine", where, "use device=cpu or device=auto")
+        if kind == "cuda" and index and int(index) >= torch.cuda.device_count():
+            count = torch.cuda.device_count()
+            raise UsageError(f"this machine has {count} CUDA devices", where, f"use cuda:0 to cuda:{count - 1}")
+        resolved = torch.device(kind, int(index or 0)) if kind != "cpu" else torch.device("cpu")
+    if precision not in PRECISIONS:
+        raise UsageError(f"no precision '{precision}'", f"precision={precision}", did_you_mean(precision, PRECISIONS))
+    if precision == "16-mixed" and resolved.type == "cpu":
+        fix = "use precision=bf16-mixed, which the CPU can do, or a GPU"
+        raise UsageError("16-mixed needs a GPU: the CPU has no fast fp16", f"precision={precision}", fix)
+    return Device(resolved, precision)
+
+
+def use_threads(threads: int | None) -> int:
+    """Sets the CPU threads of an operation, unless null, and returns how many there are."""
+    if threads is not None:
+        if threads < 1:
+            raise UsageError(f"trainer.threads must be at least 1, got {threads}", f"trainer.threads={threads}")
+        torch.set_num_threads(threads)
+    elif "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > 16:
+        # Beyond this small models only wait for each other.
+        torch.set_num_threads(16)
+    return torch.get_num_threads()

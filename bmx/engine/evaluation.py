@@ -1,0 +1,124 @@
+"""Measures a predictor on a set: the one ruler behind every accuracy that bmx prints.
+
+The final test of a training run, ``bmx evaluate`` and every before/after table go through :func:`evaluate`, with the
+same batches, so that the same weights give the same digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bmx.data.arrays import Arrays
+from bmx.data.batches import BatchOrder
+from bmx.data.loading import Reader, reader_for
+from bmx.data.spec import DataSpec
+from bmx.engine.device import Device
+from bmx.tasks.objectives import objective_for, two_class_logits
+
+Predict = Callable[[Tensor], Tensor]
+
+# Samples of a test batch. Fixed, so that a number does not depend on the batch size of the training.
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured on one set.
+
+    Attributes:
+        metrics: ``loss`` and, for classification, ``accuracy``, macro ``precision``, ``recall``, ``f1``; for
+            regression ``rmse``, ``mae``, ``r2``.
+        n: samples.
+        confusion: counts, rows are the true classes; empty for regression.
+        predicted: class numbers (N,), or predictions (N,) for regression.
+        probability: of the predicted class (N,); empty for regression.
+        losses: of each sample (N,).
+    """
+
+    metrics: dict[str, float]
+    n: int
+    confusion: list[list[int]]
+    predicted: Tensor
+    probability: Tensor
+    losses: Tensor
+
+
+@torch.inference_mode()
+def evaluate(
+    predict: Predict, arrays: Arrays, spec: DataSpec, device: Device, reader: Reader | None = None
+) -> Evaluation:
+    """Measures ``predict`` on every sample of ``arrays``.
+
+    Args:
+        predict: from a raw batch on the device to logits (N, K) or predictions (N, 1); in eval mode.
+        arrays: the samples and their targets.
+        spec: says which task it is.
+        device: where to compute and in what precision.
+        reader: gives the batches instead of ``arrays`` itself, in order.
+    """
+    objective = objective_for(spec)
+    batches = reader or reader_for(arrays, BatchOrder(len(arrays), BATCH_SIZE, shuffle=False), device.where)
+    losses, predicted, probability = [], [], []
+    with device.autocast():
+        for inputs, targets in batches.epoch(0):
+            outputs = predict(inputs).float()
+            losses.append(objective.loss_per_sample(outputs, targets).cpu())
+            if spec.task == "classification":
+                top = two_class_logits(outputs).softmax(1).max(1)
+                predicted.append(top.indices.cpu())
+                probability.append(top.values.cpu())
+            else:
+                predicted.append(outputs.squeeze(1).cpu())
+    all_losses, all_predicted = torch.cat(losses), torch.cat(predicted)
+    metrics = {"loss": float(all_losses.double().mean())}
+    confusion: list[list[int]] = []
+    if spec.task == "classification":
+        matrix = _confusion(all_predicted, arrays.targets, spec.num_classes)
+        confusion = matrix.tolist()
+        metrics |= _classification_metrics(matrix)
+    else:
+        metrics |= _regression_metrics(all_predicted.double(), arrays.targets.double())
+    return Evaluation(
+        metrics,
+        len(arrays),
+        confusion,
+        all_predicted,
+        torch.cat(probability) if probability else torch.empty(0),
+        all_losses,
+    )
+
+
+def _confusion(predicted: Tensor, targets: Tensor, classes: int) -> Tensor:
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+    return multiclass_confusion_matrix(predicted, targets.cpu(), classes)
+
+
+def _classification_metrics(matrix: Tensor) -> dict[str, float]:
+    """Accuracy and macro averages over the classes that occur; a class never predicted has precision 0."""
+    hits = matrix.diag().double()
+    true, guessed = matrix.sum(1).double(), matrix.sum(0).double()
+    occurs = (true + guessed) > 0
+    precision = torch.where(guessed > 0, hits / guessed.clamp(min=1), 0.0)
+    recall = torch.where(true > 0, hits / true.clamp(min=1), 0.0)
+    f1 = 2 * hits / (true + guessed).clamp(min=1)
+    return {
+        "accuracy": float(hits.sum() / matrix.sum()),
+        "precision": float(precision[occurs].mean()),
+        "recall": float(recall[occurs].mean()),
+        "f1": float(f1[occurs].mean()),
+    }
+
+
+def _regression_metrics(predicted: Tensor, targets: Tensor) -> dict[str, float]:
+    errors = predicted - targets.cpu()
+    spread = (targets - targets.mean()).square().sum()
+    return {
+        "rmse": float(errors.square().mean().sqrt()),
+        "mae": float(errors.abs().mean()),
+        "r2": float(1 - errors.square().sum() / spread) if spread > 0 else float("nan"),
+    }

@@ -1,0 +1,101 @@
+"""A trained model ready to use: raw samples in, logits out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from bmx.data.input_stage import InputStage
+from bmx.data.spec import DataSpec
+from bmx.engine import durable
+from bmx.engine.build import make_model
+from bmx.errors import UsageError
+
+FORMAT = "bmx-model/1"
+
+
+class Predictor(nn.Module):
+    """A plain model behind the input stage it was trained with.
+
+    Args:
+        net: the model.
+        input_stage: turns raw samples (uint8 images, token ids, table rows) into what the net takes.
+        spec: the data it was trained on; ``spec.labels`` names the classes.
+        config: the configuration of the run it comes from.
+    """
+
+    def __init__(self, net: nn.Module, input_stage: nn.Module, spec: DataSpec, config: DictConfig) -> None:
+        super().__init__()
+        self.net = net
+        self.input_stage = input_stage
+        self.spec = spec
+        self.config = config
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Logits (N, K) of a raw batch (N, …)."""
+        out: Tensor = self.net(self.input_stage(raw))
+        return out
+
+
+def save_model(
+    path: Path, state_dict: dict[str, Tensor], spec: DataSpec, config_yaml: str, facts: dict[str, Any]
+) -> None:
+    """Writes a model file: weights, data spec and configuration, loadable with ``weights_only=True``.
+
+    Args:
+        path: the file.
+        state_dict: of net and input stage, under the prefixes ``net.`` and ``input_stage.``.
+        spec: the data the model is for.
+        config_yaml: the resolved configuration.
+        facts: epoch, step and metrics of these weights; plain containers.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in state_dict.items()}
+    content = {"format": FORMAT, "state_dict": tensors, "spec": spec.to_dict(), "config": config_yaml, **facts}
+    durable.write(path, lambda file: torch.save(content, file))
+
+
+def read_model(path: Path) -> dict[str, Any]:
+    """The content of a model file.
+
+    Raises:
+        UsageError: not a model file, damaged, or one that would have to run code to be loaded.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UsageError("there is no such file", str(path), "`bmx runs list` shows what there is") from error
+    except Exception as error:
+        raise UsageError(
+            "the file is damaged or holds more than plain tensors, and was not loaded",
+            str(path),
+            "use the best.ckpt of a finished run",
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UsageError("the file is not a model that bmx wrote", str(path), "use the best.ckpt of a run")
+    return content
+
+
+def load_model(path: Path) -> Predictor:
+    """The model of a file that :func:`save_model` wrote, in eval mode on the CPU."""
+    content = read_model(path)
+    spec = DataSpec.from_dict(content["spec"])
+    config = OmegaConf.create(content["config"])
+    assert isinstance(config, DictConfig)
+    net = make_model(config.model, spec)
+    predictor = Predictor(net, InputStage(spec), spec, config)
+    floating = next((t for t in content["state_dict"].values() if t.is_floating_point()), None)
+    if floating is not None:
+        predictor.to(floating.dtype)
+    predictor.load_state_dict(content["state_dict"])
+    lay_out(net, config, spec)
+    return predictor.eval()
+
+
+def lay_out(net: nn.Module, config: DictConfig, spec: DataSpec) -> None:
+    """Puts the weights into the memory layout the run computes in; it decides the last digits too."""
+    if spec.kind == "image" and config.trainer.channels_last:
+        net.to(memory_format=torch.channels_last)

@@ -1,0 +1,219 @@
+"""Checks a training configuration against data, model and machine before any work, and keeps what it loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bmx.data.input_stage import InputStage
+from bmx.data.prepare import DataSet
+from bmx.data.prepare import prepare as prepare_data
+from bmx.engine.build import make_model, make_schedule, make_source, optimizer_maker
+from bmx.engine.checkpoints import Every
+from bmx.engine.device import Device, resolve
+from bmx.engine.resume import Resumed, check_fits, check_unchanged, find_state
+from bmx.engine.warm_start import weights_for
+from bmx.errors import UsageError
+from bmx.optim.schedules import Schedule, Timeline
+from bmx.runs.locking import lock
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A configuration that has been found sound, and the parts that do not depend on the seed.
+
+    Attributes:
+        cfg: the configuration.
+        data: the training, validation and test sets.
+        device: where to compute.
+        batch_size: samples per optimiser step.
+        make_optimizer: from parameters to optimiser.
+        schedule: the learning-rate schedule.
+        timeline: steps per epoch and epochs.
+        resumed: where the run goes on, None for a new one.
+        auto: the knobs that are still to be found by trials; until then ``cfg`` holds a stand-in for each.
+    """
+
+    cfg: DictConfig
+    data: DataSet
+    device: Device
+    batch_size: int
+    make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+    schedule: Schedule
+    timeline: Timeline
+    auto: tuple[str, ...] = ()
+    resumed: Resumed | None = None
+
+    def example(self) -> Tensor:
+        """One raw training sample, batch of one."""
+        return self.data.train.inputs[:1]
+
+
+def prepare(cfg: DictConfig) -> Prepared:
+    """Checks ``cfg`` and loads its data.
+
+    Raises:
+        UsageError: the first thing that could not work, with what to do about it.
+    """
+    device = resolve(str(cfg.device), str(cfg.precision))
+    cfg, auto = _stand_ins(cfg)
+    _at_least("epochs", cfg.epochs, 1)
+    _at_least("trainer.accumulate", cfg.trainer.accumulate, 1)
+    _at_least("trainer.log_every", cfg.trainer.log_every, 1)
+    if cfg.trainer.clip_norm is not None and cfg.trainer.clip_norm <= 0:
+        raise UsageError(f"trainer.clip_norm must be positive, got {cfg.trainer.clip_norm}", "trainer.clip_norm")
+    if not cfg.lr > 0:
+        raise UsageError(f"lr must be positive, got {cfg.lr}", f"lr={cfg.lr}", "use a step size such as lr=0.01")
+    for name in ("l1", "l2"):
+        _at_least(f"regularization.{name}", cfg.regularization[name], 0)
+    if not 0 <= cfg.regularization.dropout < 1:
+        value = cfg.regularization.dropout
+        raise UsageError(f"regularization.dropout must be in [0, 1), got {value}", f"regularization.dropout={value}")
+    Every.parse(cfg.checkpoint.every)
+    make_optimizer = optimizer_maker(cfg.optim)
+    schedule = make_schedule(cfg.scheduler)
+
+    data = prepare_data(make_source(cfg.data), cfg.data.val_size, cfg.seed)
+    if "batch_size" in auto:
+        cfg.batch_size = min(int(cfg.batch_size), len(data.train))
+    batch_size = _batch_size(cfg.batch_size, len(data.train))
+    if cfg.trainer.accumulate > batch_size:
+        fix = f"use trainer.accumulate={batch_size} or less"
+        raise UsageError(f"a batch of {batch_size} has no {cfg.trainer.accumulate} parts", "trainer.accumulate", fix)
+    patience = cfg.regularization.patience
+    if patience is not None:
+        _at_least("regularization.patience", patience, 1)
+        if data.val is None:
+            fix = "use data.val_size=0.1, or regularization.patience=null"
+            raise UsageError("early stopping needs a validation set", "data.val_size=0", fix)
+    timeline = Timeline(steps_per_epoch=-(-len(data.train) // batch_size), epochs=int(cfg.epochs))
+    try:
+        schedule.check(timeline)
+    except ValueError as error:
+        raise UsageError(str(error), "scheduler.warmup", "use more epochs or a shorter warm-up") from error
+    net = check_model(cfg, data)
+    if cfg.init_from:
+        weights_for(net, str(cfg.init_from), Path(cfg.outputs))
+    resumed = _resumed(cfg, net) if cfg.resume else None
+    return Prepared(cfg, data, device, batch_size, make_optimizer, schedule, timeline, auto, resumed)
+
+
+def _resumed(cfg: DictConfig, net: nn.Module) -> Resumed:
+    """Finds the state to go on from and refuses one that does not fit, before the run directory is touched."""
+    run = Path(cfg.resume)
+    where = f"resume={run.name}"
+    if run.exists():
+        lock(run).release()  # raises if another process is writing the run
+    found = find_state(run / "checkpoints")
+    if found.path is not None:
+        check_unchanged(found.state, OmegaConf.to_yaml(cfg, resolve=True), where)
+        check_fits(found.state, net, found.path)
+        done = int(found.state["bmx"]["position"]["epoch"])
+        if done > cfg.epochs:
+            raise UsageError(
+                f"{done} epochs of this run are done, the command says epochs={cfg.epochs}",
+                where,
+                f"use epochs={done} or more, or leave it out",
+            )
+    return found
+
+
+# What an `auto` knob is until the trials have been made.
+_STAND_IN = {"lr": 1e-3, "batch_size": 64}
+
+
+def _stand_ins(cfg: DictConfig) -> tuple[DictConfig, tuple[str, ...]]:
+    """The configuration with a number for each ``auto``: what the run found before if it is resumed, or a stand-in."""
+    asked = tuple(name for name in _STAND_IN if cfg[name] == "auto")
+    if not asked:
+        return cfg, ()
+    cfg = copy.deepcopy(cfg)
+    kept = Path(cfg.resume) / "config.yaml" if cfg.resume else None
+    before = OmegaConf.load(kept) if kept is not None and kept.exists() else OmegaConf.create()
+    found = {name: value for name in asked if (value := OmegaConf.select(before, name)) not in (None, "auto")}
+    for name in asked:
+        cfg[name] = found.get(name, _STAND_IN[name])
+    return cfg, tuple(name for name in asked if name not in found)
+
+
+def check_model(cfg: DictConfig, data: DataSet) -> nn.Module:
+    """Sends a batch of shapes through the model on the meta device, without memory or arithmetic; returns it.
+
+    Raises:
+        UsageError: the model cannot take this data, or its output does not fit the targets.
+    """
+    spec, words = data.spec, f"model={_word(cfg, 'model')} data={data.spec.name}"
+    if cfg.regularization.dropout > 0 and not _mentions_dropout(cfg.model):
+        fix = "choose another regularization, or a model with a dropout field (`bmx train --help`)"
+        raise UsageError(f"{words.split()[0]} has no dropout", "regularization.dropout", fix)
+    try:
+        with torch.device("meta"):
+            net = make_model(cfg.model, spec)
+    except NotImplementedError:  # weights that are read from a file cannot be put on the meta device
+        net = make_model(cfg.model, spec)
+    stage = InputStage(spec)
+    example = data.train.inputs[:1].repeat(2, *[1] * (data.train.inputs.ndim - 1))
+    inputs = stage(example).to("meta")
+    net.to("meta").train()
+    try:
+        with torch.no_grad(), contextlib.suppress(NotImplementedError):
+            outputs = net(inputs)
+            _check_outputs(outputs, spec.num_classes, words)
+    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+        raise UsageError(
+            f"the model does not take this data: {str(error).strip().splitlines()[0]}",
+            f"{words}, input {'×'.join(map(str, inputs.shape[1:]))} {str(inputs.dtype).removeprefix('torch.')}",
+            "choose a model for this kind of data, or change the model's fields (`bmx train --help`)",
+        ) from error
+    return net
+
+
+def _check_outputs(outputs: Any, classes: int, words: str) -> None:
+    if not isinstance(outputs, Tensor):
+        raise UsageError(f"the model returns a {type(outputs).__name__}, not a tensor of logits", words)
+    binary = classes == 2 and outputs.shape[1:] == (1,)
+    if outputs.shape != (2, classes or 1) and not binary:
+        shape = "×".join(map(str, outputs.shape[1:]))
+        raise UsageError(
+            f"the model gives {shape or 'no'} outputs for {classes or 1} targets",
+            words,
+            "set its number of outputs, or leave it to the data",
+        )
+
+
+def _mentions_dropout(model: DictConfig) -> bool:
+    return any("dropout" in str(key) for key in model)
+
+
+def _word(cfg: DictConfig, group: str) -> str:
+    return str(OmegaConf.select(cfg, f"{group}._target_", default=group)).rpartition(".")[2]
+
+
+def _batch_size(value: int | str, samples: int) -> int:
+    if value == "full":
+        return samples
+    size = int(value)
+    _at_least("batch_size", size, 1)
+    if size > samples:
+        raise UsageError(
+            f"batch_size={size} is larger than the training set of {samples} samples",
+            f"batch_size={size}",
+            "use a smaller one, or batch_size=full for gradient descent",
+        )
+    return size
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise UsageError(
+            f"{name} must be at least {least}, got {value}", f"{name}={value}", f"use {name}={least} or more"
+        )

@@ -1,0 +1,116 @@
+"""Going on where a run stopped: finds a checkpoint that is whole, and refuses one that does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from bmx.engine.checkpoints import LAST, PREVIOUS
+from bmx.errors import RunFailed, UsageError
+
+# What a run is made of: with other values it would be another run. The rest may change on resume.
+_FIXED = ("model", "data", "optim._target_", "batch_size", "seed", "precision", "init_from")
+_FREE = ("data.dir", "data.workers", "data.in_memory")
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Where a run goes on.
+
+    Attributes:
+        path: the checkpoint; None if the run was stopped before its first.
+        state: its content; empty without one.
+        note: to the user, if it is not the last checkpoint.
+    """
+
+    path: Path | None
+    state: dict[str, Any]
+    note: str
+
+
+def find_state(folder: Path) -> Resumed:
+    """The newest whole checkpoint in ``folder``.
+
+    Raises:
+        RunFailed: there are checkpoints, and none can be read.
+    """
+    reasons = []
+    for name in (LAST, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(content, dict) or "bmx" not in content:
+                raise ValueError("it was not written by bmx")
+        except Exception as error:
+            reasons.append(f"{name}: {(str(error).strip() or type(error).__name__).splitlines()[0][:120]}")
+            continue
+        note = f"{reasons[0].split(':')[0]} is damaged; going on from {name}, the one before it" if reasons else ""
+        return Resumed(path, content, note)
+    if reasons:
+        raise RunFailed(
+            f"no checkpoint of this run can be read ({'; '.join(reasons)})",
+            str(folder),
+            "start the run again with the command in its config.yaml; nothing was deleted",
+        )
+    return Resumed(None, {}, "")
+
+
+def check_unchanged(state: dict[str, Any], config_yaml: str, where: str) -> None:
+    """Refuses overrides that would make another run out of this one.
+
+    Raises:
+        UsageError: names the first such key, with its old and new value.
+    """
+    before, now = _flat(str(state["bmx"]["config"])), _flat(config_yaml)
+    for key in sorted(before.keys() | now.keys()):
+        fixed = any(key == name or key.startswith(f"{name}.") for name in _FIXED) and key not in _FREE
+        if fixed and before.get(key) != now.get(key):
+            raise UsageError(
+                f"{key} cannot change on resume: it was {before.get(key)!r}, the command says {now.get(key)!r}",
+                where,
+                "drop it to go on with the run, or start a new one without resume=",
+            )
+
+
+def check_fits(state: dict[str, Any], model: nn.Module, path: Path) -> None:
+    """Refuses a checkpoint of another model.
+
+    Raises:
+        UsageError: names the first tensor that is missing, left over or of another shape.
+    """
+    tensors = {name.removeprefix("net."): t for name, t in state["state_dict"].items() if name.startswith("net.")}
+    have = {name: tuple(t.shape) for name, t in tensors.items()}
+    want = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    for name in [*want, *have]:
+        if have.get(name) != want.get(name):
+            raise UsageError(
+                f"the checkpoint is of another model: {name} is {_shape(have.get(name))} there and "
+                f"{_shape(want.get(name))} here",
+                str(path),
+                "resume the run this checkpoint belongs to",
+            )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else "×".join(map(str, shape)) or "a number"
+
+
+def _flat(config_yaml: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            flat[prefix] = value
+
+    walk("", OmegaConf.to_container(OmegaConf.create(config_yaml)))
+    return flat

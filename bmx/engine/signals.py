@@ -1,0 +1,54 @@
+"""Ctrl-C, SIGTERM and SLURM's notice, turned into a stop between two optimiser steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from bmx.errors import Interrupted
+from bmx.runs import slurm
+
+NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+# What `#SBATCH --signal=SIGUSR1@90` sends before the time is up; Lightning listens for the same one.
+REQUEUE = signal.SIGUSR1
+REQUEUED_BY = "SIGUSR1"
+
+
+class StopRequest:
+    """Remembers that somebody wants the run to stop.
+
+    While ``deferred`` the request waits for whoever asks :attr:`signal`; otherwise it is raised on the spot. A second
+    Ctrl-C does not wait.
+    """
+
+    def __init__(self) -> None:
+        self.signal: str | None = None
+        self.deferred = False
+        self.on_request: Callable[[], None] = lambda: None
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = NAMES.get(signal.Signals(number), REQUEUED_BY)
+        if not self.deferred:
+            raise Interrupted(f"stopped by {self.signal}")
+        self.on_request()
+
+
+@contextmanager
+def watch_signals() -> Iterator[StopRequest]:
+    """Catches SIGINT, SIGTERM and, in a SLURM job, SIGUSR1 while the context lasts; nothing outside the main thread."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    caught = [*NAMES, *([REQUEUE] if slurm.job_id() else [])]
+    before = {number: signal.signal(number, request.handle) for number in caught}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,44 @@
+"""Weights of an earlier run as the starting point of a new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from bmx.engine.predictor import read_model
+from bmx.errors import UsageError
+from bmx.runs.finding import find
+
+
+def model_file(run: str, outputs: Path) -> Path:
+    """The model file that ``latest``, a run directory, a run id or a file means."""
+    path = Path(run)
+    if path.is_file():
+        return path
+    found = find(run, outputs)
+    file = found / "checkpoints" / "best.ckpt"
+    if not file.exists():
+        raise UsageError("this run has no model yet", str(found), "finish it first: bmx train resume=" + found.name)
+    return file
+
+
+def weights_for(net: nn.Module, run: str, outputs: Path) -> dict[str, Tensor]:
+    """The weights of a run, as a state dict for ``net``.
+
+    Raises:
+        UsageError: there is no such run, or its model has other tensors than ``net``.
+    """
+    content = read_model(model_file(run, outputs))["state_dict"]
+    weights = {name.removeprefix("net."): t for name, t in content.items() if name.startswith("net.")}
+    mine = net.state_dict()
+    for name in [*mine, *weights]:
+        there, here = weights.get(name), mine.get(name)
+        if there is None or here is None or there.shape != here.shape:
+            shapes = [("none" if t is None else "×".join(map(str, t.shape))) for t in (there, here)]
+            raise UsageError(
+                f"the weights are of another model: {name} is {shapes[0]} there and {shapes[1]} here",
+                f"init_from={run}",
+                "choose the same model= and the same number of classes",
+            )
+    return weights

@@ -1,0 +1,1 @@
+"""What a model costs: parameters, multiply-accumulates, activation memory, bytes on disk, latency."""

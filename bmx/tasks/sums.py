@@ -1,0 +1,77 @@
+"""Sums of loss and score that stay on the device until somebody reads them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Totals:
+    """Sums over samples: of the loss, of the score, and their number."""
+
+    loss: float = 0.0
+    score: float = 0.0
+    n: int = 0
+
+    def add(self, loss: float, score: float, n: int) -> None:
+        self.loss += loss * n
+        self.score += score
+        self.n += n
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / self.n if self.n else math.nan
+
+
+@dataclass
+class RunningSums:
+    """Totals of the current log window and of the current epoch.
+
+    :meth:`add` only remembers device tensors; :meth:`flush` reads them in one transfer. The sums are added up one step
+    at a time in the order of the steps, so they do not depend on when they were read: a resumed run prints the same
+    digits as one that never stopped.
+    """
+
+    window: Totals = field(default_factory=Totals)
+    epoch: Totals = field(default_factory=Totals)
+    _losses: list[Tensor] = field(default_factory=list)
+    _scores: list[Tensor] = field(default_factory=list)
+    _counts: list[int] = field(default_factory=list)
+
+    def add(self, loss: Tensor, score: Tensor, n: int) -> None:
+        """Remembers the mean loss and the score sum of one step over ``n`` samples."""
+        self._losses.append(loss)
+        self._scores.append(score)
+        self._counts.append(n)
+
+    def flush(self) -> int | None:
+        """Reads what is pending.
+
+        Returns:
+            None if every loss was finite, else how many of the pending steps came after the first bad one.
+        """
+        if not self._counts:
+            return None
+        losses = torch.stack(self._losses).tolist()
+        scores = torch.stack(self._scores).tolist()
+        counts = self._counts
+        self._losses, self._scores, self._counts = [], [], []
+        for i, (loss, score, n) in enumerate(zip(losses, scores, counts, strict=True)):
+            if not math.isfinite(loss):
+                return len(losses) - 1 - i
+            self.window.add(loss, score, n)
+            self.epoch.add(loss, score, n)
+        return None
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """The read sums; call :meth:`flush` first."""
+        return {name: [t.loss, t.score, t.n] for name, t in (("window", self.window), ("epoch", self.epoch))}
+
+    def load_state_dict(self, state: dict[str, list[float]]) -> None:
+        self.window, self.epoch = (
+            Totals(float(loss), float(score), int(n)) for loss, score, n in (state["window"], state["epoch"])
+        )

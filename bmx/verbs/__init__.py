@@ -1,0 +1,1 @@
+"""One file per verb, each reading like the recipe it is."""

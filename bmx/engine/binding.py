@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,9 @@ def locate(target: str, where: str) -> Callable[..., Any]:
     """
     from hydra.utils import get_object
 
+    hydra_log = logging.getLogger("hydra.utils")
+    level = hydra_log.level
+    hydra_log.setLevel(logging.CRITICAL)  # it would tell the same in its own words first
     try:
         found = get_object(target)
     except Exception as error:
@@ -32,6 +36,8 @@ def locate(target: str, where: str) -> Callable[..., Any]:
             f"{where}._target_",
             _near_names(module, name) or "write the full dotted path of a class or function on the Python path",
         ) from error
+    finally:
+        hydra_log.setLevel(level)
     if not callable(found):
         raise UsageError(f"'{target}' is not a class or function", f"{where}._target_", "name something callable")
     return typing.cast(Callable[..., Any], found)

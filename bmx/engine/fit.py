@@ -35,8 +35,9 @@ from bmx.engine.signals import StopRequest
 from bmx.engine.watch import Watch
 from bmx.errors import UsageError
 from bmx.tasks.blocks import EvaluationBlock, StepBlocks
-from bmx.tasks.fit import FitSettings, FitTask, Row
+from bmx.tasks.fit import FitTask, Row
 from bmx.tasks.objectives import objective_for
+from bmx.tasks.stepping import FitSettings
 
 log = logging.getLogger("bmx.train")
 
@@ -158,7 +159,7 @@ def build(prepared: Prepared, net: nn.Module, run_dir: Path, display: Display, s
         task.pulse_now = True
 
     def before_first_step() -> None:
-        task.keep_configured_rates()
+        task.rates.keep_configured()
         random_state.restore(state["bmx"]["random"])
 
     task.write_row = write_row

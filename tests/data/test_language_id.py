@@ -44,7 +44,7 @@ def test_each_name_is_of_one_language_only(source, known):
         assert len(set(written)) == len(written)
         for name, target in zip(written, arrays.targets.tolist(), strict=True):
             if "\ufffd" not in name:
-                assert [code for code, table in tables.items() if name in table] == [codes[target]]
+                assert [code for code, table in tables.items() if name.lower() in table] == [codes[target]]
                 assert known[name][0] == target
 
 
@@ -65,7 +65,7 @@ def test_the_vocabulary_is_of_the_training_names(source):
     # Every symbol occurs, and no training name has an unknown one.
     assert used == set(range(spec.vocab_size)) - {1}
     assert source.test.inputs.max() < spec.vocab_size
-    assert "".join(spec.vocabulary[2:]) == "".join(spec.vocabulary[2:]).lower()
+    assert {"É", "é", "A", "z"} <= set(spec.vocabulary)
 
 
 def test_names_are_padded_at_the_end_only(source):

@@ -55,7 +55,7 @@ def arm(point):
     if kind == "step":
         target = left
         left = 1
-        on_call(fit.FitTask, "_step", due=lambda task, *a: task.steps_done >= target)
+        on_call(fit.FitTask, "batch_loss", due=lambda task, *a: task.steps_done >= target)
     elif kind == "validation":
         on_call(fit.FitTask, "validation_step")
     elif kind == "before-best":

@@ -1,0 +1,1 @@
+"""The command line: verbs, their words, help, errors and completion. Nothing here imports torch."""

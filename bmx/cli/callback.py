@@ -1,0 +1,63 @@
+"""Hydra's hook between composing and running: checks come first, then the run directory, then Hydra writes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from bmx.cli.invocation import current
+from bmx.cli.prepare import prepare_run, prepare_sweep, preview
+from bmx.cli.target import locate
+from bmx.errors import BmxError
+
+
+class Stop(BaseException):
+    """Ends a call from inside a callback, where Hydra turns every ``Exception`` into a warning and goes on."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Answered(BaseException):
+    """Ends a call that was only a question: there is nothing to run and nothing to write."""
+
+
+class RunCallback(Callback):
+    """Checks a composed configuration, makes its directory and tells Hydra; named in ``conf/hydra/bmx.yaml``."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Called once a run is composed and before it has a directory."""
+        invocation = current()
+        if invocation is None:
+            return
+        try:
+            if preview(config, invocation):
+                raise Answered
+            prepare_run(config, invocation)
+        except Exception as error:
+            raise Stop(error) from error
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Called once a sweep is composed and before it has a directory."""
+        invocation = current()
+        if invocation is None:
+            return
+        try:
+            prepare_sweep(config, invocation)
+        except Exception as error:
+            raise Stop(error) from error
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Called when the jobs of a sweep have ended: a verb may have something to say of all of them."""
+        invocation = current()
+        if invocation is None or not invocation.verb.report:
+            return
+        try:
+            locate(invocation.verb.report)(Path(str(config.hydra.sweep.dir)))
+        except BmxError as error:  # the jobs themselves are done, whatever is wrong with their summary
+            print("\n".join(error.lines()), file=sys.stderr)

@@ -1,0 +1,200 @@
+"""Tab completion: ``bmx completion SHELL`` prints the script, whose questions the hidden ``bmx _complete`` answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmx.cli.near import suggestion
+from bmx.cli.shell_scripts import SCRIPTS
+from bmx.cli.verbs import VERBS, Verb, rewrite_aliases
+from bmx.errors import UsageError
+
+if TYPE_CHECKING:
+    from bmx.cli.compose import Composed
+
+_RUN_KEYS = ("run", "resume", "init_from", "teacher", "student")
+_FOLDER_KEYS = ("outputs", "data.dir", "hydra.run.dir", "hydra.sweep.dir")
+_RUNS_WORDS = ("list", "limit=", "outputs=", "verb=", "--json")
+
+
+def main(words: list[str]) -> int:
+    """Print the script of one shell.
+
+    Raises:
+        UsageError: unless exactly one shell that is known is named.
+    """
+    if len(words) != 1 or words[0] not in SCRIPTS:
+        where = " ".join(["bmx completion", *words])
+        if not words:
+            raise UsageError("no shell is named", where, f"choose one of: {', '.join(SCRIPTS)}")
+        raise UsageError(f"no completion for '{' '.join(words)}'", where, suggestion(words[0], SCRIPTS))
+    print(SCRIPTS[words[0]], end="")
+    return 0
+
+
+def answer() -> int:
+    """Print what may stand at the cursor, a whole word a line; never an error, which a prompt could not show.
+
+    The line is in ``COMP_LINE``, the cursor's place in it in ``COMP_POINT``, as bash has them.
+    """
+    try:
+        line = os.environ.get("COMP_LINE", "")
+        found = candidates(line[: int(os.environ.get("COMP_POINT") or len(line))])
+    except Exception:
+        return 0
+    print("".join(f"{word}\n" for word in dict.fromkeys(found)), end="")
+    return 0
+
+
+def candidates(line: str) -> list[str]:
+    """The whole words that may stand at the end of a line such as ``bmx train mod``."""
+    words = line.split()
+    word = "" if not words or line[-1].isspace() else words.pop()
+    before = words[1:]
+    if not before:
+        return _beginning(word, [*VERBS, "--help", "--version"])
+    verb = VERBS.get(before[0])
+    if before[0] == "help":
+        return _beginning(word, VERBS)
+    if verb is None:
+        return []
+    if not verb.config:
+        return _of_command(before[0], word)
+    return _of_verb(before[0], verb, before[1:], word)
+
+
+def _of_command(name: str, word: str) -> list[str]:
+    if name == "completion":
+        return _beginning(word, SCRIPTS)
+    if word.startswith("outputs="):
+        return _paths("outputs=", word[len("outputs=") :])
+    return _beginning(word, _RUNS_WORDS)
+
+
+def _of_verb(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
+    from bmx.cli.flags import FLAGS
+
+    previous = next((flag for flag in FLAGS if before and before[-1] in (flag.name, flag.short) and flag.takes), None)
+    if previous is not None and previous.choices:
+        return _beginning(word, previous.choices)
+    if previous is not None and previous.takes == "DIR":
+        return _paths("", word)
+    if word.startswith("-"):
+        key, equals, value = word.partition("=")
+        chosen = next((flag for flag in FLAGS if equals and key == flag.name), None)
+        if chosen is not None:
+            return [f"{key}={choice}" for choice in _beginning(value, chosen.choices)]
+        return _beginning(word, [*verb.switches, *(flag.name for flag in FLAGS)])
+    if "=" in word:
+        return _values(name, verb, before, word)
+    return _names(name, verb, before, word)
+
+
+def _names(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
+    """Groups and keys; a node of keys is one step (``model.``) until it is typed out."""
+    from bmx.cli.config_keys import flatten
+    from bmx.cli.words import groups
+
+    sign = word[: len(word) - len(word.lstrip("+~"))]
+    bare = word[len(sign) :]
+    composed, chosen = _composed(name, verb, before)
+    if sign == "+":  # what is not chosen from yet
+        own = {choice.partition("@")[0] for choice in chosen}
+        return [f"+{group}=" for group in groups(composed.loader) if group not in own and group.startswith(bare)]
+    named = [*verb.aliases, *(choice for choice in chosen if choice not in verb.aliases.values())]
+    found = [f"{group}=" for group in named if bare.startswith("hy") or not group.startswith("hydra")]
+    keys = list(flatten(composed.config))
+    if bare.startswith("hy"):
+        keys += [("hydra", composed.config.hydra), *flatten(composed.config.hydra, "hydra.")]
+    found += _level(keys, bare)
+    matching = _beginning(bare, found)
+    while len(matching) == 1 and matching[0].endswith("."):  # the only way on is into that node
+        matching = _beginning(matching[0], _level(keys, matching[0]))
+    if sign == "~":  # takes no value
+        matching = [option.rstrip("=") for option in matching]
+    return sorted(sign + option for option in dict.fromkeys(matching))
+
+
+def _level(keys: list[tuple[str, Any]], typed: str) -> list[str]:
+    """The keys that have as many parts as what is typed; targets only once asked for."""
+    from bmx.cli.config_keys import is_node
+
+    wanted = [(key, value) for key, value in keys if key.count(".") == typed.count(".")]
+    private = typed.rpartition(".")[2].startswith("_")
+    return [
+        f"{key}." if is_node(value) and len(value) else f"{key}="
+        for key, value in wanted
+        if private or not key.rpartition(".")[2].startswith("_")
+    ]
+
+
+def _values(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
+    """What may follow ``key=``; after a comma, another value of a sweep."""
+    key, _, value = word.partition("=")
+    bare = key.lstrip("+~")
+    done, comma, last = value.rpartition(",")
+    prefix = f"{key}={done}{comma}"
+    group = verb.aliases.get(bare, bare).partition("@")[0]
+    found: list[str] = []
+    if bare in _RUN_KEYS:
+        outputs = next((w.partition("=")[2] for w in reversed(before) if w.startswith("outputs=")), "outputs")
+        found = _run_ids(Path(outputs).expanduser())
+    if bare in _FOLDER_KEYS or last.startswith((".", "/", "~")):
+        return _paths(prefix, last)
+    composed, _ = _composed(name, verb, before)
+    found += composed.loader.get_group_options(group) or _of_knob(bare, composed.config)
+    return [prefix + option for option in dict.fromkeys(_beginning(last, found))]
+
+
+def _of_knob(key: str, config: object) -> list[str]:
+    from omegaconf import DictConfig, OmegaConf
+
+    from bmx.cli.knobs import KNOBS
+
+    if key in KNOBS and KNOBS[key].words:
+        return list(KNOBS[key].words)
+    assert isinstance(config, DictConfig)
+    value = OmegaConf.select(config, key, throw_on_missing=False)
+    if isinstance(value, bool):
+        return ["true", "false"]
+    return [str(value)] if isinstance(value, (int, float, str)) and str(value) else []
+
+
+def _composed(name: str, verb: Verb, before: list[str]) -> tuple[Composed, list[str]]:
+    """The configuration under the words before the cursor, or the default one if they do not compose yet."""
+    from bmx.cli.compose import compose_raw
+    from bmx.cli.flags import parse
+
+    try:
+        command = parse(name, before)
+        words, folder = rewrite_aliases(command.words, verb.aliases), command.flags.get("--config-dir")
+        composed = compose_raw(name, words, folder, multirun=True)
+    except UsageError:
+        composed = compose_raw(name, [], multirun=True)
+    chosen = [str(group) for group in composed.config.hydra.runtime.choices if group != "hydra"]
+    return composed, chosen
+
+
+def _run_ids(outputs: Path) -> list[str]:
+    from bmx.runs.finding import MODEL_VERBS, newest_first
+
+    return ["latest", *(run.name for run in newest_first(outputs, MODEL_VERBS))]
+
+
+def _paths(prefix: str, typed: str) -> list[str]:
+    folder, slash, start = typed.rpartition("/")
+    place = Path(folder + slash).expanduser() if slash else Path()
+    try:
+        entries = sorted(place.iterdir())
+    except OSError:
+        return []
+    names = [entry.name + ("/" if entry.is_dir() else "") for entry in entries]
+    shown = [name for name in names if name.startswith(start) and (start or not name.startswith("."))]
+    return [f"{prefix}{folder}{slash}{name}" for name in shown]
+
+
+def _beginning(word: str, options: Iterable[str]) -> list[str]:
+    return [option for option in options if option.startswith(word)]

@@ -1,0 +1,137 @@
+"""Composes a verb's configuration without running it, with the checks that a run makes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from bmx.cli.errors import Asked, explain
+from bmx.cli.knobs import KNOBS, complaint
+from bmx.cli.naming import run_name
+from bmx.cli.search_path import extend_sys_path, make_loader
+from bmx.cli.verbs import VERBS, rewrite_words
+from bmx.errors import UsageError
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+
+
+class Composed(NamedTuple):
+    """A composed configuration: with Hydra's own node, and what it was composed by."""
+
+    config: DictConfig
+    loader: ConfigLoader
+    asked: Asked
+
+
+def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | None = None) -> DictConfig:
+    """The configuration that ``bmx VERB overrides...`` would run with, named and checked but with nothing written.
+
+    Args:
+        verb: ``train``, ``evaluate``, ...
+        overrides: the words of the command line, ``["model=cnn", "lr=0.1"]``.
+        config_dir: one more folder of groups, as ``--config-dir``.
+
+    Raises:
+        UsageError: for a word, key or value that does not exist or does not fit.
+    """
+    extend_sys_path(config_dir)
+    words = rewrite_words(list(overrides), VERBS[verb])
+    composed = compose_raw(verb, words, config_dir)
+    settle(composed.config, composed.asked, composed.loader)
+    return job_config(composed.config)
+
+
+def compose_raw(
+    verb: str,
+    words: list[str],
+    config_dir: str | None = None,
+    config_name: str | None = None,
+    config_path: str | None = None,
+    multirun: bool = False,
+) -> Composed:
+    """As Hydra composes it: nothing named, nothing checked but the words themselves."""
+    from hydra.types import RunMode
+
+    asked = Asked(verb, config_name or VERBS[verb].config, tuple(words), multirun)
+    loader = make_loader(verb, config_dir, config_path)
+    try:
+        config = loader.load_configuration(asked.config, list(words), RunMode.MULTIRUN if multirun else RunMode.RUN)
+    except Exception as error:
+        raise explain(error, asked, loader) from error
+    return Composed(config, loader, asked)
+
+
+def settle(config: DictConfig, asked: Asked, loader: ConfigLoader) -> None:
+    """Give the run its name, then ``check_values``.
+
+    Raises:
+        UsageError: for the first thing that is wrong.
+    """
+    if "name" in config and config.name is None:
+        config.name = run_name(config)
+    with hydra_config(config):
+        check_values(config, asked, loader)
+
+
+def check_values(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> None:
+    """Check the daily knobs, values left unset, and every ``${...}``.
+
+    Raises:
+        UsageError: for the first thing that is wrong.
+    """
+    check_knobs(config, asked, loader)
+    values = _without_hydra(config)
+    try:
+        missing = sorted(OmegaConf.missing_keys(values))
+        if missing:
+            raise UsageError(f"{missing[0]} has no value", asked.where(missing[0], loader), f"write {missing[0]}=VALUE")
+        OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise explain(error, asked, loader) from error
+
+
+def check_knobs(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> None:
+    """Raise UsageError for a daily knob with a value that it does not take."""
+    for key in KNOBS:
+        if key not in config or OmegaConf.is_missing(config, key) or OmegaConf.is_interpolation(config, key):
+            continue
+        wrong = complaint(key, config[key], VERBS[asked.verb].nullable)
+        if wrong:
+            raise UsageError(wrong[0], asked.where(key, loader), wrong[1])
+
+
+def job_config(config: DictConfig) -> DictConfig:
+    """A copy without Hydra's own node, as a job gets it."""
+    job = copy.deepcopy(config)
+    with read_write(job), open_dict(job):
+        job.pop("hydra", None)
+    return job
+
+
+@contextmanager
+def hydra_config(config: DictConfig) -> Iterator[None]:
+    """While it lasts, ``${hydra:...}`` resolves against this configuration; the output directory is not known yet."""
+    from hydra.core.hydra_config import HydraConfig
+
+    before = HydraConfig.instance().cfg
+    with open_dict(config.hydra.runtime):
+        if OmegaConf.is_missing(config.hydra.runtime, "output_dir"):
+            config.hydra.runtime.output_dir = "auto"
+    HydraConfig.instance().set_config(config)
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
+        OmegaConf.set_readonly(config.hydra, False)
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    """A view of the same nodes, so that ``${...}`` still resolves from the root."""
+    keys = [str(key) for key in config if key != "hydra"]
+    return OmegaConf.masked_copy(config, keys)

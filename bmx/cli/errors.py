@@ -1,0 +1,138 @@
+"""Turns what Hydra, OmegaConf and the YAML reader raise into three lines: what, where, what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from bmx.cli.near import either, suggestion
+from bmx.errors import BmxError, UsageError
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+
+
+class Asked(NamedTuple):
+    """What was asked for: the verb, the root file, and the words of the command line."""
+
+    verb: str
+    config: str
+    words: tuple[str, ...]
+    multirun: bool = False
+
+    def where(self, key: str, loader: ConfigLoader | None = None) -> str:
+        """Where a key was set: the argument, else the file and line, else the key itself."""
+        for word in reversed(self.words):
+            if word.partition("=")[0].lstrip("+~") == key:
+                return f"the argument '{word}'"
+        entry = _entry(key, self, loader)
+        return f"{entry[0]}, line {entry[1]}" if entry else f"the key '{key}'"
+
+
+def explain(error: BaseException, asked: Asked, loader: ConfigLoader | None) -> BmxError:
+    """The error as a user meets it.
+
+    The words are looked at first, one by one, since Hydra names neither the argument nor what would have fitted.
+    """
+    if isinstance(error, BmxError):
+        return error
+    from bmx.cli.words import find_wrong_word
+
+    wrong = find_wrong_word(asked, loader) if loader is not None else None
+    return wrong or _by_type(error, asked, loader)
+
+
+def _by_type(error: BaseException, asked: Asked, loader: ConfigLoader | None) -> UsageError:
+    import yaml
+    from hydra.errors import MissingConfigException
+    from omegaconf.errors import OmegaConfBaseException
+
+    for link in _chain(error):
+        if isinstance(link, yaml.MarkedYAMLError):
+            return _bad_yaml(link)
+        if isinstance(link, yaml.YAMLError):
+            return UsageError("a YAML file cannot be read", _first_line(link), "mend the file")
+        if isinstance(link, MissingConfigException):
+            return _no_such_file(link, asked, loader)
+        if isinstance(link, OmegaConfBaseException):
+            return _bad_value(link, asked, loader)
+    where = _source_named_in(error, loader) or asked_line(asked)
+    return UsageError(_first_line(error), where, "--debug shows where this comes from")
+
+
+def asked_line(asked: Asked) -> str:
+    """The command, as it is shown in an error; long ones are cut."""
+    line = " ".join(["bmx", asked.verb, *asked.words])
+    return line if len(line) <= 100 else line[:97] + "..."
+
+
+def _bad_yaml(error: object) -> UsageError:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or "not valid YAML"
+    where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a YAML file"
+    return UsageError(f"a file of configuration is not valid YAML: {problem}", where, "mend that line")
+
+
+def _no_such_file(error: object, asked: Asked, loader: ConfigLoader | None) -> UsageError:
+    name = str(getattr(error, "missing_cfg_file", None) or "")
+    options = [str(option) for option in getattr(error, "options", None) or []]
+    from bmx.cli.yaml_source import file_choosing
+
+    group, _, word = name.rpartition("/")
+    where = (loader and file_choosing(loader, group, word)) or _source_named_in(error, loader) or asked_line(asked)
+    if not group:
+        return UsageError(f"no root configuration '{name}'", where, "check --config-name and the folders searched")
+    return UsageError(f"no word '{word}' in the group '{group}'", where, suggestion(word, options))
+
+
+def _bad_value(error: object, asked: Asked, loader: ConfigLoader | None) -> UsageError:
+    from bmx.cli.config_keys import nearest_keys
+    from bmx.cli.words import known_keys
+
+    message = _first_line(error)
+    key = str(getattr(error, "full_key", None) or "")
+    refers = re.search(r"Interpolation key '([^']+)' not found", message)
+    if refers:
+        meant = nearest_keys(refers[1], known_keys(asked, loader)) if loader else []
+        fix = either(meant, "${{{}}}") or "add that key, or write a plain value"
+        return UsageError(f"{key} refers to '{refers[1]}', which does not exist", asked.where(key, loader), fix)
+    where = asked.where(key, loader) if key else _source_named_in(error, loader) or asked_line(asked)
+    return UsageError(f"{key}: {message}" if key else message, where, "give it a value that fits")
+
+
+def _entry(key: str, asked: Asked, loader: ConfigLoader | None) -> tuple[str, int] | None:
+    if loader is None:
+        return None
+    from bmx.cli.yaml_source import entries
+
+    try:
+        found = entries(loader, asked.config, list(asked.words)).get(key)
+    except Exception:  # the composition itself is what is wrong; the key alone must do
+        return None
+    return (str(found.file), found.line) if found else None
+
+
+def _source_named_in(error: object, loader: ConfigLoader | None) -> str:
+    """The file that Hydra names in its message: ``In 'model/cnn': ...``."""
+    named = re.search(r"\b[Ii]n '([^']+)'", str(error))
+    if not named or loader is None:
+        return ""
+    from bmx.cli.yaml_source import find
+
+    return str(find(loader, named[1]) or named[1])
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and its causes, innermost first: the innermost knows the file and the key."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in links:
+        links.append(link)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return links[::-1]
+
+
+def _first_line(error: object) -> str:
+    lines = [re.sub(r"^In '[^']+': ", "", line.strip()) for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

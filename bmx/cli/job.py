@@ -1,0 +1,151 @@
+"""Runs one job of a verb, and tells what became of it: lines on the terminal, the traceback in log.txt."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig
+
+from bmx.cli.invocation import Invocation
+from bmx.cli.search_path import extend_sys_path
+from bmx.cli.target import locate
+from bmx.errors import BmxError, Interrupted, UsageError
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+OWN_SWEEPERS = "hydra_plugins.bmx_sweeper."
+_CODES = {"failed": FAILED, "interrupted": INTERRUPTED}
+
+
+class JobError(Exception):
+    """A job failed and has said so; carries the failure to launchers that run jobs in other processes."""
+
+
+def make_task(invocation: Invocation) -> Callable[[DictConfig], Any]:
+    """The function that Hydra calls for each job."""
+
+    def task(cfg: DictConfig) -> Any:
+        return _run(cfg, invocation)
+
+    # Hydra names the job after the last part of the task's module.
+    task.__module__ = f"bmx.{invocation.asked.verb}"
+    return task
+
+
+def _run(cfg: DictConfig, invocation: Invocation) -> Any:
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    run_dir = Path(hydra.runtime.output_dir)
+    in_sweep = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
+    sys.argv = list(invocation.argv)
+    own = in_sweep and str(hydra.sweeper.get("_target_")).startswith(OWN_SWEEPERS)
+    if os.getpid() != invocation.pid:
+        extend_sys_path(invocation.config_dir)  # another process, perhaps on another machine, began elsewhere
+    result, code = _attempt(cfg, run_dir, in_sweep, own, invocation)
+    invocation.codes.append(code)
+    if code == FAILED or code == 2:
+        invocation.failed.append(_shown(run_dir))
+    if code == INTERRUPTED and in_sweep:
+        raise KeyboardInterrupt  # the other jobs of the sweep are not started
+    if code != DONE and os.getpid() != invocation.pid and not own:
+        raise JobError(f"the job in {_shown(run_dir)} failed")
+    return result
+
+
+def _attempt(cfg: DictConfig, run_dir: Path, in_sweep: bool, own: bool, invocation: Invocation) -> tuple[Any, int]:
+    run = _once if own else _target
+    try:
+        if in_sweep:
+            _check_job(cfg, invocation)
+        result = run(cfg, run_dir, invocation)
+    except BmxError as error:
+        if own and isinstance(error, UsageError):
+            from bmx.sweep.outcome import set_failed
+
+            set_failed(run_dir, error.what, refused=True)
+        _say(error, invocation.debug)
+        _log(run_dir, error, with_traceback=False)
+        return {"status": "interrupted" if isinstance(error, Interrupted) else "failed"}, error.exit_code
+    except Exception as error:
+        _log(run_dir, error, with_traceback=True)
+        _say(_unexpected(error, run_dir, invocation.debug), False)
+        if invocation.debug:
+            traceback.print_exception(error)
+        return {"status": "failed"}, FAILED
+    status = result.get("status") if isinstance(result, dict) else None
+    return result, _CODES.get(str(status), DONE)
+
+
+def _target(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
+    return locate(invocation.verb.target)(cfg, run_dir)
+
+
+def _once(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
+    """Run a job of a sweep that other processes may be working on too: not if it is done, on from its checkpoint."""
+    from omegaconf import open_dict
+
+    from bmx.cli.verbs import VERBS
+    from bmx.sweep import claims, outcome
+
+    with claims.alone(run_dir / claims.CLAIM):
+        stands = outcome.read(run_dir)
+        if stands.state == "done":
+            return stands.result
+        verb = VERBS[invocation.verb.jobs or invocation.asked.verb]
+        if verb.resumes and outcome.can_resume(run_dir):
+            with open_dict(cfg):
+                cfg.resume = str(run_dir)
+        return _target(cfg, run_dir, invocation)
+
+
+def _check_job(cfg: DictConfig, invocation: Invocation) -> None:
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import open_dict
+
+    from bmx.cli.compose import check_values
+    from bmx.cli.naming import run_name
+
+    if "name" in cfg and cfg.name is None:
+        with open_dict(cfg):
+            cfg.name = run_name(cast(DictConfig, HydraConfig.instance().cfg))
+    check_values(cfg, invocation.asked, None)
+    if invocation.verb.check:
+        locate(invocation.verb.check)(cfg)
+
+
+def _unexpected(error: Exception, run_dir: Path, debug: bool) -> BmxError:
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    what = f"the run failed: {type(error).__name__}" + (f": {first[:200]}" if first else "")
+    fix = "" if debug else "repeat with --debug to see it here"
+    return BmxError(what, f"the traceback is in {_shown(run_dir / 'log.txt')}", fix)
+
+
+def _say(error: BmxError, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    print("\n".join(error.lines()), file=sys.stderr, flush=True)
+
+
+def _log(run_dir: Path, error: BaseException, with_traceback: bool) -> None:
+    """Write an error into log.txt directly: logging may have been set up anew since the run began."""
+    lines = error.lines() if isinstance(error, BmxError) else []
+    text = "".join(traceback.format_exception(error)) if with_traceback else "\n".join(lines) + "\n"
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        with (run_dir / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{now} ERROR {text}")
+    except OSError as problem:  # a full disk must not hide what went wrong first
+        print(f"bmx: log.txt cannot be written: {problem}", file=sys.stderr)
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,152 @@
+"""Hands a verb to ``hydra.main`` and turns what comes back into an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bmx.cli import flags
+from bmx.cli.errors import Asked, asked_line, explain
+from bmx.cli.verbs import VERBS, rewrite_words, write_switches
+from bmx.errors import BmxError, UsageError
+
+if TYPE_CHECKING:
+    from bmx.cli.invocation import Invocation
+
+INTERRUPTED = 130
+
+
+def launch(name: str, arguments: list[str], debug: bool = False) -> int:
+    """Run a composed verb with its arguments; the exit code.
+
+    Raises:
+        UsageError: where the command is wrong; nothing has been written then.
+    """
+    verb = VERBS[name]
+    command = flags.parse(name, write_switches(arguments, verb.switches), verb.flags)
+
+    from bmx.cli.process_state import restored
+    from bmx.cli.search_path import extend_sys_path
+
+    with restored():
+        if verb.resumes:
+            from bmx.cli.resume import expand
+
+            command = expand(command)
+        command = command._replace(words=rewrite_words(command.words, verb))
+        extend_sys_path(command.flags.get("--config-dir"))
+        if command.on("--help"):
+            from bmx.cli.help import page
+
+            print(page(command))
+            return 0
+        return _hydra(command, debug)
+
+
+def _hydra(command: flags.Command, debug: bool) -> int:
+    from bmx.cli.callback import Answered, Stop
+    from bmx.cli.invocation import Invocation
+
+    config = command.flags.get("--config-name") or VERBS[command.verb].config
+    asked = Asked(command.verb, config, tuple(command.words), command.on("--multirun"))
+    folders = (command.flags.get("--config-dir"), command.flags.get("--config-path"))
+    invocation = Invocation(asked, *folders, debug, os.getpid(), tuple(sys.argv))
+    said = io.StringIO()
+    try:
+        _call_hydra(command, invocation, said)
+    except Stop as stop:
+        raise _as_told(stop.error, asked) from stop.error
+    except Answered:
+        return 0
+    except SystemExit as end:
+        if end.code:
+            raise _no_package(command, invocation, said) from None
+    except KeyboardInterrupt:
+        done = f"; {invocation.codes.count(0)} jobs are done" if invocation.sweeps else ""
+        print(f"bmx: interrupted{done}", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        return _after(error, invocation)
+    finally:
+        if invocation.plan is not None:
+            invocation.plan.close()
+    return _exit_code(invocation)
+
+
+def _call_hydra(command: flags.Command, invocation: Invocation, said: io.StringIO) -> None:
+    import hydra
+
+    from bmx.cli.invocation import running
+    from bmx.cli.job import make_task
+    from bmx.cli.process_state import hydra_raises, stderr_into
+    from bmx.cli.search_path import conf_dir, register, version_base
+
+    register()
+    decorate = hydra.main(str(conf_dir()), VERBS[command.verb].config, version_base())
+    sys.argv = [sys.argv[0] if sys.argv else "bmx", *command.for_hydra()]
+    # `--cfg job -p KEY` prints a line and exits where there is no such key.
+    with running(invocation), hydra_raises(), stderr_into(said if command.on("--package") else None):
+        decorate(make_task(invocation))()
+
+
+def _no_package(command: flags.Command, invocation: Invocation, said: io.StringIO) -> UsageError:
+    from bmx.cli.near import either, near
+    from bmx.cli.search_path import make_loader
+    from bmx.cli.words import known_keys
+
+    package = command.flags.get("--package", "")
+    what = f"no key '{package}' to print" if package else said.getvalue().strip() or "Hydra refuses the arguments"
+    loader = make_loader(command.verb, invocation.config_dir, invocation.config_path)
+    fix = either(near(package, known_keys(invocation.asked, loader)), "-p {}")
+    return UsageError(what, command.text(), fix or f"`bmx {command.verb} --help` lists every key")
+
+
+def _after(error: Exception, invocation: Invocation) -> int:
+    """What an exception out of Hydra means: a job that failed elsewhere, a run that broke, or a wrong command."""
+    from bmx.cli.job import JobError
+    from bmx.cli.search_path import make_loader
+
+    asked = invocation.asked
+    if isinstance(error, JobError):
+        print(f"bmx: {error}", file=sys.stderr)
+        return 1
+    if invocation.codes or (invocation.composed and not invocation.sweeps):
+        raise BmxError(f"{type(error).__name__}: {error}", asked_line(asked), "repeat with --debug") from error
+    _remove_unused(invocation.sweep_dir)
+    loader = make_loader(asked.verb, invocation.config_dir, invocation.config_path)
+    raise explain(error, asked, loader) from error
+
+
+def _exit_code(invocation: Invocation) -> int:
+    failed, jobs = invocation.failed, len(invocation.codes)
+    if not invocation.sweeps:
+        return max(invocation.codes, default=0)
+    if failed:
+        some = ", ".join(failed[:3]) + (" ..." if len(failed) > 3 else "")
+        print(f"bmx: {len(failed)} of {jobs} jobs failed: {some}", file=sys.stderr)
+    return 1 if any(invocation.codes) else 0
+
+
+def _as_told(error: Exception, asked: Asked) -> BmxError:
+    """What a check raised, as the user is told; a mistake inside a check is bmx's own, not the command's."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, (BmxError, OmegaConfBaseException)):
+        return explain(error, asked, None)
+    what = f"checking the configuration failed: {type(error).__name__}: {error}"
+    return BmxError(what, asked_line(asked), "repeat with --debug to see the traceback")
+
+
+def _remove_unused(sweep_dir: Path | None) -> None:
+    """Take back the directory of a sweep whose jobs could not even be composed."""
+    if sweep_dir is None:
+        return
+    shutil.rmtree(sweep_dir, ignore_errors=True)
+    with suppress(OSError):  # the folders above go where they hold nothing else
+        for folder in list(sweep_dir.parents)[:2]:
+            folder.rmdir()

@@ -1,0 +1,107 @@
+"""The front door: ``bmx VERB ...``. Imports nothing heavy, so that help and mistakes answer at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from bmx.cli.near import suggestion
+from bmx.errors import BmxError, UsageError
+
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line; 0 is done, 1 the run failed, 2 the command was wrong, 130 interrupted.
+
+    Args:
+        argv: the arguments after the program's name; those of this process if None.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        return _dispatch([argument for argument in arguments if argument != "--debug"], debug)
+    except BmxError as error:
+        if debug:
+            import traceback
+
+            traceback.print_exception(error)
+        print("\n".join(error.lines()), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("bmx: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return _own_mistake(error, debug)
+
+
+def run() -> None:
+    """The console script: ``main`` on this process's arguments, then exit with its code."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone (`bmx train --help | head`): leave without a second complaint at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def _dispatch(arguments: list[str], debug: bool) -> int:
+    from bmx.cli.verbs import VERBS
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        from bmx.cli.usage import usage
+
+        print(usage())
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb == "--version" or "--version" in rest:
+        from bmx import __version__
+
+        print(f"bmx {__version__}")
+        return 0
+    if verb == "help":
+        return _dispatch([rest[0], "--help"] if rest else ["--help"], debug)
+    if verb == "_complete":
+        from bmx.cli.completion import answer
+
+        return answer()
+    if verb not in VERBS:
+        raise _no_verb(verb, rest)
+    if VERBS[verb].config:
+        from bmx.cli.launch import launch
+
+        return launch(verb, rest, debug)
+    if "--help" in rest or "-h" in rest:
+        from bmx.cli.usage import command_usage
+
+        print(command_usage(verb))
+        return 0
+    from bmx.cli.target import locate
+
+    return int(locate(VERBS[verb].target)(rest))
+
+
+def _own_mistake(error: Exception, debug: bool) -> int:
+    """What no check foresaw."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    hint = "" if debug else "\n  do:    repeat with --debug to see the traceback"
+    print(f"bmx: {type(error).__name__}: {error}{hint}", file=sys.stderr)
+    return 1
+
+
+def _no_verb(verb: str, rest: list[str]) -> UsageError:
+    from bmx.cli.verbs import VERBS
+
+    where = " ".join(["bmx", verb, *rest])
+    if "=" in verb or verb.startswith("-"):
+        known = next((word for word in rest if word in VERBS), "train")
+        others = " ".join([verb, *(word for word in rest if word != known)])
+        return UsageError(f"'{verb}' is not a verb; the verb comes first", where, f"write bmx {known} {others}")
+    return UsageError(f"no verb '{verb}'", where, suggestion(verb, VERBS))

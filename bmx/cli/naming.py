@@ -1,0 +1,51 @@
+"""What a run is called when the user does not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bmx.errors import UsageError
+
+_SAID = ("model", "data", "optim")
+
+
+def run_name(config: DictConfig, swept: dict[str, list[str]] | None = None) -> str:
+    """The chosen experiment, or the chosen words of model, data and optim joined by dashes: ``lenet5-mnist_5k-sgd``.
+
+    A run that is about another one (``run=``) is called as that one.
+
+    Args:
+        config: the composed configuration with Hydra's node, which knows the choices.
+        swept: group words that a sweep runs through; up to three are named, ``lenet5+mlp-mnist_5k-sgd``.
+    """
+    choices = {**OmegaConf.to_container(config.hydra.runtime.choices), **(swept or {})}  # type: ignore[dict-item]
+    if choices.get("experiment"):
+        return _word("experiment", choices["experiment"])
+    words = [_word(group, choices[group]) for group in _SAID if choices.get(group)]
+    about = _run_it_is_about(config)
+    return "-".join(word for word in [about, *words] if word) or config.hydra.job.name
+
+
+def _word(group: str, choice: Any) -> str:
+    words = [str(word) for word in choice] if isinstance(choice, (list, tuple)) else [str(choice)]
+    return "+".join(words) if len(words) <= 3 else group
+
+
+def _run_it_is_about(config: DictConfig) -> str:
+    if not config.get("run"):
+        return ""
+    named = config.run if OmegaConf.is_list(config.run) else [config.run]
+    names = [_name_of(str(run), Path(str(config.get("outputs", "outputs")))) for run in named]
+    return "+".join(dict.fromkeys(names)) if len(names) <= 3 else f"{names[0]}+{len(names) - 1}-more"
+
+
+def _name_of(run: str, outputs: Path) -> str:
+    from bmx.runs.directory import find
+
+    try:
+        return find(run, outputs).parent.name
+    except UsageError:  # an exported file, or a mistake that the verb's own check explains better
+        return Path(run).stem

@@ -1,0 +1,263 @@
+"""Plans a sweep of bmx's own before anything is written: words, space, jobs, checks, and the directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bmx.cli.compose import check_values, hydra_config
+from bmx.cli.errors import Asked, explain
+from bmx.cli.invocation import Invocation
+from bmx.cli.job import OWN_SWEEPERS
+from bmx.cli.naming import run_name
+from bmx.cli.prepare import AUTO, quoted
+from bmx.cli.search_path import make_loader
+from bmx.cli.verbs import VERBS
+from bmx.cli.words import find_wrong_word, is_group_choice
+from bmx.errors import BmxError, UsageError
+from bmx.sweep import folder, objective
+from bmx.sweep.composing import Composer
+from bmx.sweep.grid import points, take_apart
+from bmx.sweep.identity import content, digest
+from bmx.sweep.job import Job
+from bmx.sweep.launching import rules
+from bmx.sweep.plan import Plan, unique
+from bmx.sweep.preflight import CannotRun, Problem, Report, check, representatives
+from bmx.sweep.resources import slots
+
+SEARCH = f"{OWN_SWEEPERS}SearchSweeper"
+LAUNCHER = "hydra_plugins.bmx_launcher.BmxLauncher"
+# So many other points are tried with a value before it is held to be impossible.
+_ATTEMPTS = 8
+# Words about Hydra that are for the sweep, not for its jobs.
+_SWEEP_ONLY = (
+    "hydra.sweep",
+    "hydra/sweep",
+    "hydra.launcher",
+    "hydra/launcher",
+    "hydra.run",
+    "hydra.mode",
+    "hydra.output",
+)
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """A node as a plain dictionary, every ``${...}`` filled in."""
+    found = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+def is_own(config: DictConfig) -> bool:
+    """Whether a sweep is run by one of bmx's sweepers."""
+    return str(config.hydra.sweeper.get("_target_")).startswith(OWN_SWEEPERS)
+
+
+def plan_sweep(config: DictConfig, invocation: Invocation) -> None:
+    """Settle what a sweep will do and check it, then find or make its directory and put it into ``hydra.sweep.dir``.
+
+    Raises:
+        UsageError: before anything is written; of jobs that cannot run, all are told at once.
+    """
+    invocation.sweeps = True
+    asked = invocation.asked
+    loader = make_loader(asked.verb, invocation.config_dir, invocation.config_path)
+    wrong = find_wrong_word(asked, loader)
+    if wrong:
+        raise wrong
+    settings = plain(config.hydra.sweeper)
+    plan = _taken_apart(config, invocation, settings)
+    invocation.plan = plan
+    try:
+        _check_launcher(config)
+        if config.hydra.launcher.get("_target_") == LAUNCHER:
+            plan.starter(config.hydra.launcher.fork)  # its imports go on while the jobs are composed here
+        if str(settings.get("_target_")) == SEARCH:
+            _plan_search(plan, invocation, settings)
+        else:
+            _plan_grid(plan, invocation)
+        _find_directory(config, plan, invocation, settings)
+    except BaseException:
+        plan.close()
+        raise
+    invocation.composed = True
+
+
+def _taken_apart(config: DictConfig, invocation: Invocation, settings: dict[str, Any]) -> Plan:
+    asked = invocation.asked
+    verb = VERBS[asked.verb].jobs or asked.verb
+    root = asked.config if asked.config != VERBS[asked.verb].config else VERBS[verb].config
+    composer = Composer(make_loader(verb, invocation.config_dir, invocation.config_path), root)
+    typed = [str(word) for word in config.hydra.overrides.task]
+    params = [f"{key}={value}" for key, value in (settings.get("params") or {}).items()]
+    words = take_apart(
+        [composer.parse(word) for word in (*params, *typed)], VERBS[asked.verb].job_words, settings.get("seeds")
+    )
+    flags = [("--config-dir", invocation.config_dir), ("--config-path", invocation.config_path)]
+    flags += [("--config-name", root if root != VERBS[verb].config else None)]
+    return Plan(
+        verb=verb,
+        words=words,
+        composer=composer,
+        flags=tuple(f"{flag}={value}" for flag, value in flags if value),
+        passed_on=tuple(
+            w for w in map(str, config.hydra.overrides.hydra) if not w.lstrip("+~").startswith(_SWEEP_ONLY)
+        ),
+        objectives=objective.parse(settings.get("objective")),
+        outputs=Path(str(config.get("outputs") or "outputs")),
+        resumes=VERBS[verb].resumes,
+        # Composing is three times as quick where the grammar's tables have been filled once.
+        modules=(VERBS[verb].target.partition(":")[0], f"bmx.cli.compose:compose:{verb}"),
+        command=_command(invocation),
+    )
+
+
+def _command(invocation: Invocation) -> str:
+    import shlex
+
+    return shlex.join(["bmx", *invocation.argv[1:]]) if invocation.argv else "bmx"
+
+
+def _check_launcher(config: DictConfig) -> None:
+    """Complain of the launcher's settings now, not after the directory has been made."""
+    if config.hydra.launcher.get("_target_") != LAUNCHER:
+        return
+    options = plain(config.hydra.launcher)
+    rules(options)
+    slots(options["jobs"], options["jobs_per_gpu"], str(config.get("device") or "auto"))
+
+
+def _plan_grid(plan: Plan, invocation: Invocation) -> None:
+    from bmx.cli.knobs import complaint
+
+    for override in plan.words.continuous:
+        where, key = f"the argument '{override.input_line}'", override.get_key_element()
+        fix = f"list the values, {key}=a,b,c, or search: sweeper=tpe (or random, gp, nsga2)"
+        raise UsageError(f"{key} is an interval, which a grid cannot list", where, fix)
+    for override in plan.words.listed:
+        for value in override.sweep_iterator() if not is_group_choice(override, plan.composer.loader) else ():
+            wrong = complaint(override.get_key_element(), getattr(value, "text", value), VERBS[plan.verb].nullable)
+            if wrong:
+                raise UsageError(wrong[0], f"the argument '{override.input_line}'", wrong[1])
+    jobs, problems = composed(plan, plan.each_seed(points(plan.words)))
+    if problems:
+        raise CannotRun(problems, len(jobs) + len(problems))
+    plan.jobs = unique([job for job, _ in jobs])
+    report = _preflight(plan, invocation, jobs)
+    if report.problems:
+        raise CannotRun(report.problems, report.checked)
+    plan.objectives = _known(plan, report)
+
+
+def _plan_search(plan: Plan, invocation: Invocation, settings: dict[str, Any]) -> None:
+    from bmx.sweep import search_settings
+    from bmx.sweep.space import corners, make_space
+
+    search_settings.check(settings, len(plan.objectives))
+    plan.space = make_space(plan.words, plan.composer, settings.get("space"))
+    seeds: tuple[int | None, ...] = plan.words.seeds[:1] or (None,)
+    tried = corners(plan.space)
+    jobs, problems = composed(plan, [(point, seed) for point in tried for seed in seeds])
+    report = _preflight(plan, invocation, jobs)
+    problems += report.problems
+    if len(problems) >= len(tried):
+        raise CannotRun(problems, len(tried))
+    _leave_out(plan, invocation, problems, seeds)
+    plan.objectives = _known(plan, report)
+    if plan.objectives == [objective.AUTO]:
+        fix = "hold something out, data.val_size=0.1, or name what to choose by: objective=..."
+        raise UsageError("there is no validation result to search by", "objective=auto", fix)
+
+
+def _leave_out(plan: Plan, invocation: Invocation, problems: list[Problem], seeds: tuple[int | None, ...]) -> None:
+    """Take values out of the space that cannot run whatever else is chosen, as a depth too great for the image.
+
+    A value that failed once is tried with other values of the other keys. One that runs with some of them stays: the
+    search learns to avoid the rest.
+    """
+    first = {one.key: one.ends()[0] for one in plan.space.dimensions}
+    left_out: dict[str, list[str]] = {}
+    for problem in problems:
+        odd = [(key, text) for key, text in problem.point.items() if first.get(key, text) != text]
+        for key, text in odd or list(problem.point.items()):
+            if key not in first or text in left_out.get(key, []):
+                continue
+            points_with = plan.space.around(key, text, _ATTEMPTS)
+            jobs, wrong = composed(plan, [(point, seed) for point in points_with for seed in seeds])
+            report = _preflight(plan, invocation, jobs)
+            if len(wrong) + len(report.problems) >= len(wrong) + report.checked:
+                left_out.setdefault(key, []).append(text)
+    plan.space = plan.space.without(left_out)
+    for key, texts in left_out.items():
+        reason = next(p.error.what for p in problems if p.point.get(key) == texts[0])
+        plan.notes.append(f"left out of the search, since it cannot run: {key}={','.join(texts)}: {reason}")
+
+
+def _known(plan: Plan, report: Report) -> list[objective.Objective]:
+    if plan.objectives == [objective.AUTO] and report.chooses_by:
+        return objective.parse(report.chooses_by)
+    return plan.objectives
+
+
+def composed(plan: Plan, wanted: list[Any]) -> tuple[list[tuple[Job, DictConfig]], list[Problem]]:
+    """The jobs of points and seeds with their configurations, and those that do not come together."""
+    jobs: list[tuple[Job, DictConfig]] = []
+    problems: list[Problem] = []
+    for point, seed in wanted:
+        words = plan.job_words(point, seed)
+        asked = Asked(plan.verb, plan.composer.root, words)
+        try:
+            with hydra_config(plan.composer.base((*words, *plan.passed_on))):
+                job, config = plan.job(point, seed)
+                check_values(config, asked, plan.composer.loader)
+            jobs.append((job, config))
+        except Exception as error:
+            told = error if isinstance(error, UsageError) else explain(error, asked, plan.composer.loader)
+            problems.append(
+                Problem(Job("", words, point, seed).label, UsageError(told.what, told.where, told.fix), point)
+            )
+    return jobs, problems
+
+
+def _preflight(plan: Plan, invocation: Invocation, jobs: list[tuple[Job, DictConfig]]) -> Report:
+    try:
+        with hydra_config(plan.composer.base(plan.words.fixed)):
+            chosen = representatives(jobs)
+        return check(plan.starter(), VERBS[plan.verb].check, chosen)
+    except UsageError:
+        raise
+    except BmxError as error:
+        raise UsageError(error.what, error.where, error.fix) from error
+
+
+def _find_directory(config: DictConfig, plan: Plan, invocation: Invocation, settings: dict[str, Any]) -> None:
+    loader = plan.composer.loader
+    chosen = [o for o in plan.words.listed if is_group_choice(o, loader)]
+    words = {o.key_or_group: list(o.sweep_string_iterator()) for o in chosen}
+    name = str(config.get("name") or run_name(config, words))
+    plan.identity = _identity(plan, settings)
+    given = str(config.hydra.sweep.dir)
+    if given == AUTO:
+        path, plan.found = folder.find_or_make(plan.outputs, name, plan.identity, bool(settings.get("fresh")))
+    else:
+        path, plan.found = Path(given), Path(given).exists()
+        path.mkdir(parents=True, exist_ok=True)
+    config.hydra.sweep.dir = str(path)
+    # Other launchers compose each job anew from these words.
+    with open_dict(config.hydra.overrides):
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(path))}")
+
+
+def _identity(plan: Plan, settings: dict[str, Any]) -> str:
+    """The configuration without what is swept over, and the keys that are: of a search, their ranges too."""
+    with hydra_config(plan.composer.base(plan.words.fixed)):
+        base = content(plan.composer.compose((*plan.words.fixed, *plan.passed_on)))
+    base.pop("seed", None)  # a seed repeats a sweep, it does not make another one
+    keys = sorted(override.get_key_element() for override in plan.words.swept)
+    search = None
+    if plan.space is not None:
+        names = [one.name for one in plan.objectives]
+        search = [str(plan.space), names, settings["sampler"], settings.get("seed"), list(plan.words.seeds)]
+    return digest({"verb": plan.verb, "base": base, "keys": keys, "search": search})

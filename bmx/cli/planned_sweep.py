@@ -1,0 +1,41 @@
+"""Runs a sweep that ``plan_sweep`` has planned, and turns what came of it into exit codes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from bmx.cli.invocation import current
+from bmx.cli.plan_sweep import SEARCH, plain
+
+
+def sweep(config: DictConfig, launcher: Any) -> Any:
+    """Run the planned sweep through a launcher; the sweep's result."""
+    invocation = current()
+    if invocation is None or invocation.plan is None:
+        raise RuntimeError("bmx's sweepers are for bmx's verbs: run `bmx sweep`, or choose hydra/sweeper=basic")
+    settings = plain(config.hydra.sweeper)
+    plan, where = invocation.plan, Path(str(config.hydra.sweep.dir)).resolve()
+    if settings["_target_"] == SEARCH:
+        from bmx.sweep.search import run_search
+
+        result, failed = run_search(plan, where, launcher, settings)
+    else:
+        from bmx.sweep.sweeping import run_grid
+
+        result, failed = run_grid(plan, where, launcher, bool(settings.get("reuse")))
+    # Jobs that ran in this process have told already; these are all of them.
+    invocation.failed[:] = [_shown(Path(run)) for run in failed]
+    all_of_them = int((result.get("jobs") or {}).get("all") or 0)
+    invocation.codes[:] = [0] * max(0, all_of_them - len(failed)) + [1] * len(failed)
+    if result["status"] == "interrupted":
+        raise KeyboardInterrupt
+    return result
+
+
+def _shown(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,177 @@
+"""What happens before anything is written: names, checks, and the directory of a run or a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, open_dict
+
+from bmx.cli.compose import compose_raw, hydra_config, job_config, settle
+from bmx.cli.invocation import Invocation
+from bmx.cli.knobs import complaint
+from bmx.cli.naming import run_name
+from bmx.cli.search_path import make_loader
+from bmx.cli.target import locate
+from bmx.cli.words import find_wrong_word, is_group_choice
+from bmx.errors import UsageError
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.override_parser.types import Override
+
+AUTO = "auto"
+
+
+def prepare_run(config: DictConfig, invocation: Invocation) -> None:
+    """Name and check one run, make its directory, and put that into ``hydra.run.dir``.
+
+    Raises:
+        UsageError: before anything is written.
+    """
+    from bmx.runs import directory
+
+    check(config, invocation)
+    given = str(config.hydra.run.dir)
+    if given == AUTO:
+        run = directory.create(
+            _outputs(config), invocation.asked.verb, str(config.get("name") or invocation.asked.verb)
+        )
+    else:
+        run = directory.claim(Path(given), resume=bool(config.get("resume")))
+    config.hydra.run.dir = str(run)
+    invocation.composed = True
+
+
+def preview(config: DictConfig, invocation: Invocation) -> bool:
+    """Says what a run would cost, where ``plan=true`` asks for that instead of the run; whether it was asked for.
+
+    Raises:
+        UsageError: the run could not be made.
+    """
+    if not (invocation.verb.preview and config.get("plan")):
+        return False
+    settle(config, invocation.asked, _loader(invocation))
+    with hydra_config(config):
+        locate(invocation.verb.preview)(job_config(config))
+    return True
+
+
+def check(config: DictConfig, invocation: Invocation) -> None:
+    """Everything that can be said of a composed run before it starts, the verb's own check last."""
+    settle(config, invocation.asked, _loader(invocation))
+    if not invocation.verb.check:
+        return
+    with hydra_config(config):
+        locate(invocation.verb.check)(job_config(config))
+
+
+def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
+    """Try every value that the sweep runs through once, make its directory, and put that into ``hydra.sweep.dir``.
+
+    Values are tried one key at a time, not in all their combinations: a mistyped one is found before the first job
+    starts, in time that grows with the number of values. Each job is checked again, whole, before it starts.
+
+    Raises:
+        UsageError: before anything is written.
+    """
+    from bmx.cli.plan_sweep import is_own, plan_sweep
+    from bmx.runs import directory
+
+    if is_own(config):
+        plan_sweep(config, invocation)
+        return
+    invocation.sweeps = True
+    loader = _loader(invocation)
+    wrong = find_wrong_word(invocation.asked, loader)
+    if wrong:
+        raise wrong
+    swept = _swept(config, loader)
+    _refuse_intervals(swept, config)
+    _try_each(swept, invocation, loader)
+    if str(config.hydra.sweep.dir) == AUTO:
+        chosen = [o for o in swept if o.is_discrete_sweep() and is_group_choice(o, loader)]
+        words = {o.key_or_group: list(o.sweep_string_iterator()) for o in chosen}
+        sweep = directory.create(_outputs(config), "sweep", str(config.get("name") or run_name(config, words)))
+        invocation.sweep_dir = sweep
+        config.hydra.sweep.dir = str(sweep)
+        # Hydra composes each job anew from these words.
+        with open_dict(config.hydra.overrides):
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(sweep))}")
+    invocation.composed = True
+
+
+def quoted(text: str) -> str:
+    """A value as Hydra's grammar reads it back, whatever it holds."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def _swept(config: DictConfig, loader: ConfigLoader) -> list[Override]:
+    """The words with several values."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    params = config.hydra.sweeper.get("params") or {}
+    words = [*(f"{key}={value}" for key, value in params.items()), *(str(word) for word in config.hydra.overrides.task)]
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(words)
+    return [override for override in parsed if override.is_sweep_override()]
+
+
+def _refuse_intervals(swept: list[Override], config: DictConfig) -> None:
+    """Hydra's own sweeper lists values and cannot search, which it says only once its directory is made."""
+    searched = [override for override in swept if not override.is_discrete_sweep()]
+    if searched and str(config.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
+        where, key = f"the argument '{searched[0].input_line}'", searched[0].get_key_element()
+        fix = f"list the values, {key}=a,b,c, or choose a sweeper that searches: hydra/sweeper=tpe"
+        raise UsageError(f"{key} is an interval, which the basic sweeper cannot search", where, fix)
+
+
+def _try_each(swept: list[Override], invocation: Invocation, loader: ConfigLoader) -> None:
+    from hydra.core.override_parser.types import Transformer
+
+    listed = [override for override in swept if override.is_discrete_sweep()]
+    firsts = {o.get_key_element(): _first(o) for o in swept}
+    for override in swept:
+        if not firsts[override.get_key_element()]:
+            raise UsageError(
+                "a sweep over no value at all", f"the argument '{override.input_line}'", "name some values"
+            )
+    fixed = [word for word in invocation.asked.words if word.partition("=")[0] not in firsts]
+    if not listed:
+        _try([*fixed, *(f"{k}={text}" for k, text in firsts.items())], invocation)
+    for override in listed:
+        key, chooses = override.get_key_element(), is_group_choice(override, loader)
+        for number, value in enumerate(override.sweep_iterator()):
+            wrong = None if chooses else complaint(key, getattr(value, "text", value), invocation.verb.nullable)
+            if wrong:
+                raise UsageError(wrong[0], f"the argument '{override.input_line}'", wrong[1])
+            if number == 0 or chooses:
+                now = {**firsts, key: Transformer.str(value)}
+                _try([*fixed, *(f"{k}={text}" for k, text in now.items())], invocation)
+
+
+def _first(override: Override) -> str:
+    """One value that stands for all: the first of a list, the middle of an interval."""
+    from hydra.core.override_parser.types import IntervalSweep
+
+    space = override.value()
+    if not isinstance(space, IntervalSweep):
+        return next(iter(override.sweep_string_iterator()), "")
+    middle = ((space.start or 0.0) + (space.end or 0.0)) / 2
+    return str(int(middle) if "int" in space.tags else middle)
+
+
+def _try(words: list[str], invocation: Invocation) -> None:
+    tried = compose_raw(
+        invocation.asked.verb, words, invocation.config_dir, invocation.asked.config, invocation.config_path
+    )
+    settle(tried.config, tried.asked, tried.loader)
+
+
+def _loader(invocation: Invocation) -> ConfigLoader:
+    return make_loader(invocation.asked.verb, invocation.config_dir, invocation.config_path)
+
+
+def _outputs(config: DictConfig) -> Path:
+    return Path(str(config.get("outputs") or "outputs"))

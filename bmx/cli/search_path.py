@@ -1,0 +1,113 @@
+"""Where configuration is looked for: the user's folders, bmx's own, then those of installed packages."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bmx.errors import UsageError
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+
+
+def conf_dir() -> Path:
+    """The configuration that comes with bmx: inside the package once installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise UsageError("bmx's own configuration is missing", str(package / "conf"), "install bmx again")
+
+
+def user_dirs() -> list[Path]:
+    """Folders searched before bmx's own, first match wins: those of $BMX_CONF, then ``bmx_conf`` where the user is.
+
+    Raises:
+        UsageError: where $BMX_CONF names a folder that does not exist.
+    """
+    folders = []
+    for name in os.environ.get("BMX_CONF", "").split(os.pathsep):
+        if not name:
+            continue
+        folder = Path(name).expanduser().resolve()
+        if not folder.is_dir():
+            raise UsageError(f"no folder '{name}'", "the environment variable BMX_CONF", "name folders that exist")
+        folders.append(folder)
+    beside = Path("bmx_conf").resolve()
+    if beside.is_dir() and beside not in folders:
+        folders.append(beside)
+    return folders
+
+
+def packs() -> list[tuple[str, str]]:
+    """Search path entries of installed packages: the entry points of the group ``bmx.conf``, as (name, path).
+
+    An entry point's value is a package (``mypack.conf``, with an ``__init__.py``) that holds group folders.
+    """
+    from importlib.metadata import entry_points
+
+    return [(entry.name, f"pkg://{entry.value}") for entry in entry_points(group="bmx.conf")]
+
+
+def extend_sys_path(config_dir: str | None = None) -> None:
+    """Make ``_target_: my_net.Net`` resolve from the current folder and from beside each folder of configuration.
+
+    They go last, so that a user's ``random.py`` does not stand in for the standard library's.
+    """
+    beside = [*user_dirs(), *([Path(config_dir).resolve()] if config_dir else [])]
+    for folder in (Path.cwd(), *(conf.parent for conf in beside)):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
+def register() -> None:
+    """Tell Hydra of the user's folders and of installed packs; doing so again changes nothing."""
+    from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    class BmxSearchPath(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for folder in user_dirs():
+                search_path.prepend("user", f"file://{folder}", anchor=SearchPathQuery(provider="main"))
+            for name, path in packs():
+                search_path.append(f"pack:{name}", path)
+
+    plugins = Plugins.instance()
+    if all(known.__name__ != BmxSearchPath.__name__ for known in plugins.discover(SearchPathPlugin)):
+        plugins.register(BmxSearchPath)
+
+
+def make_loader(verb: str, config_dir: str | None = None, config_path: str | None = None) -> ConfigLoader:
+    """A loader that sees what a run of the verb sees, for everything that composes outside ``hydra.main``."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.config_search_path import SearchPathQuery
+    from hydra.core.utils import JobRuntime, setup_globals
+
+    set_version_base()
+    register()
+    setup_globals()
+    JobRuntime().set("name", verb)
+    path = create_config_search_path(config_path or str(conf_dir()))
+    if config_dir:
+        folder = f"file://{Path(config_dir).resolve()}"
+        path.prepend("command-line", folder, anchor=SearchPathQuery(provider="schema"))
+    return ConfigLoaderImpl(path)
+
+
+def version_base() -> str | None:
+    """The Hydra behaviour that bmx is written for; Hydra 1.4 wants none named."""
+    import hydra
+
+    return "1.3" if hydra.__version__.startswith("1.3") else None
+
+
+def set_version_base() -> None:
+    """Choose that behaviour for this process."""
+    from hydra import version
+
+    version.setbase(version_base())

@@ -1,0 +1,204 @@
+"""The verbs of ``bmx``, one entry each; a new verb is a new entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+_NO_SWITCHES: Mapping[str, tuple[str, str]] = MappingProxyType({})
+
+SWEEPING: Mapping[str, str] = MappingProxyType(
+    {
+        "jobs": "hydra.launcher.jobs",
+        "on_error": "hydra.launcher.on_error",
+        "timeout": "hydra.launcher.timeout",
+        "retries": "hydra.launcher.retries",
+        "jobs_per_gpu": "hydra.launcher.jobs_per_gpu",
+        "launcher": "hydra/launcher",
+        "seeds": "hydra.sweeper.seeds",
+        "objective": "hydra.sweeper.objective",
+        "reuse": "hydra.sweeper.reuse",
+        "fresh": "hydra.sweeper.fresh",
+        "sweeper": "hydra/sweeper",
+        "trials": "hydra.sweeper.trials",
+        "minutes": "hydra.sweeper.minutes",
+        "pruner": "hydra.sweeper.pruner",
+        "space": "hydra.sweeper.space",
+    }
+)
+"""The words about a sweep itself, of every verb that ``-m`` runs many times."""
+
+
+class Verb(NamedTuple):
+    """One verb of the command line.
+
+    A verb with a ``config`` is composed by Hydra and its target is called as ``f(cfg, run_dir) -> result``;
+    without one its target is a plain command, called as ``f(words) -> exit code``.
+    """
+
+    help: str
+    """One line, shown by ``bmx --help``."""
+    target: str
+    """``module:function``; imported only when a job really runs."""
+    config: str = ""
+    """The root file in ``conf/``, without ``.yaml``."""
+    check: str = ""
+    """``module:function`` that raises UsageError for a configuration that cannot run, before anything is written."""
+    examples: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = _NONE
+    """Words that stand for a longer key: ``teacher=`` for ``model@teacher=``."""
+    nullable: tuple[str, ...] = ("name",)
+    """The daily knobs that may be null, because the verb then takes them from elsewhere."""
+    flags: tuple[str, ...] = ()
+    """Flags that the verb implies unless another mode is asked for: a sweep implies ``--multirun``."""
+    jobs: str = ""
+    """The verb that the jobs of a sweep run as; empty for this one."""
+    job_words: tuple[str, ...] = ()
+    """Words that each job of a sweep gets unless the command says otherwise."""
+    resumes: bool = False
+    """Whether ``resume=RUN`` goes on with an earlier run in its own directory."""
+    lists: tuple[str, ...] = ()
+    """Keys that take several values at once, so that ``run=A,B`` is a list for one job and not a sweep."""
+    switches: Mapping[str, tuple[str, str]] = _NO_SWITCHES
+    """Flags of this verb alone: the word that each stands for, and a line of help."""
+    preview: str = ""
+    """``module:function`` that is called with the configuration where ``plan=true``, instead of everything else."""
+    report: str = ""
+    """``module:function`` that is called with the directory of a sweep of this verb when its jobs have ended."""
+
+
+VERBS: dict[str, Verb] = {
+    "train": Verb(
+        help="fit a model from scratch or from init_from=, test the best checkpoint",
+        target="bmx.verbs.train:train",
+        config="train",
+        check="bmx.verbs.train:check",
+        examples=(
+            "bmx train model=lenet5 optim=sgd",
+            "bmx train model=transformer data=language_id epochs=5",
+            "bmx train -m lr=0.1,0.01 seed=0,1",
+            "bmx train experiment=lenet5_mnist --cfg job",
+            "bmx train model=cnn epochs=20 --plan",
+        ),
+        aliases=SWEEPING,
+        resumes=True,
+        switches={"--plan": ("plan=true", "say what the run will cost and stop; nothing is written")},
+        preview="bmx.verbs.plan:plan",
+    ),
+    "sweep": Verb(
+        help="many trainings, in parallel and resumable: a grid or a search, ending in a leaderboard",
+        target="bmx.verbs.train:train",
+        config="sweep",
+        check="bmx.verbs.train:check",
+        examples=(
+            "bmx sweep lr=0.1,0.01 seeds=5",
+            "bmx sweep model=lenet5,cnn optim=sgd,adam jobs=2",
+            "bmx sweep 'experiment=glob(*)' epochs=1",
+            "bmx sweep sweeper=tpe 'lr=tag(log,interval(1e-4,1))' trials=30",
+            "bmx sweep sweeper=tpe model=cnn 'model.depth=range(1,4)' 'model.width=choice(8,16,32)' pruner=median",
+            "bmx sweep sweeper=nsga2 model=cnn 'model.width=choice(4,8,16)' objective=[accuracy,macs]",
+            "bmx sweep sweeper=tpe optim=sgd,adam space=optim",
+        ),
+        aliases=SWEEPING,
+        flags=("--multirun",),
+        jobs="train",
+        job_words=("plots=false",),
+    ),
+    "evaluate": Verb(
+        help="metrics of a run or an exported file on any split or data set",
+        target="bmx.verbs.evaluate:evaluate",
+        config="evaluate",
+        check="bmx.verbs.evaluate:check",
+        examples=(
+            "bmx evaluate run=latest",
+            "bmx evaluate run=latest split=val",
+            "bmx evaluate run=latest data=digits",
+            "bmx evaluate run=model.onnx",
+        ),
+        aliases=SWEEPING,
+        nullable=("name", "lr", "epochs", "batch_size", "seed", "device", "precision"),
+    ),
+    "bench": Verb(
+        help="what a model or a run costs: parameters, MACs, memory, file size, latency",
+        target="bmx.verbs.bench:bench",
+        config="bench",
+        check="bmx.verbs.bench:check",
+        examples=(
+            "bmx bench model=torchvision model.name=vgg16 data=cifar10",
+            "bmx bench run=latest engines=eager,onnx,onnx_int8 batch_sizes=1,256",
+            "bmx bench run=20261122-0500,20261122-0601",
+            "bmx bench -m model=cnn model.depth=1,2,3 model.width=16,32,64",
+        ),
+        aliases=SWEEPING,
+        nullable=("name", "lr", "epochs", "batch_size", "seed", "device", "precision"),
+        lists=("run", "engines", "batch_sizes"),
+        report="bmx.runs.report.bench_sweep:report",
+    ),
+    "export": Verb(
+        help="write a run as onnx, pt2 or safetensors, checked against the original",
+        target="bmx.verbs.export:export",
+        config="export",
+        check="bmx.verbs.export:check",
+        examples=(
+            "bmx export run=latest",
+            "bmx export run=latest format=pt2 file=lenet5.pt2",
+            "bmx export run=latest preprocessing=beside",
+        ),
+        aliases=SWEEPING,
+        nullable=("name", "lr", "epochs", "batch_size", "seed", "device", "precision"),
+    ),
+    "runs": Verb(
+        help="what has been run: list",
+        target="bmx.cli.runs:main",
+        examples=("bmx runs list", "bmx runs list limit=5", "bmx runs list outputs=elsewhere --json"),
+    ),
+    "completion": Verb(
+        help="print the tab completion script of a shell: bash, zsh or fish",
+        target="bmx.cli.completion:main",
+        examples=('eval "$(bmx completion bash)"', 'eval "$(bmx completion zsh)"', "bmx completion fish | source"),
+    ),
+}
+
+
+def rewrite_words(words: list[str], verb: Verb) -> list[str]:
+    """The words as Hydra reads them: aliases written out, and lists where the verb takes several values at once."""
+    return write_lists(rewrite_aliases(words, verb.aliases), verb.lists)
+
+
+def rewrite_aliases(words: list[str], aliases: Mapping[str, str]) -> list[str]:
+    """The words with each alias key written out; only a whole key is one: ``teacher.width=3`` stays as it is."""
+    written = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        bare = key.lstrip("+~")
+        long = aliases.get(bare) if equals else None
+        written.append(f"{key[: len(key) - len(bare)]}{long}={value}" if long else word)
+    return written
+
+
+def write_switches(arguments: list[str], switches: Mapping[str, tuple[str, str]]) -> list[str]:
+    """The arguments with each flag that is the verb's own written as the word it stands for."""
+    return [switches[argument][0] if argument in switches else argument for argument in arguments]
+
+
+def write_lists(words: list[str], keys: tuple[str, ...]) -> list[str]:
+    """The words with ``key=a,b`` written ``key=[a,b]`` for keys that take lists; text is quoted, numbers are not."""
+    written = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or key.lstrip("+") not in keys or value in ("", "null") or value[0] in "['\"$":
+            written.append(word)
+            continue
+        items = [item.strip() for item in value.split(",") if item.strip()]
+        written.append(f"{key}=[{','.join(map(_list_item, items))}]")
+    return written
+
+
+def _list_item(item: str) -> str:
+    if item.lstrip("-").isdigit() or item[0] in "'\"":
+        return item
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(item, Quote.single).with_quotes()

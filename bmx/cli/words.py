@@ -1,0 +1,199 @@
+"""Finds the word of a command line that Hydra could not take, and what comes nearest to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bmx.cli.config_keys import keys, nearest_keys, parts
+from bmx.cli.errors import Asked
+from bmx.cli.near import either, suggestion
+from bmx.errors import UsageError
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+
+def find_wrong_word(asked: Asked, loader: ConfigLoader) -> UsageError | None:
+    """The first word with a grammar, group, choice or key that does not exist; None if each is right by itself."""
+    parsed: list[Override] = []
+    for word in asked.words:
+        found = _parse(word, loader)
+        if isinstance(found, UsageError):
+            return _bare_word(word, loader) or found
+        if found.is_sweep_override() and not asked.multirun:
+            return _several_values(word)
+        parsed.append(found)
+    groups = [override for override in parsed if is_group_choice(override, loader)]
+    chosen = _choices(asked, loader)
+    for override in groups:
+        wrong = _wrong_choice(override, asked, chosen, loader)
+        if wrong:
+            return wrong
+    config = _composed(asked, [override for override in groups if not override.is_sweep_override()], loader)
+    if config is None:
+        return None
+    known = list(dict.fromkeys([*keys(config), *chosen]))
+    for override in parsed:
+        wrong = None if override in groups else _wrong_key(override, asked, known, config)
+        if wrong:
+            return wrong
+    return None
+
+
+def is_group_choice(override: Override, loader: ConfigLoader) -> bool:
+    """Whether a word chooses from a group, rather than sets a key."""
+    repository: Any = getattr(loader, "repository")  # noqa: B009  (not in the loader's abstract class)
+    return bool(repository.group_exists(override.key_or_group)) and not isinstance(override.value(), dict)
+
+
+def known_keys(asked: Asked, loader: ConfigLoader) -> list[str]:
+    """Every dotted key of the verb's configuration under the chosen words, then every group."""
+    groups = []
+    for word in asked.words:
+        found = _parse(word, loader)
+        if not isinstance(found, UsageError) and is_group_choice(found, loader) and not found.is_sweep_override():
+            groups.append(found)
+    config = _composed(asked, groups, loader)
+    return [*(keys(config) if config is not None else []), *_choices(asked, loader)]
+
+
+def _parse(word: str, loader: ConfigLoader) -> Override | UsageError:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create(config_loader=loader).parse_overrides([word])[0]
+    except HydraException as error:
+        if "=" not in word:
+            return UsageError(f"'{word}' has no value", f"the argument '{word}'", f"write {word}=VALUE")
+        reason = next((line for line in str(error).splitlines() if line.strip()), "not a value")
+        key, _, value = word.partition("=")
+        fix = f"quote what is not a plain value: {key}=\"'{value}'\"; a list is [1,2], several values are 1,2"
+        return UsageError(f"cannot read the value of {key}: {reason}", f"the argument '{word}'", fix)
+
+
+def _bare_word(word: str, loader: ConfigLoader) -> UsageError | None:
+    """``bmx train lenet5``: a choice without its group."""
+    if "=" in word:
+        return None
+    holders = [group for group in groups(loader) if word in loader.get_group_options(group)]
+    if not holders:
+        return None
+    return UsageError(f"'{word}' says no key", f"the argument '{word}'", either(holders, f"{{}}={word}"))
+
+
+def _several_values(word: str) -> UsageError:
+    key, _, value = word.partition("=")
+    fix = f"add -m to run each of them, or write {key}=[{value}] for a list"
+    return UsageError(f"{key} has several values", f"the argument '{word}'", fix)
+
+
+def groups(loader: ConfigLoader, parent: str = "") -> list[str]:
+    """The groups there are, without Hydra's own."""
+    from hydra.core.object_type import ObjectType
+
+    found = []
+    for name in loader.list_groups(parent):
+        group = f"{parent}/{name}" if parent else name
+        if group in ("hydra", "space") or name.startswith(("_", ".")):
+            continue
+        if loader.get_group_options(group, ObjectType.CONFIG):
+            found.append(group)
+        found.extend(groups(loader, group))
+    return sorted(found)
+
+
+def _choices(asked: Asked, loader: ConfigLoader) -> dict[str, Any]:
+    """The groups that the verb's defaults list knows, with what they choose; Hydra's own too."""
+    from hydra.types import RunMode
+
+    try:
+        defaults = loader.compute_defaults_list(asked.config, [], RunMode.MULTIRUN)
+    except Exception:  # a file of configuration is wrong, not a word
+        return {}
+    return dict(defaults.overrides.known_choices)
+
+
+def _wrong_choice(override: Override, asked: Asked, chosen: dict[str, Any], loader: ConfigLoader) -> UsageError | None:
+    group, key, where = (
+        override.key_or_group,
+        override.get_key_element().lstrip("+~"),
+        f"the argument '{override.input_line}'",
+    )
+    if not override.is_delete():
+        if override.value() is None:
+            return UsageError(f"{key} cannot be null", where, f"write ~{key} to leave the group out")
+        repository: Any = getattr(loader, "repository")  # noqa: B009
+        for word in _values(override):
+            if repository.config_exists(f"{group}/{word}"):
+                continue
+            fix = _extra(group, word) or suggestion(word, loader.get_group_options(group), f"{key}={{}}")
+            return UsageError(f"no word '{word}' in the group '{group}'", where, fix)
+    if not override.is_add() and chosen and key not in chosen:
+        same = [name for name in chosen if name.partition("@")[0] == group]
+        own = ", ".join(name for name in chosen if not name.startswith("hydra"))
+        fix = either(same, "{}=") or f"its groups are: {own}"
+        return UsageError(f"bmx {asked.verb} takes no {key}=", where, fix)
+    return None
+
+
+def _extra(group: str, word: str) -> str:
+    """How to install a launcher that comes with an extra of bmx; empty for any other word."""
+    extra = {"submitit_slurm": "submitit", "submitit_local": "submitit", "joblib": "joblib", "ray": "ray"}.get(word)
+    return f"pip install 'bmx[{extra}]'" if group == "hydra/launcher" and extra else ""
+
+
+def _values(override: Override) -> list[str]:
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
+    value = override.value()
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _composed(asked: Asked, choices: list[Override], loader: ConfigLoader) -> DictConfig | None:
+    from hydra.types import RunMode
+
+    try:
+        words = [str(override.input_line) for override in choices]
+        return loader.load_configuration(asked.config, words, RunMode.MULTIRUN)
+    except Exception:  # a file of configuration is wrong, not a word
+        return None
+
+
+def _wrong_key(override: Override, asked: Asked, known: list[str], config: DictConfig) -> UsageError | None:
+    key, where = override.key_or_group, f"the argument '{override.input_line}'"
+    if key.startswith("hydra."):
+        known = [f"hydra.{name}" for name in keys(config.hydra)]
+    if override.is_force_add():
+        return None
+    if override.is_add():
+        there = key in known and not isinstance(override.value(), (dict, list)) and not _is_null(config, key)
+        fix = f"write {str(override.input_line).lstrip('+')} without the +"
+        return UsageError(f"{key} is there already", where, fix) if there else None
+    if key in known or "[" in key or _is_list(config, key.rpartition(".")[0]):
+        return None
+    siblings = parts(key.rpartition(".")[0], known)
+    listed = f"{key.rpartition('.')[0]} has: {', '.join(siblings)}" if siblings else ""
+    fix = either(nearest_keys(key, known)) or listed or f"`bmx {asked.verb} --help` lists every key"
+    added = "" if override.is_delete() else f" (+{override.input_line} would add a new key)"
+    return UsageError(f"no {'key' if '.' in key else 'group or key'} '{key}'", where, fix + added)
+
+
+def _is_list(config: DictConfig, key: str) -> bool:
+    from omegaconf import ListConfig, OmegaConf
+
+    try:
+        return bool(key) and isinstance(OmegaConf.select(config, key), ListConfig)
+    except Exception:  # a value that cannot be looked at is no list
+        return False
+
+
+def _is_null(config: DictConfig, key: str) -> bool:
+    from omegaconf import OmegaConf
+
+    try:
+        return OmegaConf.select(config, key) is None
+    except Exception:  # a value that cannot be looked at is there
+        return False

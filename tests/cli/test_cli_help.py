@@ -1,0 +1,100 @@
+"""bmx VERB --help: groups, keys with their comments, flags, examples."""
+
+import pytest
+from conftest import tree, write
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bmx.cli.compose import compose
+from bmx.cli.config_keys import keys
+from bmx.cli.flags import FLAGS
+from bmx.cli.help import _table
+from bmx.cli.verbs import VERBS
+from bmx.cli.yaml_source import read
+
+
+def line(text, start):
+    return next((found for found in text.splitlines() if found.strip().startswith(start)), "")
+
+
+def test_groups_keys_flags_and_examples(house):
+    called = house("train", "--help")
+    out = called.out
+    assert called.code == 0 and tree(house.work) == {}
+    assert line(out, "model ").split() == ["model", "cnn", "*net"]
+    assert line(out, "experiment ").split() == ["experiment", "fast"]
+    assert line(out, "lr =").split(maxsplit=3) == ["lr", "=", "0.01", "Step size."]
+    assert "Passes over the training set." in line(out, "epochs = 10")
+    assert "A switch." in line(out, "nested.switch = true")
+    assert "Fraction kept." in line(out, "optim.momentum = 0.9")
+    assert "Units." in line(out, "model.width = 3")
+    assert "A net." in out and "my_net.Net" in out
+    assert all(flag.name in out for flag in FLAGS)
+    assert all(example in out for example in VERBS["train"].examples)
+    assert "\033" not in out
+
+
+def test_it_honours_the_words_given(house):
+    out = house("train", "model=cnn", "optim=adam", "--help").out
+    assert line(out, "model ").split() == ["model", "*cnn", "net"]
+    assert "Layers." in line(out, "model.depth = 2") and "model.width" not in out
+    assert "betas = [0.9, 0.999]" in out and "Decay rates." in out
+    assert "lr = 0.001" in out
+    assert "-h, --help" in house("train", "-h", "-m", "lr=1,2").out
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_every_key_is_there(house, verb):
+    out = house(verb, "--help").out
+    for key in keys(compose(verb)):
+        if not key.endswith("_target_") and key not in ("model", "optim", "data", "nested"):
+            assert line(out, f"{key} ="), key
+
+
+def test_users_words_and_comments_are_there(house):
+    write(
+        house.work / "bmx_conf", {"model/mine.yaml": "# Mine.\n_target_: a.B\n# Mine too,\n# on two lines.\nwidth: 1\n"}
+    )
+    out = house("train", "model=mine", "--help").out
+    assert "*mine" in out and "Mine too, on two lines." in line(out, "model.width = 1")
+
+
+def test_comments_belong_to_the_key_below_them(tmp_path):
+    write(
+        tmp_path,
+        {
+            "x.yaml": """
+                # @package _global_
+                # The word.
+                # First key.
+                a: 1
+                b: 2
+
+                # Not of c.
+
+                c: 3
+                d:
+                  # Inner.
+                  e: [1, 2]
+                  f: {g: 1}
+                """
+        },
+    )
+    found = {key: (entry.line, entry.comment) for key, entry in read(tmp_path / "x.yaml")}
+    assert found == {
+        "a": (4, "First key."),
+        "b": (5, ""),
+        "c": (9, ""),
+        "d": (10, ""),
+        "d.e": (12, "Inner."),
+        "d.f": (13, ""),
+    }
+
+
+@given(
+    st.lists(st.tuples(st.from_regex(r"[a-z.]{1,60} = [a-z0-9]{1,30}", fullmatch=True), st.text("ab ", max_size=200)))
+)
+def test_a_table_keeps_every_word_and_its_width(rows):
+    text = _table(rows, 80)
+    assert "".join(text.split()) == "".join("".join(name + help for name, help in rows).split())
+    assert all(len(row) <= 80 or " " not in row.strip() or " = " in row for row in text.splitlines())

@@ -33,7 +33,7 @@ class EncoderBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """``depth`` encoder blocks and a last layer norm: (N, T, width) to (N, T, width).
+    """``depth`` encoder blocks: (N, T, width) to (N, T, width); the last norm comes after pooling, in the model.
 
     Args:
         depth: number of blocks.
@@ -54,12 +54,11 @@ class Encoder(nn.Module):
         above_zero(mlp_ratio=mlp_ratio)
         mlp_width = max(1, round(width * mlp_ratio))
         self.blocks = nn.ModuleList(EncoderBlock(width, heads, mlp_width, activation, dropout) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         for block in self.blocks:
             x = block(x, mask)
-        return self.norm(x)
+        return x
 
 
 def initialise(module: nn.Module) -> None:

@@ -7,10 +7,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmx.models.checks import choice, probability, whole
-from bmx.models.encoder import Encoder, initialise
+from bmx.models.encoder import Encoder
 
-STEMS = ("none", "conv")
+STEMS = ("none", "conv", "ngram")
+NGRAMS = (2, 3, 4, 5)
 POOLINGS = ("max", "mean", "cls")
+
+
+class Spans(nn.Module):
+    """What stands around each token: convolutions over spans of several widths, joined (Kim 2014).
+
+    Args:
+        width: features of a token, in and out.
+        spans: the widths, tokens; each has ``width`` filters.
+        dropout: probability that what a filter found is dropped.
+    """
+
+    def __init__(self, width: int, spans: tuple[int, ...], dropout: float = 0.0) -> None:
+        super().__init__()
+        # An even span looks one token further to the right than to the left.
+        self.sides = [((span - 1) // 2, span // 2) for span in spans]
+        self.convs = nn.ModuleList(nn.Conv1d(width, width, span) for span in spans)
+        self.act = nn.ReLU()
+        self.dropout = nn.Dropout(dropout)
+        self.join = nn.Conv1d(width * len(spans), width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, T) to (N, width, T)."""
+        seen = [conv(F.pad(x, sides)) for conv, sides in zip(self.convs, self.sides, strict=True)]
+        return self.join(self.dropout(self.act(torch.cat(seen, dim=1))))
 
 
 class Transformer(nn.Module):
@@ -29,10 +54,11 @@ class Transformer(nn.Module):
         heads: number of attention heads; divides ``width``.
         mlp_ratio: width of the MLP's hidden layer, in multiples of ``width``.
         stem: "conv" lets each token see its two neighbours, by a convolution of width 3 over the embedded tokens;
-            "none" leaves that to the attention.
+            "ngram" looks at spans of 2 to 5 tokens, as in Kim 2014; "none" leaves that to the attention.
         pooling: "max" or "mean" over the real tokens, or "cls", a learned token put in front.
         activation: of the MLP; see ``bmx.models.activations``.
-        dropout: probability that an embedded token's feature, an attention weight or a block's output is dropped.
+        dropout: probability that a feature is dropped behind the stem's convolutions and before the head.
+        block_dropout: probability that an attention weight, or an output of attention or MLP, is dropped.
 
     Raises:
         ValueError: the data are not tokens, or a field is unknown or out of its range.
@@ -48,29 +74,31 @@ class Transformer(nn.Module):
         width: int = 96,
         heads: int = 4,
         mlp_ratio: float = 4.0,
-        stem: str = "conv",
+        stem: str = "ngram",
         pooling: str = "max",
         activation: str = "gelu",
         dropout: float = 0.0,
+        block_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if not vocab_size or not max_length:
             raise ValueError("Transformer reads token sequences, and these data have no vocabulary")
         whole(vocab_size=vocab_size, max_length=max_length, num_classes=num_classes, width=width)
-        probability(dropout=dropout)
+        probability(dropout=dropout, block_dropout=block_dropout)
         choice("stem", stem, STEMS)
         choice("pooling", pooling, POOLINGS)
         self.pad_id = pad_id
         self.max_length = max_length
         self.pooling = pooling
         self.embedding = nn.Embedding(vocab_size, width)
-        self.stem = nn.Conv1d(width, width, 3, padding=1) if stem == "conv" else None
+        spans = {"none": (), "conv": (3,), "ngram": NGRAMS}[stem]
+        self.stem = Spans(width, spans, dropout) if spans else None
         self.position = nn.Parameter(torch.empty(1, max_length, width))
         self.cls = nn.Parameter(torch.empty(1, 1, width)) if pooling == "cls" else None
         self.dropout = nn.Dropout(dropout)
-        self.encoder = Encoder(depth, width, heads, mlp_ratio, activation, dropout)
+        self.encoder = Encoder(depth, width, heads, mlp_ratio, activation, block_dropout)
+        self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes)
-        self.apply(initialise)
         nn.init.trunc_normal_(self.position, std=0.02)
         if self.cls is not None:
             nn.init.trunc_normal_(self.cls, std=0.02)
@@ -89,8 +117,8 @@ class Transformer(nn.Module):
         if self.cls is not None:
             x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], dim=1)
             keep = F.pad(keep, (1, 0), value=True)
-        x = self.encoder(self.dropout(x), keep[:, None, None, :])
-        return self.head(self.pool(x, keep))
+        x = self.encoder(x, keep[:, None, None, :])
+        return self.head(self.dropout(self.norm(self.pool(x, keep))))
 
     def pool(self, x: Tensor, keep: Tensor) -> Tensor:
         """One vector a sequence: (N, T, width) and what is kept of it, (N, T), to (N, width)."""

@@ -63,6 +63,7 @@ class ViT(nn.Module):
         self.position = nn.Parameter(torch.empty(1, tokens, width))
         self.dropout = nn.Dropout(dropout)
         self.encoder = Encoder(depth, width, heads, mlp_ratio, activation, dropout)
+        self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes)
         self.apply(initialise)
         nn.init.trunc_normal_(self.position, std=0.02)
@@ -74,4 +75,4 @@ class ViT(nn.Module):
         if self.cls is not None:
             x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], dim=1)
         x = self.encoder(self.dropout(x + self.position))
-        return self.head(x.mean(1) if self.cls is None else x[:, 0])
+        return self.head(self.norm(x.mean(1) if self.cls is None else x[:, 0]))

@@ -51,7 +51,8 @@ def block(width: int, mlp: int) -> int:
 
 
 def test_transformer_count():
-    expected = 60 * 96 + (96 * 96 * 3 + 96) + 40 * 96 + 2 * block(96, 384) + 2 * 96 + 96 * 16 + 16
+    spans = sum(96 * 96 * span + 96 for span in (2, 3, 4, 5)) + 4 * 96 * 96 + 96
+    expected = 60 * 96 + spans + 40 * 96 + 2 * block(96, 384) + 2 * 96 + 96 * 16 + 16
     assert parameters(Transformer(vocab_size=60, max_length=40, num_classes=16)) == expected
 
 

@@ -14,11 +14,12 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "train": "bmx.verbs.train",
     "evaluate": "bmx.verbs.evaluate",
+    "bench": "bmx.verbs.bench",
     "load": "bmx.verbs.load",
     "compose": "bmx.cli.compose",
 }
 
-__all__ = ["__version__", "compose", "evaluate", "load", "train"]
+__all__ = ["__version__", "bench", "compose", "evaluate", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

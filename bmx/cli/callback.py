@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from bmx.cli.invocation import current
-from bmx.cli.prepare import prepare_run, prepare_sweep, preview
+from bmx.cli.prepare import prepare_run, prepare_sweep, preview, refuse_preview
 from bmx.cli.target import locate
 from bmx.errors import BmxError
 
@@ -48,6 +48,7 @@ class RunCallback(Callback):
         if invocation is None:
             return
         try:
+            refuse_preview(config, invocation)
             prepare_sweep(config, invocation)
         except Exception as error:
             raise Stop(error) from error

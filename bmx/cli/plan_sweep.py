@@ -259,5 +259,6 @@ def _identity(plan: Plan, settings: dict[str, Any]) -> str:
     search = None
     if plan.space is not None:
         names = [one.name for one in plan.objectives]
-        search = [str(plan.space), names, settings["sampler"], settings.get("seed"), list(plan.words.seeds)]
+        search = [str(plan.space), names, settings["sampler"], settings["pruner"], settings.get("seed")]
+        search.append(list(plan.words.seeds))
     return digest({"verb": plan.verb, "base": base, "keys": keys, "search": search})

@@ -57,6 +57,12 @@ def preview(config: DictConfig, invocation: Invocation) -> bool:
     return True
 
 
+def refuse_preview(config: DictConfig, invocation: Invocation) -> None:
+    """Raise UsageError where ``plan=true`` is asked of many runs at once."""
+    if invocation.verb.preview and config.get("plan"):
+        raise UsageError("a plan is of one run, not of a sweep", "plan=true", "leave out -m and the lists of values")
+
+
 def check(config: DictConfig, invocation: Invocation) -> None:
     """Everything that can be said of a composed run before it starts, the verb's own check last."""
     settle(config, invocation.asked, _loader(invocation))

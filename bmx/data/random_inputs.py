@@ -9,7 +9,7 @@ from bmx.data.spec import DataSpec
 
 
 def random_inputs(spec: DataSpec, samples: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
-    """A batch as a model takes it, behind the input stage: (N, C, H, W) or (N, F) normal, (N, T) token ids without pads.
+    """A batch as a model takes it behind the input stage: (N, C, H, W) or (N, F) normal, (N, T) ids without pads.
 
     Args:
         spec: of the data.

@@ -54,6 +54,8 @@ def chooses_by(cfg: DictConfig) -> str | None:
 def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Fits the model of ``cfg``, tests its best checkpoint and returns the result, which is also in result.json.
 
+    With ``cfg.plan`` nothing is run or written: what is returned is what it would take.
+
     Args:
         cfg: the composed configuration of ``bmx train``; see :func:`bmx.compose`.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
@@ -63,6 +65,10 @@ def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
         UsageError: the configuration cannot run.
         RunFailed: training could not go on; result.json says ``failed``.
     """
+    if cfg.get("plan"):
+        from bmx.verbs.plan import plan
+
+        return plan(cfg, quiet)
     prepared = _checked.pop(_key(cfg), None) or prepare(cfg)
     threads = use_threads(cfg.trainer.threads)
     name = str(cfg.name or "run")

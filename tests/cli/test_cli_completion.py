@@ -11,12 +11,13 @@ from conftest import REPOSITORY
 from bmx.cli.completion import candidates
 from bmx.cli.main import main
 from bmx.cli.shell_scripts import SCRIPTS
+from bmx.cli.verbs import VERBS
 
 
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("bmx ", ["train", "evaluate", "runs", "completion", "--help", "--version"]),
+        ("bmx ", [*VERBS, "--help", "--version"]),
         ("bmx tr", ["train"]),
         ("bmx help ev", ["evaluate"]),
         ("bmx nix ", []),

@@ -40,9 +40,9 @@ def test_it_leaves_no_state_and_needs_none(house):
 @pytest.mark.parametrize(
     ("key", "right", "wrong"),
     [
-        ("lr", [0.1, 1, 1e-9], [0, -1, float("nan"), float("inf"), "x", True, None, "auto"]),
+        ("lr", [0.1, 1, 1e-9, "auto"], [0, -1, float("nan"), float("inf"), "x", True, None]),
         ("epochs", [1, 10**9], [0, -1, 1.0, "1", True, None]),
-        ("batch_size", [1, "full"], [0, 1.0, "auto", False, None]),
+        ("batch_size", [1, "full", "auto"], [0, 1.0, "x", False, None]),
         ("seed", [0, 2**32 - 1], [-1, 2**32, 0.0, "0", None]),
         ("device", ["auto", "cpu", "cuda", "cuda:1", "mps"], ["gpu", "cuda:", "cuda:x", 0, None]),
         ("precision", ["32-true", "bf16-mixed"], [32, "32", "fp16", None]),

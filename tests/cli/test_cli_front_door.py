@@ -10,6 +10,7 @@ from bmx import __version__
 from bmx.cli import verbs
 from bmx.cli.main import main
 from bmx.cli.target import locate
+from bmx.cli.verbs import VERBS
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
@@ -34,7 +35,7 @@ def test_version(arguments, capsys):
         (["evalute", "run=latest"], "did you mean evaluate?"),
         (["model=lenet5", "train"], "write bmx train model=lenet5"),
         (["-m", "lr=1,2"], "write bmx train -m lr=1,2"),
-        (["zzzzzz"], "choose one of: train, evaluate, runs, completion"),
+        (["zzzzzz"], f"choose one of: {', '.join(VERBS)}"),
     ],
 )
 def test_a_wrong_verb_is_told_in_three_lines(arguments, says, capsys):

@@ -45,6 +45,13 @@ def curves_together(runs: Sequence[tuple[str, list[dict[str, Any]], bool]], path
         axes.grid(axis="y", color=FAINT, linewidth=0.7)
         if metric.endswith("accuracy"):
             axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g} %"))
+        values = sorted(y for _, points, _ in lines for _, y in points)
+        if not metric.endswith("accuracy") and values[0] > 0 and values[-1] / values[0] > _LOG_FROM:
+            axes.set_yscale("log")
+            # What went astray may leave the picture; what is to be compared may not.
+            axes.set_ylim(values[0] / 1.2, min(values[-1], 20 * values[len(values) // 2]) * 1.2)
+        axes.set_ylim(axes.get_ylim())
+        axes.set_xlim(axes.get_xlim())
         taken: float | None = None
         ends = sorted((points[-1], label) for label, points, best in lines if best and label in named)
         for (x, y), label in sorted(ends, key=lambda end: end[0][1]):

@@ -61,7 +61,7 @@ def parallel(points: Sequence[Point], path: Path, objective: str, higher: bool) 
             share = 0.5 if high == low else (point.score - low) / (high - low)
             good = share if higher else 1 - share
             ys = [scale.at(point.keys.get(key)) for key, scale in zip(keys, scales, strict=True)]
-            strong = point is best or point.best
+            strong = point is best
             axes.plot(
                 [*range(len(keys)), len(keys)],
                 [*ys, share],
@@ -200,7 +200,9 @@ def _cell(
     )
     if named:
         colour = "white" if good > 0.55 else INK
-        axes.text(x, y, score_text(named, point.score, True), ha="center", va="center", color=colour, zorder=4, fontsize=8)
+        axes.text(
+            x, y, score_text(named, point.score, True), ha="center", va="center", color=colour, zorder=4, fontsize=8
+        )
 
 
 def score_text(objective: str, score: float, bare: bool = False) -> str:

@@ -1,0 +1,96 @@
+"""Whether an exported model still is the model: every answer on a test set, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bmx.data.arrays import Arrays
+from bmx.data.spec import DataSpec
+from bmx.engine.device import Device
+from bmx.engine.evaluation import Evaluation, Predict, evaluate
+from bmx.errors import RunFailed
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An original and its export on the same samples.
+
+    Attributes:
+        n: samples.
+        largest_difference: between any two outputs.
+        largest_output: the largest absolute output of the original; what a difference is to be seen against.
+        changed: samples whose predicted class is another; 0 for regression.
+        original, exported: the metrics of each.
+    """
+
+    n: int
+    largest_difference: float
+    largest_output: float
+    changed: int
+    original: dict[str, float]
+    exported: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def require(self, tolerance: float, what: str) -> None:
+        """Makes sure that the two differ by no more than ``tolerance`` times the largest output (or 1).
+
+        Raises:
+            RunFailed: they do; says by how much.
+        """
+        allowed = tolerance * max(1.0, self.largest_output)
+        if self.largest_difference <= allowed:  # false for a NaN, as it should be
+            return
+        raise RunFailed(
+            f"the exported model differs from the original by {self.largest_difference:.3g}, more than {allowed:.3g}; "
+            f"{self.changed:,} of {self.n:,} answers change",
+            what,
+            "nothing was kept; try another format, or allow more with tolerance=",
+        )
+
+
+def compare(original: Predict, exported: Predict, arrays: Arrays, spec: DataSpec) -> Comparison:
+    """Runs both on every sample, on the CPU, and the first sample alone once more: the batch size must not matter."""
+    first, second = _Recorded(original), _Recorded(exported)
+    cpu = Device(torch.device("cpu"), "32-true")
+    was, now = (evaluate(predict, arrays, spec, cpu) for predict in (first, second))
+    with torch.inference_mode():
+        first_sample, _ = arrays.batch(torch.arange(1))
+        alone = [predict(first_sample).double() for predict in (original, exported)]
+    outputs, others = first.outputs(), second.outputs()
+    difference = max(_largest(outputs - others), _largest(alone[0] - alone[1]))
+    return Comparison(
+        len(arrays), difference, _largest(outputs), _changed(was, now, spec), dict(was.metrics), dict(now.metrics)
+    )
+
+
+class _Recorded:
+    """A predictor that remembers its outputs."""
+
+    def __init__(self, predict: Callable[[Tensor], Tensor]) -> None:
+        self.predict = predict
+        self.batches: list[Tensor] = []
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        returned = self.predict(raw)
+        self.batches.append(returned.double())
+        return returned
+
+    def outputs(self) -> Tensor:
+        return torch.cat(self.batches)
+
+
+def _largest(numbers: Tensor) -> float:
+    largest = float(numbers.abs().max())
+    return largest if math.isfinite(largest) else math.nan
+
+
+def _changed(was: Evaluation, now: Evaluation, spec: DataSpec) -> int:
+    return int((was.predicted != now.predicted).sum()) if spec.task == "classification" else 0

@@ -1,0 +1,131 @@
+"""What an exported file says of itself, in text that any format can carry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from bmx.data.input_stage import InputStage
+from bmx.data.spec import DataSpec
+from bmx.engine.predictor import Predictor
+
+FORMAT = "bmx-export/1"
+INSIDE, BESIDE = "inside", "beside"
+
+
+@dataclass(frozen=True)
+class Description:
+    """The facts that travel with exported weights.
+
+    Attributes:
+        spec: the data it was trained on: shapes, labels, vocabulary.
+        config: the configuration of the run it comes from.
+        preprocessing: ``inside``, the file takes raw samples; ``beside``, it takes what :meth:`stage_before` returns.
+        statistics: scale and shift of the preprocessing, nested lists; empty for tokens.
+        input_dtype: what the file takes, such as ``uint8``.
+        cost: of the model when it was exported.
+    """
+
+    spec: DataSpec
+    config: DictConfig
+    preprocessing: str
+    statistics: dict[str, Any]
+    input_dtype: str
+    cost: dict[str, int] = field(default_factory=dict)
+
+    def input_stage(self) -> InputStage:
+        """The preprocessing with its statistics in float64, which hold those of any precision exactly."""
+        stage = InputStage(self.spec).double()
+        values = {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in self.statistics.items()}
+        stage.load_state_dict(values)
+        return stage.eval()
+
+    def stage_before(self) -> InputStage | None:
+        """The preprocessing that the file leaves to its reader, in the precision the file takes; None for none."""
+        if self.preprocessing == INSIDE:
+            return None
+        dtype = getattr(torch, self.input_dtype)
+        return self.input_stage().to(dtype) if dtype.is_floating_point else self.input_stage()
+
+    def to_text(self) -> dict[str, str]:
+        """Keys and values as text; ``labels`` once more by itself, for those who read nothing else."""
+        return {
+            "format": FORMAT,
+            "labels": json.dumps(list(self.spec.labels), ensure_ascii=False),
+            "preprocessing": self.preprocessing,
+            "statistics": json.dumps(self.statistics),
+            "input_dtype": self.input_dtype,
+            "spec": json.dumps(self.spec.to_dict(), ensure_ascii=False),
+            "cost": json.dumps(self.cost),
+            "config": OmegaConf.to_yaml(self.config, resolve=True),
+        }
+
+    @classmethod
+    def from_text(cls, text: Mapping[str, str]) -> Description:
+        """The inverse of :meth:`to_text`.
+
+        Raises:
+            ValueError: the text is not what bmx writes.
+        """
+        if text.get("format") != FORMAT:
+            raise ValueError("it does not say that bmx wrote it")
+        try:
+            config = OmegaConf.create(text["config"])
+            assert isinstance(config, DictConfig)
+            return cls(
+                DataSpec.from_dict(json.loads(text["spec"])),
+                config,
+                text["preprocessing"],
+                json.loads(text["statistics"]),
+                text["input_dtype"],
+                json.loads(text["cost"]),
+            )
+        except (KeyError, TypeError, AssertionError) as error:
+            raise ValueError(f"its description is incomplete: {error}") from error
+
+    def for_people(self) -> dict[str, Any]:
+        """What the JSON file beside an export holds: how to feed it, and what its answers mean."""
+        spec = self.spec
+        raw = {"image": "pixels", "tokens": "token ids", "table": "features"}[spec.kind]
+        takes = f"raw {raw}" if self.preprocessing == INSIDE else f"{raw} after `statistics`: x * scale + shift"
+        return {
+            "format": FORMAT,
+            "input": {"takes": takes, "dtype": self.input_dtype, "shape": ["batch", *spec.input_shape]},
+            "output": "logits" if spec.task == "classification" else "predicted value",
+            "labels": list(spec.labels),
+            "preprocessing": self.preprocessing,
+            "statistics": self.statistics,
+            **({"vocabulary": list(spec.vocabulary), "pad_id": spec.pad_id} if spec.kind == "tokens" else {}),
+            "cost": self.cost,
+        }
+
+
+def describe(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype, cost: dict[str, int]) -> Description:
+    """The description of a predictor that is about to be exported; ``raw_dtype`` is that of the stored samples."""
+    return Description(
+        predictor.spec,
+        predictor.config,
+        preprocessing,
+        {name: _exact(tensor) for name, tensor in predictor.input_stage.state_dict().items()},
+        str(input_dtype(predictor, preprocessing, raw_dtype)).removeprefix("torch."),
+        cost,
+    )
+
+
+def input_dtype(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype) -> torch.dtype:
+    """The type of the numbers that the exported file takes."""
+    if predictor.spec.kind == "tokens":
+        return torch.int64  # what every runtime takes for ids, however narrow they are stored
+    if preprocessing == BESIDE:
+        return next((p.dtype for p in predictor.net.parameters()), torch.float32)
+    return raw_dtype
+
+
+def _exact(tensor: Tensor) -> Any:
+    return tensor.detach().double().cpu().tolist()

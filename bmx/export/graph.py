@@ -1,0 +1,77 @@
+"""From a predictor to a graph of operations with a free batch size."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from bmx.engine.predictor import Predictor
+from bmx.errors import RunFailed
+from bmx.export.description import INSIDE, input_dtype
+
+INPUT, OUTPUT = "input", "logits"
+
+
+def in_float32(predictor: Predictor) -> Predictor:
+    """The predictor, or a copy in float32 where its weights are bfloat16, which few runtimes compute in."""
+    if next((p.dtype for p in predictor.parameters()), None) is torch.bfloat16:
+        return copy.deepcopy(predictor).float()
+    return predictor
+
+
+def exportable(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
+    """The module to export and an example of its input, a batch of two that holds no data."""
+    dtype = input_dtype(predictor, preprocessing, raw_dtype)
+    module: nn.Module = predictor if preprocessing == INSIDE else predictor.net
+    return ready(module), torch.zeros((2, *predictor.spec.input_shape), dtype=dtype)
+
+
+def ready(module: nn.Module) -> nn.Module:
+    """A copy on the CPU in eval mode, its weights in contiguous memory."""
+    module = copy.deepcopy(module).cpu()
+    for tensor in [*module.parameters(), *module.buffers()]:
+        tensor.data = tensor.data.contiguous()
+    return module.requires_grad_(False).eval()
+
+
+def traced(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+    """The graph of a module, of any batch size.
+
+    Raises:
+        RunFailed: torch.export cannot follow what the module does, or only for one batch size.
+    """
+    # The example is stored with the graph, and a view would take all that it is a view of with it.
+    batch = torch.export.Dim("batch", min=1, max=1 << 20)
+    with explained("torch.export"), quietly():
+        return torch.export.export(module, (example.clone(),), dynamic_shapes=({0: batch},))
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """While it lasts, whatever an exporter raises becomes one line that says who could not do it.
+
+    Raises:
+        RunFailed: for any exception.
+    """
+    try:
+        yield
+    except Exception as error:
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise RunFailed(
+            f"{what} cannot follow this model: {first[:200]}",
+            "the export",
+            "format=safetensors keeps the weights of any model; repeat with --debug for the whole message",
+        ) from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """While it lasts, the exporters' remarks on their own future are not shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,158 @@
+"""ONNX files: written by torch's exporter, stripped of its traces, read by onnxruntime."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bmx.errors import RunFailed, UsageError
+from bmx.export.description import Description
+from bmx.export.graph import INPUT, OUTPUT, explained, quietly
+
+# protobuf's own limit; what is above would need its weights in a second file.
+LARGEST = 2_000_000_000
+_PREFIX = "bmx."
+
+
+def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str, str] | None = None) -> None:
+    """Writes a module as one ONNX file with a free batch size.
+
+    Args:
+        module: in eval mode on the CPU.
+        example: a batch of two.
+        path: the file.
+        facts: text kept in the file's ``metadata_props`` under ``bmx.``.
+
+    Raises:
+        RunFailed: the model cannot be written in ONNX operations, or is larger than a file may be.
+    """
+    import onnx
+
+    size = sum(t.numel() * t.element_size() for t in module.state_dict().values())
+    if size > LARGEST:
+        fix = "format=pt2 or format=safetensors has no such limit"
+        raise RunFailed(f"an ONNX file holds 2 GB, the weights are {size / 1e9:.1f} GB", str(path), fix)
+    batch = torch.export.Dim("batch", min=1, max=1 << 20)
+    with explained("torch's ONNX exporter"), _silent():
+        torch.onnx.export(
+            module,
+            (example.clone(),),
+            str(path),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: batch},),
+        )
+    model = onnx.load(path)
+    strip(model)
+    for key, value in (facts or {}).items():
+        model.metadata_props.add(key=f"{_PREFIX}{key}", value=value)
+    onnx.save(model, path)
+
+
+def strip(model: Any) -> None:
+    """Takes out of an ONNX model what only its exporter's authors read: stack traces, names of source files.
+
+    The shapes noted for values inside the graph go too: onnxruntime infers them itself, and its quantiser stops where
+    its own differ (https://github.com/microsoft/onnxruntime/issues/25890).
+    """
+    graphs = [model.graph, *model.functions]
+    del model.metadata_props[:], model.graph.metadata_props[:], model.graph.value_info[:]
+    model.doc_string = ""
+    while graphs:
+        graph = graphs.pop()
+        for node in graph.node:
+            del node.metadata_props[:]
+            node.doc_string = ""
+            graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    for value in [*model.graph.input, *model.graph.output, *model.graph.initializer]:
+        del value.metadata_props[:]
+        value.doc_string = ""
+
+
+def session(path: Path, threads: int | None = None, device: torch.device | None = None) -> Any:
+    """An onnxruntime session.
+
+    Args:
+        path: the file.
+        threads: CPU threads of an operation; None takes torch's number.
+        device: cuda needs onnxruntime-gpu.
+
+    Raises:
+        UsageError: onnxruntime cannot read the file, or cannot use the device.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
+    if device is not None and device.type == "cuda":
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            fix = "pip install onnxruntime-gpu, or use device=cpu"
+            raise UsageError("this onnxruntime has no CUDA", f"device={device}", fix)
+        providers = ["CUDAExecutionProvider"]
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime has a dozen classes of its own, all plain Exceptions
+        first = str(error).strip().splitlines()[0][:200]
+        raise UsageError(f"onnxruntime cannot read the file: {first}", str(path), "export the model again") from error
+
+
+class OnnxModel(nn.Module):
+    """An ONNX file that takes raw samples, as a predictor does; it is computed on the CPU by onnxruntime.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UsageError: it is no ONNX file that bmx wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.session = session(path)
+        text = self.session.get_modelmeta().custom_metadata_map
+        try:
+            facts = {key.removeprefix(_PREFIX): value for key, value in text.items() if key.startswith(_PREFIX)}
+            self.description = Description.from_text(facts)
+        except ValueError as error:
+            fix = "export one with `bmx export`, which writes labels, data and preprocessing into it"
+            raise UsageError(f"this ONNX file cannot be evaluated: {error}", str(path), fix) from error
+        self.dtype: torch.dtype = getattr(torch, self.description.input_dtype)
+        self.stage = self.description.stage_before()
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Logits (N, K) of a raw batch (N, …), on its device."""
+        inputs = raw.cpu()
+        if self.stage is not None:
+            inputs = self.stage(inputs)
+        return self.run(inputs.to(self.dtype)).to(raw.device)
+
+    def run(self, inputs: Tensor) -> Tensor:
+        """What the file itself gives for what it itself takes."""
+        (outputs,) = self.session.run(None, {self.session.get_inputs()[0].name: inputs.contiguous().numpy()})
+        return torch.from_numpy(outputs)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """The exporter tells its progress to the terminal and to its loggers."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with quietly(), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,64 @@
+"""pt2 files: the graph of torch.export, which torch alone can run, without the classes it was made from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bmx.errors import UsageError
+from bmx.export.description import Description
+from bmx.export.graph import quietly, traced
+
+_FACTS = "bmx.json"
+# What the tracer notes of the lines of source code that an operation came from.
+_TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
+
+
+def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str, str] | None = None) -> None:
+    """Writes the graph of a module with a free batch size; ``facts`` is kept in the file as ``bmx.json``.
+
+    Raises:
+        RunFailed: torch.export cannot follow the module.
+    """
+    program = traced(module, example)
+    for inner in program.graph_module.modules():
+        for node in inner.graph.nodes if isinstance(inner, torch.fx.GraphModule) else ():
+            for trace in _TRACES:
+                node.meta.pop(trace, None)
+    with quietly():
+        torch.export.save(program, path, extra_files={_FACTS: json.dumps(facts or {})})
+
+
+class Pt2Model(nn.Module):
+    """A pt2 file that takes raw samples, as a predictor does.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UsageError: it is no pt2 file that bmx wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        extra = {_FACTS: ""}
+        try:
+            with quietly():
+                program = torch.export.load(path, extra_files=extra)
+            self.description = Description.from_text(json.loads(extra[_FACTS] or "{}"))
+        except Exception as error:  # torch raises whatever its zip reader or its deserialiser meets
+            first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+            fix = "export one with `bmx export`"
+            raise UsageError(f"this pt2 file cannot be read: {first}", str(path), fix) from error
+        self.net = program.module()
+        self.dtype: torch.dtype = getattr(torch, self.description.input_dtype)
+        self.stage = self.description.stage_before()
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Logits (N, K) of a raw batch (N, …)."""
+        inputs = raw if self.stage is None else self.stage(raw)
+        out: Tensor = self.net(inputs.to(self.dtype))
+        return out

@@ -1,0 +1,85 @@
+"""Any file that holds a model, ready to use: checkpoints of runs and what was exported from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from bmx.data.random_inputs import random_inputs
+from bmx.data.spec import DataSpec
+from bmx.engine.predictor import Predictor, load_model
+from bmx.export.description import Description
+from bmx.export.extras import need
+from bmx.measure.cost import Cost, cost_of
+
+SUFFIXES = (".onnx", ".pt2", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that was read from a file.
+
+    Attributes:
+        model: from raw samples to logits, in eval mode on the CPU.
+        spec: the data it was trained on.
+        config: of the run it comes from.
+        file: where it was read.
+        description: what an exported file says of itself; None for a checkpoint.
+    """
+
+    model: nn.Module
+    spec: DataSpec
+    config: DictConfig
+    file: Path
+    description: Description | None = None
+
+    @property
+    def net(self) -> nn.Module | None:
+        """The plain model behind the preprocessing; None in a file that is a finished graph."""
+        return self.model.net if isinstance(self.model, Predictor) else None
+
+    def cost(self) -> Cost:
+        """What the model costs; of a finished graph what was counted when it was exported, and the size of the file."""
+        if isinstance(self.model, Predictor):
+            net = self.model.net.cpu()
+            return cost_of(net, random_inputs(self.spec, 1, dtype_of(net)))
+        counted = self.description.cost if self.description is not None else {}
+        known = {name: counted.get(name, 0) for name in Cost.__dataclass_fields__}
+        return Cost(**{**known, "bytes": self.file.stat().st_size})
+
+
+def dtype_of(net: nn.Module) -> torch.dtype:
+    """The type of a model's weights, which its inputs must have; float32 where it has none."""
+    return next((p.dtype for p in net.parameters() if p.is_floating_point()), torch.float32)
+
+
+def load(file: Path) -> Loaded:
+    """Reads a model file by its suffix: .onnx, .pt2, .safetensors, or else a checkpoint.
+
+    Raises:
+        UsageError: it is not what its suffix says, or a package that reads it is not installed.
+    """
+    if file.suffix == ".onnx":
+        need("onnx", str(file))
+        from bmx.export.onnx_file import OnnxModel
+
+        onnx = OnnxModel(file).eval()
+        return Loaded(onnx, onnx.description.spec, onnx.description.config, file, onnx.description)
+    if file.suffix == ".pt2":
+        from bmx.export.pt2_file import Pt2Model
+
+        # A loaded graph is in eval mode by itself, and refuses to be told.
+        pt2 = Pt2Model(file)
+        return Loaded(pt2, pt2.description.spec, pt2.description.config, file, pt2.description)
+    if file.suffix == ".safetensors":
+        need("safetensors", str(file))
+        from bmx.export.safetensors_file import read_weights
+
+        predictor, description = read_weights(file)
+        return Loaded(predictor, predictor.spec, predictor.config, file, description)
+    predictor = load_model(file)
+    return Loaded(predictor, predictor.spec, predictor.config, file)

@@ -1,0 +1,83 @@
+"""Where a model's cost lies: one row for each layer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bmx.measure.macs import macs_by_module
+from bmx.measure.shadow import looks_at_numbers, plain_kernels, shadow
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one module does itself, without the modules inside it; for a batch of one.
+
+    Attributes:
+        name: as in ``model.named_modules()``; "" is the model itself.
+        kind: its class.
+        output: shape of what it returns, without the batch; empty where that is no tensor.
+        parameters: its own numbers.
+        macs: its own multiply-accumulates.
+        bytes: size of what it returns.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    parameters: int
+    macs: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "output": list(self.output)}
+
+
+def layers_of(model: nn.Module, inputs: Tensor) -> list[Layer]:
+    """The layers of ``model`` that hold parameters, count multiply-accumulates or have nothing inside them.
+
+    Args:
+        model: stays as it is.
+        inputs: an example with a batch of one.
+    """
+    macs = macs_by_module(model, inputs)
+    outputs = _outputs(model, inputs)
+    found = []
+    for name, module in model.named_modules():
+        parameters = sum(p.numel() for p in module.parameters(recurse=False))
+        # A module without a name for its work, such as an attention written out in forward(), stands for itself.
+        if not (parameters or macs.get(name) or not any(True for _ in module.children())):
+            continue
+        shape, size = outputs.get(name, ((), 0))
+        found.append(Layer(name, type(module).__name__, shape, parameters, macs.get(name, 0), size))
+    return found
+
+
+def _outputs(model: nn.Module, inputs: Tensor) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Shape without the batch, and bytes, of what each module returned last."""
+    seen: dict[str, tuple[tuple[int, ...], int]] = {}
+
+    def watch(name: str) -> Any:
+        def note(module: nn.Module, arguments: Any, returned: Any) -> None:
+            first = returned[0] if isinstance(returned, tuple | list) and returned else returned
+            if isinstance(first, Tensor):
+                seen[name] = (tuple(first.shape[1:]), first.numel() * first.element_size())
+
+        return note
+
+    stand_in = shadow(model).eval()
+    hooks = [module.register_forward_hook(watch(name)) for name, module in stand_in.named_modules()]
+    try:
+        with torch.no_grad(), plain_kernels():
+            stand_in(inputs.to("meta"))
+    except RuntimeError as error:
+        if not looks_at_numbers(error):
+            raise
+        return {}
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen

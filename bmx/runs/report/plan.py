@@ -1,0 +1,69 @@
+"""The lines of `bmx train --plan`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bmx.runs.report import numbers
+from bmx.runs.report.summary import Line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def show(planned: dict[str, Any], console: Console | None = None) -> None:
+    """Print what a run would take, and a warning for what will not be enough."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = console or Console()
+    found = lines(planned)
+    label = max(len(line.label) for line in found)
+    value = max(len(line.value) for line in found)
+    console.print(Text(title(planned), "bold"), soft_wrap=True)
+    for line in found:
+        said = Text.assemble(f"  {line.label:<{label}}  {line.value:<{value}}  ", (line.note, "dim"))
+        said.rstrip()
+        console.print(said, soft_wrap=True)
+    for warning in planned["warnings"]:
+        console.print(Text(f"  warning: {warning}", "bold red"), soft_wrap=True)
+    console.print(Text("  nothing was written; leave --plan out to run it", "dim"), soft_wrap=True)
+
+
+def title(planned: dict[str, Any]) -> str:
+    """The fact in one line: how long it will take."""
+    seconds = planned.get("seconds")
+    takes = f"about {numbers.seconds(seconds['total'])}" if seconds else "does not fit into memory"
+    return f"plan of {planned['name']} on {planned['data']['name']}: {takes}"
+
+
+def lines(planned: dict[str, Any]) -> list[Line]:
+    """What there is to say, one thing a line."""
+    cost, memory, seconds, disk = (planned[key] for key in ("cost", "memory", "seconds", "disk"))
+    parameters = numbers.whole(cost["parameters"])
+    frozen = cost["parameters"] - cost["trainable_parameters"]
+    found = [
+        Line("cost", "parameters", parameters, f"{numbers.whole(frozen)} of them frozen" if frozen else ""),
+        Line("cost", "MACs", numbers.short(cost["macs"]), "for one example, forward"),
+    ]
+    parts = [("weights", memory["weights"]), ("step", memory["step"]), ("optimiser", memory["optimizer"])]
+    said = ", ".join(f"{name} {numbers.size(size)}" for name, size in [*parts, ("data", memory["data"])] if size)
+    found.append(
+        Line("memory", "memory", numbers.size(memory["total"]), f"{said}; {numbers.size(memory['free'])} free")
+    )
+    if seconds:
+        epochs, steps = planned["epochs"], seconds["steps_measured"]
+        note = f"{epochs} epochs of {numbers.seconds(seconds['epoch'])}, from {steps} steps of "
+        note += f"{numbers.figures(1000 * seconds['step'], 3)} ms"
+        found.append(Line("time", "time", numbers.seconds(seconds["total"]), note))
+    threads = planned["threads"]
+    device = planned["device"] if planned["device"] != "cpu" else f"cpu, {threads} thread{'s' * (threads != 1)}"
+    steps = numbers.whole(planned["steps"])
+    found.append(
+        Line("time", "steps", steps, f"of {planned['batch_size']:,} samples, on {device}, {planned['precision']}")
+    )
+    found.append(Line("disk", "disk", numbers.size(disk["needed"]), f"{numbers.size(disk['free'])} free"))
+    found += [
+        Line("found", name, numbers.figures(value), "found by a trial") for name, value in planned["found"].items()
+    ]
+    return found

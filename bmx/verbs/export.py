@@ -1,0 +1,135 @@
+"""bmx export: write a finished run as a file that other programs can load, and prove that it is the same model."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from bmx.data.prepare import DataSet
+from bmx.engine.predictor import Predictor
+from bmx.engine.warm_start import model_file
+from bmx.errors import RunFailed, UsageError
+from bmx.export import formats
+from bmx.export.comparison import Comparison, compare
+from bmx.export.description import Description, describe
+from bmx.export.graph import in_float32
+from bmx.export.reading import Loaded, load
+from bmx.runs import result as results
+from bmx.runs.directory import create
+from bmx.runs.locking import lock
+from bmx.runs.report import summary
+from bmx.verbs.choices import chosen_words
+from bmx.verbs.run_data import data_for
+
+
+def check(cfg: DictConfig) -> None:
+    """Finds out whether the export can be made, without writing anything.
+
+    Raises:
+        UsageError: no such run or format, a package that is missing, or data that cannot be loaded for the comparison.
+    """
+    formats.check(str(cfg.format), str(cfg.preprocessing))
+    if not cfg.tolerance > 0:
+        raise UsageError(f"tolerance must be above 0, got {cfg.tolerance}", f"tolerance={cfg.tolerance}")
+    if cfg.file is not None and Path(cfg.file).suffix != f".{cfg.format}":
+        fix = f"write file={Path(cfg.file).with_suffix('')}.{cfg.format}"
+        raise UsageError(f"the name of this file is to end in .{cfg.format}", f"file={cfg.file}", fix)
+    model = load(model_file(str(cfg.run), Path(cfg.outputs)))
+    _predictor(model)
+    data_for(cfg, model.spec, model.config)
+
+
+def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+    """Writes the model of a run to a file, reads it back, compares both on the test set, and returns the result.
+
+    The file gets its name when it has passed; beside it a JSON file says how to feed it and what its answers mean.
+
+    Args:
+        cfg: the composed configuration of ``bmx export``.
+        run_dir: where the result goes, and the file unless ``cfg.file`` names one; made under ``cfg.outputs`` if None.
+        quiet: print nothing.
+
+    Raises:
+        UsageError: the configuration cannot run.
+        RunFailed: the model cannot be written in this format, or what was written is not the same model.
+    """
+    check(cfg)
+    source = model_file(str(cfg.run), Path(cfg.outputs))
+    model = load(source)
+    data = data_for(cfg, model.spec, model.config)
+    name = str(cfg.name or model.config.name or "run")
+    run_dir = run_dir or create(Path(cfg.outputs), "export", name)
+    target = Path(cfg.file) if cfg.file is not None else run_dir / f"model.{cfg.format}"
+    with lock(run_dir):
+        words, overrides = chosen_words()
+        results.start(
+            run_dir,
+            "export",
+            name,
+            choices=words,
+            overrides=overrides,
+            parent=str(source),
+            data={"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
+        )
+        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        began = time.perf_counter()
+        try:
+            description, compared = _write(cfg, model, data, target)
+        except BaseException as error:
+            spent = {"total": time.perf_counter() - began}
+            results.finish(run_dir, "failed", str(error) or type(error).__name__, seconds=spent)
+            raise
+        result = results.finish(
+            run_dir,
+            "done",
+            metrics={f"test/{metric}": value for metric, value in compared.exported.items()},
+            cost={**description.cost, "bytes": target.stat().st_size},
+            seconds={"total": time.perf_counter() - began},
+            export={
+                "file": str(target),
+                "format": str(cfg.format),
+                "preprocessing": str(cfg.preprocessing),
+                "original_bytes": description.cost["bytes"],
+                **compared.to_dict(),
+            },
+        )
+    if not quiet:
+        summary.show(result, run_dir)
+    return result
+
+
+def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple[Description, Comparison]:
+    """Writes under a name of its own, compares, and only then gives the file its name."""
+    predictor = _predictor(model)
+    if cfg.format != "safetensors":
+        predictor = in_float32(predictor)
+    raw_dtype = data.test.batch(torch.arange(1))[0].dtype
+    description = describe(predictor, str(cfg.preprocessing), raw_dtype, model.cost().to_dict())
+    unchecked = target.with_name(f".unchecked-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        formats.write(str(cfg.format), predictor, description, raw_dtype, unchecked)
+        compared = compare(predictor, load(unchecked).model, data.test, model.spec)
+        compared.require(float(cfg.tolerance), str(target))
+        beside = {**description.for_people(), "compared": compared.to_dict()}
+        text = json.dumps(beside, indent=2, ensure_ascii=False) + "\n"
+        target.with_suffix(".json").write_text(text, encoding="utf-8")
+        unchecked.replace(target)
+    except OSError as error:
+        raise RunFailed(f"the file cannot be written: {error.strerror or error}", str(target)) from error
+    finally:
+        unchecked.unlink(missing_ok=True)
+    return description, compared
+
+
+def _predictor(model: Loaded) -> Predictor:
+    if not isinstance(model.model, Predictor):
+        fix = "export the run that it was made from: run=<run directory>"
+        what = f"a {model.file.suffix} file is a finished graph and cannot be exported"
+        raise UsageError(what, f"run={model.file}", fix)
+    return model.model

@@ -1,0 +1,43 @@
+"""The data that a finished run is measured on."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from bmx.data.prepare import DataSet, prepare
+from bmx.data.spec import DataSpec
+from bmx.engine.build import make_source
+from bmx.errors import UsageError
+
+
+def data_for(cfg: DictConfig, spec: DataSpec, own: DictConfig) -> DataSet:
+    """The run's own data, split as it was, or what ``data=`` names.
+
+    Args:
+        cfg: of the verb; its ``data`` may be null or missing.
+        spec: what the model was trained on.
+        own: the configuration of the run.
+
+    Raises:
+        UsageError: the data are of another shape than the model takes, or cannot be loaded.
+    """
+    group = cast(DictConfig, OmegaConf.select(cfg, "data") or own.data)
+    data = prepare(make_source(group), group.val_size, int(own.seed))
+    now = data.spec
+    for fact in ("kind", "input_shape", "num_classes"):
+        if getattr(spec, fact) != getattr(now, fact):
+            raise UsageError(
+                f"the model was trained on {fact.replace('_', ' ')} {_say(getattr(spec, fact))}, "
+                f"{now.name} has {_say(getattr(now, fact))}",
+                f"data={now.name}",
+                "choose data of the same shape",
+            )
+    if spec.vocabulary != now.vocabulary:
+        raise UsageError("the model was trained with another vocabulary", f"data={now.name}", "use the run's own data")
+    return data
+
+
+def _say(value: Any) -> str:
+    return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -99,5 +99,3 @@ def test_the_map_of_the_tree_names_every_room():
     (tree,) = re.findall(r"## Map of the tree\n\n```text\n(.*?)```", README, re.S)
     named = set(re.findall(r"^  (\w+)/ ", tree, re.M))
     assert rooms == named
-
-

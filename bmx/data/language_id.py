@@ -47,10 +47,10 @@ Concept = tuple[str, str]
 def language_id(max_length: int = 40, fold: int = 0) -> Source:
     """Names of countries, languages, currencies and scripts, as they are written, as sequences of characters.
 
-    A name is kept only where exactly one of the 16 languages uses it, capital letters aside. No concept (such as the country CH) has a name in
-    both the training and the test set, so the spelling of a language is learnt and not its words for things. About
-    10,000 names to train on and 2,500 to test on. The vocabulary is that of the training names; id 0 pads, id 1 is any
-    other character.
+    A name is kept only where exactly one of the 16 languages uses it, capital letters aside. No concept (such as the
+    country CH) has a name in both the training and the test set, so the spelling of a language is learnt and not its
+    words for things. About 10,000 names to train on and 2,500 to test on. The vocabulary is that of the training names;
+    id 0 pads, id 1 is any other character.
 
     Args:
         max_length: characters of a name that are kept; 99.5 % of the names have at most 40.
@@ -87,7 +87,8 @@ def language_id(max_length: int = 40, fold: int = 0) -> Source:
 def names() -> dict[str, tuple[int, frozenset[Concept]]]:
     """Each name that one language alone uses, with the number of the language and all that it names there.
 
-    Names that differ in capital letters alone count as one for both: "Latin" must not be tested after "latin" was learnt.
+    Names that differ in capital letters alone count as one for both: "Latin" must not be tested after "latin" was
+    learnt.
     """
     users: dict[str, set[int]] = defaultdict(set)
     concepts: dict[str, set[Concept]] = defaultdict(set)

@@ -1,7 +1,7 @@
 """SLURM: which run a job is making, so that a requeued job goes on with it.
 
-SLURM starts a requeued job with the command it was submitted with. ``<outputs>/.slurm/<job>`` remembers the run directory
-that the job made the first time.
+SLURM starts a requeued job with the command it was submitted with. ``<outputs>/.slurm/<job>`` remembers the run
+directory that the job made the first time.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ import tempfile
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from tests.benchmarks.lean_loop import LeNet5, mlp
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy
+
+from tests.benchmarks.lean_loop import LeNet5, mlp
 
 
 class Classifier(pl.LightningModule):
@@ -44,7 +45,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         on = {} if bare else {"logger": pl.loggers.CSVLogger(folder)}
         trainer = pl.Trainer(
-            max_epochs=epochs, accelerator="cpu", default_root_dir=folder, barebones=bare, enable_model_summary=False, **on
+            max_epochs=epochs,
+            accelerator="cpu",
+            default_root_dir=folder,
+            barebones=bare,
+            enable_model_summary=False,
+            **on,
         )
         loader = DataLoader(TensorDataset(x, y), 100, shuffle=True)
         trainer.fit(Classifier(LeNet5() if name == "lenet5" else mlp(), bare), loader)

@@ -37,7 +37,7 @@ WRONG = [
     (["epochs=0"], "epochs must be a whole number, 1 or more, not 0", "epochs=10"),
     (["epochs=1.5"], "epochs must be a whole number", "epochs=10"),
     (["epochs=true"], "epochs must be a whole number", "epochs=10"),
-    (["lr=fast"], "lr must be a number greater than 0, or auto, not 'fast'", "lr=0.01"),
+    (["lr=fast"], "lr must be a number greater than 0, or auto, not 'fast'", "lr=auto"),
     (["lr=-1"], "lr must be a number greater than 0, or auto, not -1", "lr=0.01"),
     (["lr=nan"], "lr must be a number greater than 0", "lr=0.01"),
     (["lr=null"], "lr must be a number greater than 0, or auto, not null", "lr=0.01"),

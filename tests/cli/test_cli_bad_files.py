@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from conftest import tree, write
+
+from tests.cli.conftest import tree, write
 
 BAD = [
     ("model/mine.yaml", "width: [1,\n", "model=mine", "not valid YAML", "model/mine.yaml, line 2"),

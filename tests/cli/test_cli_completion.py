@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import REPOSITORY
 
 from bmx.cli.completion import candidates
 from bmx.cli.main import main
 from bmx.cli.shell_scripts import SCRIPTS
 from bmx.cli.verbs import VERBS
+from tests.cli.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize(

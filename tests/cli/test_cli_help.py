@@ -1,7 +1,6 @@
 """bmx VERB --help: groups, keys with their comments, flags, examples."""
 
 import pytest
-from conftest import tree, write
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from bmx.cli.flags import FLAGS
 from bmx.cli.help import _table
 from bmx.cli.verbs import VERBS
 from bmx.cli.yaml_source import read
+from tests.cli.conftest import tree, write
 
 
 def line(text, start):

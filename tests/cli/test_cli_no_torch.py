@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from conftest import REPOSITORY
+from tests.cli.conftest import REPOSITORY
 
 SCRIPT = """
 import json, sys

@@ -1,7 +1,6 @@
 """bmx's own configuration, as the command line shows it."""
 
 import pytest
-from conftest import REPOSITORY
 
 from bmx.cli.compose import compose, compose_raw
 from bmx.cli.config_keys import flatten, is_node
@@ -9,6 +8,7 @@ from bmx.cli.main import main
 from bmx.cli.target import locate
 from bmx.cli.verbs import VERBS
 from bmx.cli.yaml_source import describe, entries
+from tests.cli.conftest import REPOSITORY
 
 COMPOSED = [name for name, verb in VERBS.items() if verb.config]
 

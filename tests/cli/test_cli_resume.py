@@ -2,11 +2,11 @@
 
 import pytest
 import yaml
-from conftest import write
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.cli.prepare import quoted
+from tests.cli.conftest import write
 
 
 def stopped(house, *words):

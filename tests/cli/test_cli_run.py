@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import tree
 
 from bmx.errors import Interrupted, RunFailed, UsageError
+from tests.cli.conftest import tree
 
 
 def test_a_run_gets_a_directory_and_its_composed_configuration(house):

@@ -4,10 +4,10 @@ import os
 import sys
 
 import pytest
-from conftest import REPOSITORY, write
 
 from bmx.cli import search_path
 from bmx.errors import UsageError
+from tests.cli.conftest import REPOSITORY, write
 
 MINE = {"model/mine.yaml": "# Mine.\n_target_: my_net.Net\n# Units.\nwidth: 42\n"}
 

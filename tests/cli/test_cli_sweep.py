@@ -1,9 +1,9 @@
 """-m with Hydra's own sweeper and launcher: many jobs in numbered directories, none of which takes the others down."""
 
 import pytest
-from conftest import tree
 
 from bmx.errors import RunFailed, UsageError
+from tests.cli.conftest import tree
 
 # bmx's own are tested in tests/sweep; these run in this process, where the stub verbs are.
 FOREIGN = ("launcher=basic", "sweeper=basic")

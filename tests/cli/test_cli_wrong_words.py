@@ -1,12 +1,12 @@
 """Mistyped words: three lines with the nearest right one, exit 2, and not a file left behind."""
 
 import pytest
-from conftest import tree
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.cli.config_keys import nearest_keys
 from bmx.cli.near import near
+from tests.cli.conftest import tree
 
 WRONG = [
     # words, what is said of it, what to do

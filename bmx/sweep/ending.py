@@ -1,0 +1,77 @@
+"""What became of a job whose process has ended, and how a sweep itself is ended."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from bmx.sweep import outcome
+from bmx.sweep.outcome import Outcome
+
+USAGE = 2
+"""Exit code of a job whose configuration cannot run: trying again would not help."""
+INTERRUPTED = 130
+
+
+def judge(run: Path, code: int | None, stopped: str, epochs: int, timeout: float | None) -> Outcome:
+    """What became of a job; what it could not write itself is written for it.
+
+    Args:
+        run: its run directory.
+        code: the exit code of its process, negative for a signal.
+        stopped: why it was told to stop: ``pruned``, ``timeout``, or empty if it was not.
+        epochs: how many it had finished.
+        timeout: the longest time that it may take, seconds.
+    """
+    end = outcome.read(run)
+    if end.state == "done":
+        return end
+    if stopped == "pruned":
+        outcome.set_pruned(run, epochs)
+        return outcome.read(run)
+    if stopped == "timeout":
+        return _failed(run, f"it took longer than {timeout:g} s")
+    if end.state == "failed" and code is not None and code > 0:
+        return end
+    if code == USAGE:
+        return _failed(run, outcome.last_line(run) or "its configuration cannot run", refused=True)
+    if code is not None and code < 0:
+        hint = ", perhaps because memory ran out" if -code == signal.SIGKILL else ""
+        return _failed(run, f"it was killed by {_name(-code)}{hint}")
+    if code == INTERRUPTED:
+        return end
+    return _failed(run, outcome.last_line(run) or f"exit code {code}, and no result")
+
+
+@contextmanager
+def orderly(interrupt: Callable[[str], None]) -> Iterator[None]:
+    """While it lasts, Ctrl-C and SIGTERM call ``interrupt`` with the signal's name."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        interrupt(_name(number))
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _failed(run: Path, reason: str, refused: bool = False) -> Outcome:
+    outcome.set_failed(run, reason, refused)
+    return outcome.read(run)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,70 @@
+"""What makes a job itself: the content of its configuration, not the words or the time that led to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+# Where a run is kept, what it is called and what is drawn of it do not change what it computes.
+UNRELATED = ("name", "outputs", "resume", "plots", "hydra")
+# Keys that name another run, by a word that may mean another one tomorrow.
+_REFERENCES = ("run", "init_from", "teacher", "student")
+
+
+def job_key(verb: str, config: DictConfig) -> str:
+    """Twelve hex digits that are the same for every configuration with the same resolved content.
+
+    Args:
+        verb: the verb that runs it.
+        config: the composed configuration of the job.
+    """
+    return digest({"verb": verb, "config": content(config)})
+
+
+def content(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration without what does not change the result; ``latest`` becomes the run it means."""
+    outputs = Path(str(config.get("outputs") or "outputs"))
+    with open_dict(config):
+        if "name" in config and config.name is None:
+            config.name = "job"  # so that ${name} elsewhere resolves the same
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:  # what cannot be resolved yet is known by how it is written
+        plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    kept = {str(key): value for key, value in plain.items() if key not in UNRELATED}
+    for key in _REFERENCES:
+        if isinstance(kept.get(key), str):
+            kept[key] = _meant(kept[key], outputs)
+    return kept
+
+
+def digest(value: Any) -> str:
+    """Twelve hex digits of a plain value; the order of keys does not matter, 1 and 1.0 are the same number."""
+    text = json.dumps(_canonical(value), sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    return value
+
+
+def _meant(reference: str, outputs: Path) -> str:
+    from bmx.errors import UsageError
+    from bmx.runs.finding import find
+
+    try:
+        return str(find(reference, outputs).resolve())
+    except UsageError:  # a model word, or a mistake that the verb's own check explains
+        return reference

@@ -1,0 +1,41 @@
+"""Runs a job, then times its model, for sweeps that choose by latency."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+SECONDS = 0.5
+"""How long a model is timed."""
+CALL = "bmx.sweep.latency:main"
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command line of bmx in a given run directory, and add ``cost.latency`` to the result of the run.
+
+    The latency is the median of one sample, in seconds, on the job's own cores, while other jobs are running.
+    """
+    code = int(import_module("bmx.cli.main").main(arguments))
+    named = [word.partition("=")[2].strip("'") for word in arguments if word.startswith("hydra.run.dir=")]
+    if code == 0 and named:
+        measure(Path(named[-1]))
+    return code
+
+
+def measure(run: Path) -> float:
+    """Time the best model of a run and write it into its result; seconds."""
+    import torch
+
+    from bmx.engine.fit import best_file
+    from bmx.engine.predictor import load_model
+    from bmx.measure.latency import interleave
+    from bmx.runs import result as results
+
+    model = load_model(best_file(run))
+    kind = {"image": torch.uint8, "tokens": torch.int64}.get(model.spec.kind, torch.float32)
+    sample = torch.zeros((1, *model.spec.input_shape), dtype=kind)
+    with torch.inference_mode():
+        took = interleave({"run": lambda: model(sample)}, SECONDS)["run"].median
+    found = results.read(run)
+    results.write(run, {**found, "cost": {**(found.get("cost") or {}), "latency": took}})
+    return took

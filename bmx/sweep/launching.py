@@ -1,0 +1,50 @@
+"""From the settings of a launcher to a pool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bmx.errors import UsageError, did_you_mean
+from bmx.sweep import latency
+from bmx.sweep.duration import seconds
+from bmx.sweep.plan import Plan
+from bmx.sweep.pool import RUN, Pool
+from bmx.sweep.resources import slots
+from bmx.sweep.roles import Rules
+
+_ON_ERROR = ("continue", "stop")
+
+
+def rules(options: dict[str, Any]) -> Rules:
+    """What a launcher's settings say of jobs that do not end well.
+
+    Raises:
+        UsageError: a value that does not fit.
+    """
+    on_error, retries = options["on_error"], options["retries"]
+    if on_error not in _ON_ERROR:
+        raise UsageError(f"no on_error '{on_error}'", f"on_error={on_error}", did_you_mean(str(on_error), _ON_ERROR))
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise UsageError(
+            f"retries must be a whole number, 0 or more, not {retries!r}", f"retries={retries}", "retries=1"
+        )
+    if options["fork"] not in (True, False, "auto"):
+        raise UsageError(f"fork must be true, false or auto, not {options['fork']!r}", "fork", "leave it out")
+    return Rules(on_error == "stop", seconds(options["timeout"], "timeout"), retries)
+
+
+def make_pool(plan: Plan, sweep: Path, options: dict[str, Any], device: str) -> Pool:
+    """A pool for a plan's jobs.
+
+    Args:
+        plan: what is to be done.
+        sweep: the sweep's directory.
+        options: the keys of ``conf/hydra/launcher/bmx.yaml``.
+        device: the ``device`` of the jobs.
+    """
+    places = slots(options["jobs"], int(options["jobs_per_gpu"]), device)
+    starter = plan.starter(options["fork"])
+    timed = any(objective.name == "cost/latency" for objective in plan.objectives)
+    call = latency.CALL if timed else RUN
+    return Pool(sweep, starter, places, rules(options), plan.arguments, plan.resumes, call)

@@ -1,0 +1,129 @@
+"""What a sweep chooses by, and where a job's value of it is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bmx.errors import UsageError
+from bmx.runs.metrics_csv import epoch_rows, read_rows
+from bmx.runs.report.numbers import is_number
+
+_HIGHER = ("accuracy", "f1", "precision", "recall", "r2", "throughput")
+_LOWER = ("loss", "rmse", "mae", "macs", "parameters", "bytes", "seconds", "total", "latency", "error")
+# In this order, the first that a job has.
+_USUAL = ("val/accuracy", "val/rmse", "val/loss")
+_SHORT = {
+    "accuracy": "val/accuracy",
+    "loss": "val/loss",
+    "rmse": "val/rmse",
+    "macs": "cost/macs",
+    "parameters": "cost/parameters",
+    "bytes": "cost/bytes",
+    "latency": "cost/latency",
+    "seconds": "seconds/total",
+}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A number of a job's result that is to be high or low.
+
+    Attributes:
+        name: ``val/accuracy``, ``cost/macs``, ``seconds/total``; ``auto`` until the first job has ended.
+        higher: whether more is better.
+    """
+
+    name: str
+    higher: bool
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether a is better than b."""
+        return a > b if self.higher else a < b
+
+    @property
+    def said(self) -> str:
+        """The name in words: ``val accuracy``."""
+        part, _, measure = self.name.partition("/")
+        return {"cost/macs": "MACs", "seconds/total": "seconds"}.get(self.name) or (
+            measure if part == "cost" else f"{part} {measure}".strip()
+        )
+
+
+AUTO = Objective("auto", True)
+
+
+def parse(asked: Any) -> list[Objective]:
+    """Reads ``auto``, a name, or a list of names, each with an optional direction: ``min:val/my_score``.
+
+    Raises:
+        UsageError: a test metric, or a name whose direction is not known.
+    """
+    names = [asked] if isinstance(asked, str) or asked is None else list(asked)
+    found = [_one(str(name)) for name in names if name is not None] or [AUTO]
+    if AUTO in found and len(found) > 1:
+        raise UsageError("auto stands for one objective", f"objective={names}", "name each of them")
+    if len({one.name for one in found}) < len(found):
+        raise UsageError("an objective is named twice", f"objective={names}", "name each of them once")
+    return found
+
+
+def _one(text: str) -> Objective:
+    direction, colon, name = text.rpartition(":")
+    name = _SHORT.get(name.strip(), name.strip().replace("cost.", "cost/"))
+    where = f"objective={text}"
+    if name == "auto":
+        return AUTO
+    if name.split("/")[0] == "test":
+        raise UsageError(
+            "the test set must not choose: a result chosen by it says nothing about new data",
+            where,
+            f"choose by the validation set: objective={name.replace('test/', 'val/', 1)}",
+        )
+    if colon:
+        if direction not in ("min", "max"):
+            raise UsageError(f"no direction '{direction}'", where, f"write objective=min:{name} or max:{name}")
+        return Objective(name, direction == "max")
+    last = re.split(r"[/_]", name)[-1]
+    if last in _HIGHER or last in _LOWER:
+        return Objective(name, last in _HIGHER)
+    raise UsageError(f"is more of '{name}' better, or less?", where, f"write objective=max:{name} or min:{name}")
+
+
+def settle(asked: list[Objective], results: Iterable[dict[str, Any]]) -> list[Objective]:
+    """The objectives with ``auto`` written out, from the results there are; unchanged if none has been validated."""
+    if asked != [AUTO]:
+        return asked
+    for result in results:
+        metrics = result.get("metrics") or {}
+        for name in _USUAL:
+            if is_number(metrics.get(name)):
+                return [_one(name)]
+    return asked
+
+
+def value(run: Path, result: dict[str, Any], objective: Objective) -> float | None:
+    """A job's value: of a validation metric that of the epoch whose weights were kept, as ``best`` says.
+
+    Args:
+        run: its run directory.
+        result: its result.json.
+        objective: what to look up.
+    """
+    group, _, measure = objective.name.partition("/")
+    best = result.get("best") or {}
+    if best.get("metric") == objective.name and is_number(best.get("value")):
+        return float(best["value"])
+    if group == "val" and is_number(best.get("epoch")):
+        rows = epoch_rows(read_rows(run / "metrics.csv")) if (run / "metrics.csv").exists() else []
+        at_best = next((row for row in rows if row["epoch"] == best["epoch"]), {})
+        if is_number(at_best.get(objective.name)):
+            return float(at_best[objective.name])
+    metrics, costs = result.get("metrics") or {}, result.get(group) or {}
+    for found in (metrics.get(objective.name), costs.get(measure) if isinstance(costs, dict) else None):
+        if is_number(found):
+            return float(found)
+    return None

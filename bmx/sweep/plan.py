@@ -1,0 +1,105 @@
+"""What a sweep is going to do: settled before anything is written, used by whoever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from bmx.sweep.composing import Composer
+from bmx.sweep.grid import SEED, Words
+from bmx.sweep.identity import job_key
+from bmx.sweep.job import Job
+from bmx.sweep.objective import Objective
+from bmx.sweep.starter import Fresh, Nursery, make_starter
+
+
+@dataclass
+class Plan:
+    """A sweep that has been found sound.
+
+    Attributes:
+        verb: the verb that the jobs run as.
+        words: the command line, taken apart.
+        composer: composes the jobs.
+        flags: flags that each job gets, such as ``--config-dir=...``.
+        passed_on: words about Hydra itself that each job gets.
+        objectives: what to choose by.
+        outputs: the outputs folder.
+        resumes: whether the verb can go on with a run that was stopped.
+        modules: what the jobs need imported.
+        identity: what makes the sweep itself.
+        command: the command line as it was typed.
+        notes: what the user should know before the first job.
+    """
+
+    verb: str
+    words: Words
+    composer: Composer
+    flags: tuple[str, ...]
+    passed_on: tuple[str, ...]
+    objectives: list[Objective]
+    outputs: Path
+    resumes: bool
+    modules: tuple[str, ...]
+    identity: str = ""
+    command: str = ""
+    found: bool = False
+    notes: list[str] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    space: Any = None
+    _starter: Nursery | Fresh | None = None
+
+    def starter(self, fork: bool | str = "auto") -> Nursery | Fresh:
+        """What starts the processes; made on first use, so that its imports go on while jobs are composed."""
+        if self._starter is None or getattr(self._starter, "broken", False):
+            self._starter = make_starter(fork, self.modules)
+        return self._starter
+
+    def close(self) -> None:
+        """End the processes that were started."""
+        if self._starter is not None:
+            self._starter.close()
+            self._starter = None
+
+    def job_words(self, point: Mapping[str, str], seed: int | None) -> tuple[str, ...]:
+        """The words of one job."""
+        seeded = () if seed is None else (f"{SEED}={seed}",)
+        return (*self.words.defaults, *self.words.fixed, *(f"{key}={value}" for key, value in point.items()), *seeded)
+
+    def job(self, point: Mapping[str, str], seed: int | None) -> tuple[Job, DictConfig]:
+        """A job and its composed configuration."""
+        words = self.job_words(point, seed)
+        config = self.composer.compose((*words, *self.passed_on))
+        epochs = config.get("epochs")
+        known = epochs if isinstance(epochs, int) and not isinstance(epochs, bool) else 0
+        return Job(job_key(self.verb, config), words, dict(point), seed, known), config
+
+    def each_seed(self, points: Iterable[Mapping[str, str]]) -> list[tuple[Mapping[str, str], int | None]]:
+        """Every point with every seed; all points once before any is repeated."""
+        found = list(points)
+        return [(point, seed) for seed in (self.words.seeds or (None,)) for point in found]
+
+    def arguments(self, job: Job, run: Path, resume: bool) -> list[str]:
+        """The command line of a job in its directory, after ``bmx``."""
+        from hydra.core.override_parser.types import Quote, QuotedString
+
+        where = QuotedString(str(run.resolve()), Quote.single).with_quotes()
+        resumed = [f"resume={where}"] if resume else []
+        words = [*self.flags, *job.words, *self.passed_on, f"hydra.run.dir={where}", *resumed]
+        return [self.verb, *words]
+
+    def again(self, job: Job) -> str:
+        """The command that runs a job once more, as a run of its own."""
+        import shlex
+
+        words = [word for word in job.words if word not in self.words.defaults]
+        return shlex.join(["bmx", self.verb, *self.flags, *words, *self.passed_on])
+
+
+def unique(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs, each configuration once."""
+    return list({job.key: job for job in reversed(jobs)}.values())[::-1]

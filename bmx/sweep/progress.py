@@ -1,0 +1,214 @@
+"""What a person sees while a sweep runs: a line per job that ends, and on a terminal a line per job that runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmx.runs.report import numbers
+from bmx.sweep.job import Job
+from bmx.sweep.objective import AUTO, Objective, settle, value
+from bmx.sweep.outcome import Outcome
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+_SIGNS = {"done": "done", "failed": "FAILED", "refused": "cannot run", "pruned": "ended early", "half": "stopped"}
+
+
+@dataclass
+class _Row:
+    job: Job
+    began: float
+    again: bool
+    epoch: int = 0
+    said: str = ""
+
+
+@dataclass
+class Progress:
+    """Counts and tells; the base prints plain lines, for pipes, files and logs.
+
+    Args:
+        sweep: the sweep's directory.
+        objectives: what is chosen by.
+        total: how many jobs there will be; None if that is not known.
+        places: how many run at a time.
+    """
+
+    sweep: Path
+    objectives: list[Objective]
+    total: int | None
+    places: int
+    done: int = 0
+    failed: int = 0
+    pruned: int = 0
+    before: int = 0
+    best: tuple[float, str] | None = None
+    rows: dict[str, _Row] = field(default_factory=dict)
+    spent: list[float] = field(default_factory=list)
+    waiting: int = 0
+    shared: bool = False
+    forgiving: bool = False
+    """Whether a configuration that cannot run is no failure: a search that tries it goes elsewhere."""
+    began: float = field(default_factory=time.monotonic)
+
+    def started(self, job: Job, run: Path, again: bool) -> None:
+        """A job has been given a process; ``again`` if it goes on from a checkpoint."""
+        self.rows[job.key] = _Row(job, time.monotonic(), again)
+
+    def progress(self, job: Job, rows: list[dict[str, Any]]) -> None:
+        """A running job has finished another epoch."""
+        row = self.rows.get(job.key)
+        if row is None or not rows:
+            return
+        row.epoch = int(rows[-1]["epoch"])
+        shown = [
+            (name, rows[-1].get(name)) for name in (self.objectives[0].name, "val/accuracy", "val/loss", "train/loss")
+        ]
+        row.said = next((f"{n.replace('/', ' ')} {_value(n, v)}" for n, v in shown if numbers.is_number(v)), "")
+
+    def ended(self, job: Job, end: Outcome, seconds: float, before: bool) -> None:
+        """A job has come to its end, or had already ``before`` this sweep was started."""
+        self.rows.pop(job.key, None)
+        if before and end.state == "done":
+            self.before += 1
+        elif end.state == "done":
+            self.spent.append(seconds)
+        self.done += end.state == "done"
+        self.failed += end.state == "failed" or (end.state == "refused" and not self.forgiving)
+        self.pruned += end.state == "pruned"
+        said = self._note_best(job, end)
+        if not before:
+            self.tell(self._line(job, end, seconds, said))
+
+    def elsewhere(self, jobs: int) -> None:
+        """So many jobs are being run by another process."""
+        if jobs and not self.shared:
+            self.shared = True
+            self.tell("some jobs are being run by another process; their results are waited for")
+        self.waiting = jobs
+
+    def tick(self) -> None:
+        """Called a few times a second."""
+
+    def note(self, text: str) -> None:
+        """Something worth telling."""
+        self.tell(text)
+
+    def stop(self) -> None:
+        """The sweep is over."""
+
+    def tell(self, text: str) -> None:
+        """Print a line that stays."""
+        print(text, flush=True)
+
+    def _note_best(self, job: Job, end: Outcome) -> str:
+        """Keep the best; what the job reached, in words."""
+        if end.state != "done":
+            return ""
+        if self.objectives == [AUTO]:
+            self.objectives = settle(self.objectives, [end.result])
+        first = self.objectives[0]
+        reached = None if first == AUTO else value(job.run_dir(self.sweep), end.result, first)
+        if reached is None:
+            return ""
+        if self.best is None or first.better(reached, self.best[0]):
+            self.best = (reached, job.label)
+        return f"{first.said} {_value(first.name, reached)}"
+
+    def _line(self, job: Job, end: Outcome, seconds: float, said: str) -> str:
+        parts = [f"{_SIGNS.get(end.state, end.state)} {job.label}", numbers.seconds(seconds)]
+        parts += [said] if said else []
+        parts += [end.reason] if end.state in ("failed", "refused") and end.reason else []
+        return f"{self._counted()}  " + " · ".join(parts)
+
+    def _counted(self) -> str:
+        over = self.done + self.failed + self.pruned
+        return f"[{over}/{self.total}]" if self.total is not None else f"[{over}]"
+
+    @property
+    def left(self) -> str:
+        """The time left, in words; empty before anything is known."""
+        if not self.spent or self.total is None:
+            return ""
+        jobs = max(0, self.total - self.done - self.failed - self.pruned)
+        mean = sum(self.spent) / len(self.spent)
+        now = time.monotonic()
+        running = sum(min(now - row.began, mean) for row in self.rows.values())
+        return f"about {numbers.clock(max(0.0, jobs * mean - running) / self.places)} left" if jobs else ""
+
+
+class Lines(Progress):
+    """Plain lines only."""
+
+
+class Table(Progress):
+    """Lines that stay, above a live picture of the jobs that run."""
+
+    def __post_init__(self) -> None:
+        from rich.live import Live
+
+        self._drawn = 0.0
+        self._live: Live | None = Live(self, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def tick(self) -> None:
+        if self._live is not None and time.monotonic() - self._drawn > 0.25:
+            self._drawn = time.monotonic()
+            self._live.refresh()
+
+    def stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def tell(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        else:
+            super().tell(text)
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+        now = time.monotonic()
+        for row in list(self.rows.values())[:30]:
+            epochs = f"epoch {row.epoch}/{row.job.epochs}" if row.job.epochs else ""
+            state = epochs if row.epoch else ("going on" if row.again else "starting")
+            table.add_row(
+                Text("▸ " + row.job.label),
+                Text(state, "cyan"),
+                Text(row.said),
+                Text(numbers.clock(now - row.began), "dim"),
+            )
+        over = f"{self.done} done" + (f", {self.failed} failed" if self.failed else "")
+        over += f", {self.pruned} ended early" if self.pruned else ""
+        waiting = (
+            0 if self.total is None else max(0, self.total - self.done - self.failed - self.pruned - len(self.rows))
+        )
+        parts = [over, f"{len(self.rows)} running", *([f"{waiting} to go"] if self.total is not None else [])]
+        parts += [part for part in (self.left,) if part]
+        if self.best is not None:
+            reached, label = self.best
+            first = self.objectives[0]
+            parts.append(f"best {first.said} {_value(first.name, reached)} ({label})")
+        return Group(table, Text(" · ".join(parts), "bold"))
+
+
+def choose(
+    sweep: Path, objectives: list[Objective], total: int | None, places: int, forgiving: bool = False
+) -> Progress:
+    """The display that suits where the output goes."""
+    made = Table if sys.stdout.isatty() else Lines
+    return made(sweep, list(objectives), total, places, forgiving=forgiving)
+
+
+def _value(name: str, reached: float) -> str:
+    return numbers.percent(reached) if name.rpartition("/")[2] == "accuracy" else numbers.figures(reached)

@@ -1,0 +1,101 @@
+"""How many jobs fit on this machine at a time, and what each of them gets: cores, and a GPU where there are some."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bmx.errors import UsageError
+
+# What a forked job of a small model holds for itself, with room to spare; measured jobs of LeNet-5 take half of it.
+BYTES_PER_JOB = 768 << 20
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for one job at a time.
+
+    Attributes:
+        threads: CPU threads of an operation.
+        gpu: what CUDA_VISIBLE_DEVICES is set to; None leaves it as it is.
+    """
+
+    threads: int
+    gpu: str | None = None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment variables that give a job its share."""
+        return {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
+
+
+def slots(jobs: int | str = "auto", per_gpu: int = 1, device: str = "auto") -> list[Slot]:
+    """The places for jobs on this machine.
+
+    Args:
+        jobs: how many at a time; ``auto`` takes one a core on the CPU and ``per_gpu`` a GPU, as far as memory goes.
+        per_gpu: jobs that share a GPU.
+        device: the ``device`` of the jobs; ``cpu`` leaves the GPUs alone.
+
+    Raises:
+        UsageError: jobs is neither ``auto`` nor a whole number from 1 on.
+    """
+    if jobs != "auto" and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
+        raise UsageError(f"jobs must be a whole number, 1 or more, or auto, not {jobs!r}", f"jobs={jobs}", "jobs=auto")
+    found = gpus() if device == "auto" or device.startswith("cuda") else []
+    available = cores()
+    if jobs == "auto":
+        most = len(found) * max(1, per_gpu) if found else available
+        count = max(1, min(most, memory() // BYTES_PER_JOB))
+    else:
+        count = int(jobs)
+    threads = max(1, available // count)
+    return [Slot(threads, found[i % len(found)] if found else None) for i in range(count)]
+
+
+def cores() -> int:
+    """Cores that this process may use: its affinity, and the share that a container grants."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit() and int(period):
+        count = min(count, max(1, int(quota) // int(period)))
+    return count
+
+
+def memory() -> int:
+    """Bytes that can still be taken without swapping; a container's limit counts."""
+    free = 8 << 30
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    limit, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
+    return min(free, max(0, int(limit) - int(used))) if limit.isdigit() and used.isdigit() else free
+
+
+def gpus() -> list[str]:
+    """The CUDA devices as CUDA_VISIBLE_DEVICES names them, found without CUDA: a process that used it cannot fork."""
+    said = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if said is not None:
+        return [name.strip() for name in said.split(",") if name.strip() and name.strip() != "-1"]
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return (
+        [line.strip() for line in listed.stdout.splitlines() if line.strip().isdigit()] if not listed.returncode else []
+    )
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""

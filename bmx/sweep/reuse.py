@@ -1,0 +1,52 @@
+"""Takes the results that an earlier sweep has made with the same configuration and the same code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from bmx.runs.facts import facts
+from bmx.sweep import claims, outcome
+from bmx.sweep.folder import earlier_jobs
+
+
+def take_over(sweep: Path, outputs: Path, key: str) -> bool:
+    """Link a job's directory to that of an earlier sweep, if there is a finished one; whether there was.
+
+    The same code is the same version of bmx and of torch and the same commit of the current folder, without changes.
+    """
+    run = sweep / "jobs" / key
+    if run.exists() and outcome.read(run).state != "missing":
+        return False
+    for earlier in earlier_jobs(outputs, key, sweep):
+        found = outcome.read(earlier)
+        if found.state == "done" and same_code(found.result):
+            _link(run, earlier)
+            return run.exists()
+    return False
+
+
+def same_code(result: dict[str, Any]) -> bool:
+    """Whether a result was made by the code that would run now."""
+    now, then = facts(), result
+    versions = then.get("versions") or {}
+    if any(versions.get(name) != now["versions"].get(name) for name in ("bmx", "torch")):
+        return False
+    git = now["git"]
+    return git == then.get("git") and (git is None or not git.get("dirty"))
+
+
+def _link(run: Path, earlier: Path) -> None:
+    run.parent.mkdir(parents=True, exist_ok=True)
+    if run.is_dir() and not run.is_symlink():
+        claim = claims.take(run)
+        if claim is None:
+            return
+        with claim, contextlib.suppress(OSError):
+            (run / claims.CLAIM).unlink(missing_ok=True)
+            (run / outcome.LOG).unlink(missing_ok=True)
+            run.rmdir()
+    with contextlib.suppress(FileExistsError):
+        run.symlink_to(os.path.relpath(earlier, run.parent), target_is_directory=True)

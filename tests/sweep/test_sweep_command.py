@@ -4,8 +4,8 @@ import csv
 import json
 
 import pytest
-from sweep_jobs import TINY, results, sweeps
-from sweep_trees import Tree
+from tests.sweep.sweep_jobs import TINY, results, sweeps
+from tests.sweep.sweep_trees import Tree
 
 from bmx.cli.main import main
 

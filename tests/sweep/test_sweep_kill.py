@@ -6,8 +6,8 @@ import signal
 import time
 
 import pytest
-from sweep_jobs import TINY, results, sweeps
-from sweep_trees import Tree, until
+from tests.sweep.sweep_jobs import TINY, results, sweeps
+from tests.sweep.sweep_trees import Tree, until
 
 pytestmark = pytest.mark.slow
 # Long enough that a kill finds jobs in every state: 8 jobs of about a second, two at a time.

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sweep_trees import until
+from tests.sweep.sweep_trees import until
 
 from bmx.sweep import claims, outcome
 from bmx.sweep.job import Job

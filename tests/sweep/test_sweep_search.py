@@ -4,8 +4,8 @@ import math
 import warnings
 
 import pytest
-from sweep_jobs import TINY, results, sweeps
-from sweep_trees import Tree
+from tests.sweep.sweep_jobs import TINY, results, sweeps
+from tests.sweep.sweep_trees import Tree
 
 optuna = pytest.importorskip("optuna", reason="needs bmx[optuna]")
 

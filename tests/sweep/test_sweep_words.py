@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sweep_jobs import TINY
+from tests.sweep.sweep_jobs import TINY
 
 from bmx.cli.compose import compose, hydra_config
 from bmx.cli.search_path import make_loader

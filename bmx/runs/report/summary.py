@@ -80,13 +80,13 @@ def lines(result: dict[str, Any], run: Path) -> list[Line]:
 
 
 def short_path(path: Path) -> str:
-    """The path as one would type it here: relative to the current folder where that is shorter."""
+    """The path as one would type it here: relative to the current folder if it is inside."""
     absolute = str(path.absolute())
     try:
         relative = os.path.relpath(absolute)
     except (OSError, ValueError):  # the current folder is gone
         return absolute
-    return relative if len(relative) < len(absolute) else absolute
+    return absolute if relative.startswith("..") else relative
 
 
 def _metrics(result: dict[str, Any]) -> list[Line]:

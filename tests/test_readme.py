@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bmx.cli.main import main
+from tests.data.idx_files import write_set
 from tests.data.test_cifar import batch, write
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
@@ -33,11 +34,12 @@ COMMANDS = [c for c in [*shell_commands(), *table_commands()] if c.startswith("b
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A place with runs in it, and CIFAR-10 in its own format."""
+    """A place with runs in it, and CIFAR-10 and MNIST in their own formats."""
     place = tmp_path_factory.mktemp("readme")
     for i in range(1, 6):
         write(place / "FOLDER" / "cifar-10-batches-py" / f"data_batch_{i}", batch(b"labels", 8, 10, i))
     write(place / "FOLDER" / "cifar-10-batches-py" / "test_batch", batch(b"labels", 6, 10, 9))
+    write_set(place / "FOLDER" / "MNIST" / "raw", train=300)
     before = Path.cwd()
     os.chdir(place)
     assert main(["train", "data=digits", "model=linear", *QUICK]) == 0

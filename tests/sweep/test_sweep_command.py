@@ -4,10 +4,10 @@ import csv
 import json
 
 import pytest
-from tests.sweep.sweep_jobs import TINY, results, sweeps
-from tests.sweep.sweep_trees import Tree
 
 from bmx.cli.main import main
+from tests.sweep.sweep_jobs import TINY, results, sweeps
+from tests.sweep.sweep_trees import Tree
 
 
 def board(sweep):

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+
 from tests.sweep.sweep_jobs import TINY, results, sweeps
 from tests.sweep.sweep_trees import Tree, until
 

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.sweep.sweep_trees import until
 
 from bmx.sweep import claims, outcome
 from bmx.sweep.job import Job
@@ -19,6 +18,7 @@ from bmx.sweep.resources import Slot
 from bmx.sweep.roles import Rules
 from bmx.sweep.starter import Fresh, Nursery
 from bmx.sweep.sweeping import Grid
+from tests.sweep.sweep_trees import until
 
 HERE = str(Path(__file__).parent)
 

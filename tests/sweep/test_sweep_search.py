@@ -4,6 +4,7 @@ import math
 import warnings
 
 import pytest
+
 from tests.sweep.sweep_jobs import TINY, results, sweeps
 from tests.sweep.sweep_trees import Tree
 

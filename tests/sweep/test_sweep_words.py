@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sweep.sweep_jobs import TINY
 
 from bmx.cli.compose import compose, hydra_config
 from bmx.cli.search_path import make_loader
@@ -16,6 +15,7 @@ from bmx.sweep.identity import digest, job_key
 from bmx.sweep.objective import AUTO, parse
 from bmx.sweep.resources import slots
 from bmx.sweep.space import corners, make_space
+from tests.sweep.sweep_jobs import TINY
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ class Context:
         loss: mean loss of outputs and targets.
         score: of a net on the validation set, higher is better; in percentage points for classification.
         seed: of the run; what a method draws must follow from it alone.
+        initial: makes the net as it was before its training began; None where that is not known.
     """
 
     spec: DataSpec
@@ -32,6 +33,7 @@ class Context:
     loss: Callable[[Tensor, Tensor], Tensor]
     score: Callable[[nn.Module], float]
     seed: int = 0
+    initial: Callable[[], nn.Module] | None = None
 
 
 @dataclass(frozen=True)

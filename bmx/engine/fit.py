@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 from torch import nn
 
+from bmx.compression.method import Tuning
+from bmx.compression.recipe import Step
 from bmx.data.batches import BatchOrder, Position
 from bmx.data.input_stage import InputStage
 from bmx.data.loading import reader_for
@@ -86,7 +88,16 @@ def build_net(prepared: Prepared) -> nn.Module:
     return net
 
 
-def build(prepared: Prepared, net: nn.Module, run_dir: Path, display: Display, stop: StopRequest) -> Fit:
+def build(
+    prepared: Prepared,
+    net: nn.Module,
+    run_dir: Path,
+    display: Display,
+    stop: StopRequest,
+    make_task: Callable[..., FitTask] = FitTask,
+    recipe: Sequence[Step] = (),
+    tuning: Tuning | None = None,
+) -> Fit:
     """Puts task, data, loggers, callbacks and Trainer together.
 
     Args:
@@ -95,12 +106,15 @@ def build(prepared: Prepared, net: nn.Module, run_dir: Path, display: Display, s
         run_dir: where checkpoints and metrics go.
         display: where progress is shown.
         stop: carries a signal's request to stop.
+        make_task: takes the arguments of :class:`FitTask`.
+        recipe: what compression did to the architecture of ``net``.
+        tuning: what has to hold after each step.
     """
     cfg, data = prepared.cfg, prepared.data
     position = Position()
     order = BatchOrder(len(data.train), prepared.batch_size, seed=int(cfg.seed))
     objective = objective_for(data.spec)
-    task = FitTask(
+    task = make_task(
         net,
         InputStage.fitted(data.spec, data.train),
         objective,
@@ -115,6 +129,7 @@ def build(prepared: Prepared, net: nn.Module, run_dir: Path, display: Display, s
             l1=cfg.regularization.l1,
             l2=cfg.regularization.l2,
         ),
+        tuning=tuning,
     )
     selection = Selection(
         metric=f"val/{objective.score_name}" if data.val is not None else None,
@@ -126,7 +141,7 @@ def build(prepared: Prepared, net: nn.Module, run_dir: Path, display: Display, s
     checkpoints = Checkpoints(
         run_dir / "checkpoints",
         selection,
-        _best_writer(prepared, config_yaml),
+        _best_writer(prepared, config_yaml, recipe),
         Every.parse(cfg.checkpoint.every),
         stop,
         watch.on_epoch,
@@ -202,7 +217,7 @@ def _where(resume: str | None, state: dict[str, Any]) -> str:
     return f"going on in epoch {at['epoch'] + 1} after step {at['step']:,}"
 
 
-def _best_writer(prepared: Prepared, config_yaml: str) -> Callable[[Path, FitTask], None]:
+def _best_writer(prepared: Prepared, config_yaml: str, recipe: Sequence[Step]) -> Callable[[Path, FitTask], None]:
     def save_best(path: Path, task: FitTask) -> None:
         row = task.epoch_row
         facts = {
@@ -210,7 +225,7 @@ def _best_writer(prepared: Prepared, config_yaml: str) -> Callable[[Path, FitTas
             "step": int(row["step"]),
             "metrics": {name: float(value) for name, value in row.items() if "/" in name},
         }
-        predictor.save_model(path, task.state_dict(), prepared.data.spec, config_yaml, facts)
+        predictor.save_model(path, task.state_dict(), prepared.data.spec, config_yaml, facts, recipe)
 
     return save_best
 
@@ -250,6 +265,17 @@ def _steps_per_block(callbacks: list[Any]) -> int:
                     "use on_train_batch_start or on_train_batch_end",
                 )
     return int(any(_has_hook(callback, hook) for callback in callbacks for hook in _STEP_HOOKS))
+
+
+def save_unfitted(prepared: Prepared, net: nn.Module, run_dir: Path, recipe: Sequence[Step]) -> None:
+    """Writes best.ckpt of a model that is used as it is, without training."""
+    state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    stage = InputStage.fitted(prepared.data.spec, prepared.data.train)
+    state |= {f"input_stage.{name}": tensor for name, tensor in stage.state_dict().items()}
+    best = best_file(run_dir)
+    best.parent.mkdir(exist_ok=True)
+    config_yaml = OmegaConf.to_yaml(prepared.cfg, resolve=True)
+    predictor.save_model(best, state, prepared.data.spec, config_yaml, {"epoch": 0, "step": 0, "metrics": {}}, recipe)
 
 
 def best_file(run_dir: Path) -> Path:

@@ -55,8 +55,15 @@ def wandb(
     _need("wandb", "wandb")
     from pytorch_lightning.loggers import WandbLogger
 
+    class OneRun(WandbLogger):
+        """Ends its entry with the fit: a later run in the same process would be written into it."""
+
+        def finalize(self, status: str) -> None:
+            super().finalize(status)
+            self.experiment.finish()
+
     run_id = _kept_id(run_dir, "wandb")
-    return WandbLogger(
+    return OneRun(
         project=project,
         name=run_dir.parent.name,
         save_dir=run_dir,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from bmx.compression.recipe import Step, rebuild
 from bmx.data.input_stage import InputStage
 from bmx.data.spec import DataSpec
 from bmx.engine import durable
@@ -26,14 +28,23 @@ class Predictor(nn.Module):
         input_stage: turns raw samples (uint8 images, token ids, table rows) into what the net takes.
         spec: the data it was trained on; ``spec.labels`` names the classes.
         config: the configuration of the run it comes from.
+        recipe: what compression did to the architecture that ``config.model`` builds.
     """
 
-    def __init__(self, net: nn.Module, input_stage: nn.Module, spec: DataSpec, config: DictConfig) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        input_stage: nn.Module,
+        spec: DataSpec,
+        config: DictConfig,
+        recipe: Sequence[Step] = (),
+    ) -> None:
         super().__init__()
         self.net = net
         self.input_stage = input_stage
         self.spec = spec
         self.config = config
+        self.recipe = list(recipe)
 
     def forward(self, raw: Tensor) -> Tensor:
         """Logits (N, K) of a raw batch (N, …)."""
@@ -42,7 +53,12 @@ class Predictor(nn.Module):
 
 
 def save_model(
-    path: Path, state_dict: dict[str, Tensor], spec: DataSpec, config_yaml: str, facts: dict[str, Any]
+    path: Path,
+    state_dict: dict[str, Tensor],
+    spec: DataSpec,
+    config_yaml: str,
+    facts: dict[str, Any],
+    recipe: Sequence[Step] = (),
 ) -> None:
     """Writes a model file: weights, data spec and configuration, loadable with ``weights_only=True``.
 
@@ -52,9 +68,12 @@ def save_model(
         spec: the data the model is for.
         config_yaml: the resolved configuration.
         facts: epoch, step and metrics of these weights; plain containers.
+        recipe: what compression did to the architecture; see :mod:`bmx.compression.recipe`.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in state_dict.items()}
     content = {"format": FORMAT, "state_dict": tensors, "spec": spec.to_dict(), "config": config_yaml, **facts}
+    if recipe:
+        content["recipe"] = list(recipe)
     durable.write(path, lambda file: torch.save(content, file))
 
 
@@ -85,8 +104,9 @@ def load_model(path: Path) -> Predictor:
     spec = DataSpec.from_dict(content["spec"])
     config = OmegaConf.create(content["config"])
     assert isinstance(config, DictConfig)
-    net = make_model(config.model, spec)
-    predictor = Predictor(net, InputStage(spec), spec, config)
+    recipe = content.get("recipe", [])
+    net = rebuild(make_model(config.model, spec), recipe)
+    predictor = Predictor(net, InputStage(spec), spec, config, recipe)
     floating = next((t for t in content["state_dict"].values() if t.is_floating_point()), None)
     if floating is not None:
         predictor.to(floating.dtype)

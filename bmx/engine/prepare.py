@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from bmx.data.input_stage import InputStage
 from bmx.data.prepare import DataSet
 from bmx.data.prepare import prepare as prepare_data
+from bmx.data.spec import DataSpec
 from bmx.engine.build import make_model, make_schedule, make_source, optimizer_maker
 from bmx.engine.checkpoints import Every
 from bmx.engine.device import Device, resolve
@@ -58,8 +59,12 @@ class Prepared:
         return self.data.train.inputs[:1]
 
 
-def prepare(cfg: DictConfig) -> Prepared:
+def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = None) -> Prepared:
     """Checks ``cfg`` and loads its data.
+
+    Args:
+        cfg: the composed configuration.
+        make_net: makes the model that will be fitted, where ``cfg.model`` alone does not say it.
 
     Raises:
         UsageError: the first thing that could not work, with what to do about it.
@@ -100,7 +105,7 @@ def prepare(cfg: DictConfig) -> Prepared:
         schedule.check(timeline)
     except ValueError as error:
         raise UsageError(str(error), "scheduler.warmup", "use more epochs or a shorter warm-up") from error
-    net = check_model(cfg, data)
+    net = check_model(cfg, data, make_net)
     if cfg.init_from:
         weights_for(net, str(cfg.init_from), Path(cfg.outputs))
     resumed = _resumed(cfg, net) if cfg.resume else None
@@ -145,7 +150,7 @@ def _stand_ins(cfg: DictConfig) -> tuple[DictConfig, tuple[str, ...]]:
     return cfg, tuple(name for name in asked if name not in found)
 
 
-def check_model(cfg: DictConfig, data: DataSet) -> nn.Module:
+def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], nn.Module] | None = None) -> nn.Module:
     """Sends a batch of shapes through the model on the meta device, without memory or arithmetic; returns it.
 
     Raises:
@@ -155,11 +160,12 @@ def check_model(cfg: DictConfig, data: DataSet) -> nn.Module:
     if cfg.regularization.dropout > 0 and not _mentions_dropout(cfg.model):
         fix = "choose another regularization, or a model with a dropout field (`bmx train --help`)"
         raise UsageError(f"{words.split()[0]} has no dropout", "regularization.dropout", fix)
+    make_net = make_net or (lambda spec: make_model(cfg.model, spec))
     try:
         with torch.device("meta"):
-            net = make_model(cfg.model, spec)
+            net = make_net(spec)
     except NotImplementedError:  # weights that are read from a file cannot be put on the meta device
-        net = make_model(cfg.model, spec)
+        net = make_net(spec)
     stage = InputStage(spec)
     example = data.train.inputs[:1].repeat(2, *[1] * (data.train.inputs.ndim - 1))
     inputs = stage(example).to("meta")

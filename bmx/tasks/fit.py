@@ -18,6 +18,7 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bmx.compression.method import Tuning
 from bmx.data.batches import Position
 from bmx.errors import RunFailed
 from bmx.optim.schedules import Schedule, Timeline
@@ -48,6 +49,7 @@ class FitTask(pl.LightningModule):
         timeline: steps per epoch and epochs.
         position: where training stands; shared with the loader.
         settings: see :class:`FitSettings`.
+        tuning: what has to hold after each step of fine-tuning a compressed net.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class FitTask(pl.LightningModule):
         timeline: Timeline,
         position: Position,
         settings: FitSettings,
+        tuning: Tuning | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -70,6 +73,7 @@ class FitTask(pl.LightningModule):
         self.timeline = timeline
         self.position = position
         self.settings = settings
+        self.tuning = tuning
         self._make_optimizer = make_optimizer
         self.sums = RunningSums()
         self.validation = Totals()
@@ -110,6 +114,7 @@ class FitTask(pl.LightningModule):
             self.before_first_step()
             self.before_first_step = None
         position, rates, log_every, clock = self.position, self.rates, self.settings.log_every, time.perf_counter
+        tuning, total = self.tuning, self.timeline.steps_per_epoch * self.timeline.epochs
         due = clock() + PULSE_SECONDS
         for inputs, targets in block:
             if not rates.fixed:
@@ -118,6 +123,8 @@ class FitTask(pl.LightningModule):
             self.sums.add(loss, score, len(targets))
             position.step += 1
             self.steps_done += 1
+            if tuning is not None:
+                tuning.after_step(self.steps_done, total)
             if position.step % log_every == 0:
                 self._window_row()
             if clock() >= due or self.pulse_now or self.steps_done >= self.wake_at:
@@ -206,6 +213,7 @@ class FitTask(pl.LightningModule):
             "sums": self.sums.state_dict(),
             "epoch_row": dict(self.epoch_row),
             "rates": self.rates.state_dict(),
+            "tuning": self.tuning.state_dict() if self.tuning is not None else None,
             **self.surroundings(),
         }
         checkpoint["epoch"], checkpoint["global_step"] = self.position.epoch, self.steps_done
@@ -218,6 +226,8 @@ class FitTask(pl.LightningModule):
         self.sums.load_state_dict(state["sums"])
         self.epoch_row = dict(state["epoch_row"])
         self._rates_state = state["rates"]
+        if self.tuning is not None:
+            self.tuning.load_state_dict(state["tuning"])
 
     def _blocks_done(self) -> int:
         blocks = self.trainer.train_dataloader

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from bmx.models.activations import activation as make_activation
 from bmx.models.activations import pool_and_activation
 from bmx.models.checks import above_zero, image_shape, probability, whole
 from bmx.models.mlp import hidden_layers
+
+
+# An image is not pooled below this side: a 3x3 convolution of less sees mostly padding.
+_SMALLEST = 3
 
 
 def stage_sizes(size: int, kernel_size: int, padding: int, most: int) -> list[int]:
@@ -23,21 +29,55 @@ def stage_sizes(size: int, kernel_size: int, padding: int, most: int) -> list[in
     return sizes
 
 
+class Plan(NamedTuple):
+    """Which stages pool, how their convolutions are padded, and the image (H, W) that is left at the end."""
+
+    pools: tuple[bool, ...]
+    padding: int
+    left: tuple[int, int]
+
+
+def plan_stages(image: tuple[int, int], depth: int, kernel_size: int, padding: int) -> Plan:
+    """Every stage pools where the image is large enough for that; in deeper networks only some do, evenly spread.
+
+    Then convolutions keep the size of the image, and it is halved as often as leaves 3 pixels a side.
+
+    Raises:
+        ValueError: an even kernel cannot keep the size of the image.
+    """
+    heights, widths = (stage_sizes(side, kernel_size, padding, depth) for side in image)
+    deepest = min(len(heights), len(widths))
+    if deepest == depth:
+        return Plan((True,) * depth, padding, (heights[-1], widths[-1]))
+    if kernel_size % 2 == 0:
+        fit = f"the largest depth is {deepest}" if deepest else "not even one stage fits"
+        raise ValueError(
+            f"a CNN of depth={depth} is too deep for images of {image[0]}x{image[1]} with the even "
+            f"kernel_size={kernel_size}: {fit}"
+        )
+    halvings, side = 0, min(image)
+    while halvings < depth and side // 2 >= _SMALLEST:
+        side, halvings = side // 2, halvings + 1
+    pools = tuple((i + 1) * halvings // depth > i * halvings // depth for i in range(depth))
+    return Plan(pools, kernel_size // 2, (image[0] >> halvings, image[1] >> halvings))
+
+
 class CNN(nn.Module):
     """``depth`` stages of convolution, 2 x 2 pooling and activation, then linear layers.
 
-    Stage i has ``width * multiplier**i`` channels, rounded. The defaults are conv 3x3 32, pool, conv 3x3 64, pool,
+    A stage that comes after i poolings has ``width * multiplier**i`` channels, rounded. Where the image is too small
+    to be pooled in each of ``depth`` stages, only some of them pool; see :func:`plan_stages`. The defaults are conv 3x3 32, pool, conv 3x3 64, pool,
     linear 128, linear 10: 225,034 parameters on 1 x 28 x 28 and ten classes. ``depth=2, width=20, multiplier=2.5,
     kernel_size=5, hidden=500`` is the LeNet-5 that Caffe ships: 431,080.
 
     Args:
         input_shape: (C, H, W).
         num_classes: the number of outputs.
-        depth: number of stages; each halves the image.
+        depth: number of stages.
         width: channels of the first stage.
         multiplier: how many times wider each stage is than the one before.
         kernel_size: side of the convolutions, pixels.
-        padding: zeros around the input of each convolution, pixels.
+        padding: zeros around the input of each convolution, pixels; where only some stages pool, half the kernel.
         batch_norm: normalise after each convolution (Ioffe & Szegedy 2015).
         pool: "max" or "avg".
         hidden: width of the linear layer before the last; 0 leaves it out.
@@ -46,8 +86,8 @@ class CNN(nn.Module):
         dropout: probability that an input of the last linear layer is dropped.
 
     Raises:
-        ValueError: the data are not images, a field is out of its range, or the network is too deep for the image;
-            then the largest depth is named.
+        ValueError: the data are not images, a field is out of its range, or a network with an even kernel is too deep
+            for the image; then the largest depth is named.
     """
 
     def __init__(
@@ -72,29 +112,25 @@ class CNN(nn.Module):
         probability(dropout=dropout)
         whole(0, padding=padding, hidden=hidden)
         above_zero(multiplier=multiplier)
-        heights, widths = (stage_sizes(side, kernel_size, padding, depth) for side in (height, image_width))
-        deepest = min(len(heights), len(widths))
-        if deepest < depth:
-            fit = f"the largest depth is {deepest}" if deepest else "not even one stage fits"
-            raise ValueError(
-                f"a CNN of depth={depth} is too deep for images of {height}x{image_width} with "
-                f"kernel_size={kernel_size} and padding={padding}: {fit}"
-            )
+        plan = plan_stages((height, image_width), depth, kernel_size, padding)
 
         stages: list[nn.Module] = []
-        for i in range(depth):
-            wide = max(1, round(width * multiplier**i))
+        for i, pools in enumerate(plan.pools):
+            wide = max(1, round(width * multiplier ** sum(plan.pools[:i])))
             stage: OrderedDict[str, nn.Module] = OrderedDict()
             # A batch norm has its own constant per channel, so the convolution's would be a dead weight.
-            stage["conv"] = nn.Conv2d(channels, wide, kernel_size, padding=padding, bias=not batch_norm)
+            stage["conv"] = nn.Conv2d(channels, wide, kernel_size, padding=plan.padding, bias=not batch_norm)
             if batch_norm:
                 stage["norm"] = nn.BatchNorm2d(wide)
-            stage["pool"], stage["act"] = pool_and_activation(pool, conv_activation or activation)
+            if pools:
+                stage["pool"], stage["act"] = pool_and_activation(pool, conv_activation or activation)
+            else:
+                stage["act"] = make_activation(conv_activation or activation)
             stages.append(nn.Sequential(stage))
             channels = wide
         self.features = nn.Sequential(*stages)
         self.flatten = nn.Flatten()
-        features = channels * heights[-1] * widths[-1]
+        features = channels * plan.left[0] * plan.left[1]
         if hidden:
             self.hidden = hidden_layers([features, hidden], activation, dropout)
         else:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmx.models.activations import ACTIVATIONS, MONOTONE, activation, pool_and_activation
-from bmx.models.cnn import CNN
+from bmx.models.cnn import CNN, Plan, plan_stages
 from bmx.models.features import BagOfTokens
 from bmx.models.lenet5 import LeNet5
 from bmx.models.linear import Linear
@@ -69,22 +69,32 @@ def test_cnn_runs_or_names_the_largest_depth(channels, height, width, depth, ker
     except ValueError as error:
         named = re.search(r"the largest depth is (\d+)", str(error))
         if named is None:
-            assert "not even one stage" in str(error)
+            assert "not even one stage" in str(error) and kernel % 2 == 0
             with pytest.raises(ValueError):
                 CNN(shape, 4, depth=1, **fields)
             return
         largest = int(named[1])
-        assert largest < depth
+        assert largest < depth and kernel % 2 == 0
         with pytest.raises(ValueError):
             CNN(shape, 4, depth=largest + 1, **fields)
         model = CNN(shape, 4, depth=largest, **fields)
     assert model.to("meta")(x).shape == (2, 4)
 
 
-def test_cnn_names_three_as_the_deepest_on_mnist():
+def test_cnn_with_an_even_kernel_names_the_deepest_that_fits():
     with pytest.raises(ValueError, match="the largest depth is 3"):
-        CNN((1, 28, 28), 10, depth=4)
-    CNN((1, 28, 28), 10, depth=3)
+        CNN((1, 28, 28), 10, depth=4, kernel_size=2, padding=0)
+    CNN((1, 28, 28), 10, depth=3, kernel_size=2)
+
+
+def test_a_deeper_cnn_pools_less_often_than_it_convolves():
+    assert plan_stages((28, 28), 3, 3, 0) == Plan((True, True, True), 0, (1, 1))
+    # 28 -> 14 -> 7 -> 3 in eight stages: after the 3rd, the 6th and the 8th.
+    deep = plan_stages((28, 28), 8, 3, 0)
+    assert deep == Plan((False, False, True, False, False, True, False, True), 1, (3, 3))
+    model = CNN((1, 28, 28), 10, depth=8, width=4)
+    assert [stage.conv.out_channels for stage in model.features] == [4, 4, 4, 8, 8, 8, 16, 16]
+    assert plan_stages((1, 1), 2, 3, 0) == Plan((False, False), 1, (1, 1))
 
 
 @pytest.mark.parametrize(

@@ -80,13 +80,13 @@ def test_wrong_commands_write_nothing(work, capsys, words, told):
 
 def test_every_mistake_is_told_at_once_before_anything_is_written(work, capsys):
     words = [
-        "model=cnn,linear",
+        "model=transformer,linear",
         "batch_size=20,1000",
         *(word for word in TINY if not word.startswith(("model", "batch"))),
     ]
     assert main(["sweep", *words]) == 2
     said = capsys.readouterr().err
-    assert "too deep" in said and "larger than the training set" in said and "3 of the 4 choices" in said
+    assert "token" in said and "larger than the training set" in said and "3 of the 4 choices" in said
     assert not (work / "outputs").exists()
 
 

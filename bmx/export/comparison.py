@@ -16,6 +16,11 @@ from bmx.engine.device import Device
 from bmx.engine.evaluation import Evaluation, Predict, evaluate
 from bmx.errors import RunFailed
 
+# What rounding may do. Two runtimes sum the same numbers in another order, so now and then one of them lands on the
+# other side of a half: that input is off by one step of its grid, and what follows is rounded anew. Largest difference,
+# as a fraction of the largest output, and share of the answers that may change.
+ROUNDED, ROUNDED_ANSWERS = 0.05, 0.005
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -54,6 +59,24 @@ class Comparison:
             what,
             "nothing was kept; try another format, or allow more with tolerance=",
         )
+
+    def require_rounded(self, tolerance: float, what: str) -> None:
+        """Makes sure that two versions of a model whose layers round their inputs are the same model.
+
+        They may differ by ``ROUNDED`` of the largest output (or ``tolerance``, if that is more), and in one answer or
+        ``ROUNDED_ANSWERS`` of them all.
+
+        Raises:
+            RunFailed: they do in more; says in how many.
+        """
+        self.require(max(tolerance, ROUNDED), what)
+        allowed = max(1, int(ROUNDED_ANSWERS * self.n))
+        if self.changed > allowed and tolerance < ROUNDED:
+            raise RunFailed(
+                f"{self.changed:,} of {self.n:,} answers of the exported model differ, more than {allowed:,}",
+                what,
+                f"nothing was kept; try another format, or let it pass with tolerance={ROUNDED}",
+            )
 
 
 def compare(original: Predict, exported: Predict, arrays: Arrays, spec: DataSpec) -> Comparison:

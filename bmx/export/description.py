@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from bmx.compression.recipe import Step
 from bmx.data.input_stage import InputStage
 from bmx.data.spec import DataSpec
 from bmx.engine.predictor import Predictor
@@ -30,6 +31,7 @@ class Description:
         statistics: scale and shift of the preprocessing, nested lists; empty for tokens.
         input_dtype: what the file takes, such as ``uint8``.
         cost: of the model when it was exported.
+        recipe: what compression did to the architecture that the configuration builds.
     """
 
     spec: DataSpec
@@ -38,6 +40,7 @@ class Description:
     statistics: dict[str, Any]
     input_dtype: str
     cost: dict[str, int] = field(default_factory=dict)
+    recipe: list[Step] = field(default_factory=list)
 
     def input_stage(self) -> InputStage:
         """The preprocessing with its statistics in float64, which hold those of any precision exactly."""
@@ -64,6 +67,7 @@ class Description:
             "spec": json.dumps(self.spec.to_dict(), ensure_ascii=False),
             "cost": json.dumps(self.cost),
             "config": OmegaConf.to_yaml(self.config, resolve=True),
+            **({"recipe": json.dumps(self.recipe)} if self.recipe else {}),
         }
 
     @classmethod
@@ -85,6 +89,7 @@ class Description:
                 json.loads(text["statistics"]),
                 text["input_dtype"],
                 json.loads(text["cost"]),
+                json.loads(text.get("recipe", "[]")),
             )
         except (KeyError, TypeError, AssertionError) as error:
             raise ValueError(f"its description is incomplete: {error}") from error
@@ -115,6 +120,7 @@ def describe(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype, c
         {name: _exact(tensor) for name, tensor in predictor.input_stage.state_dict().items()},
         str(input_dtype(predictor, preprocessing, raw_dtype)).removeprefix("torch."),
         cost,
+        predictor.recipe,
     )
 
 
@@ -123,7 +129,7 @@ def input_dtype(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype
     if predictor.spec.kind == "tokens":
         return torch.int64  # what every runtime takes for ids, however narrow they are stored
     if preprocessing == BESIDE:
-        return next((p.dtype for p in predictor.net.parameters()), torch.float32)
+        return next((p.dtype for p in predictor.net.parameters() if p.is_floating_point()), torch.float32)
     return raw_dtype
 
 

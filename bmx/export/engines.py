@@ -51,6 +51,21 @@ def check(engines: Sequence[str]) -> None:
             need("onnx", f"engines={engine}")
 
 
+def available(engine: str) -> bool:
+    """Whether the packages of an engine are installed; an unknown word is an error.
+
+    Raises:
+        UsageError: an unknown word.
+    """
+    try:
+        check([engine])
+    except UsageError:
+        if engine not in ENGINES:
+            raise
+        return False
+    return True
+
+
 def make(
     name: str,
     net: nn.Module,

@@ -12,7 +12,9 @@ from bmx.export.description import BESIDE, INSIDE, Description
 from bmx.export.extras import need
 from bmx.export.graph import exportable
 
-FORMATS = ("onnx", "pt2", "safetensors")
+FORMATS = ("onnx", "pt2", "safetensors", "packed")
+# These hold weights for a model that bmx builds again; the others are finished graphs.
+OF_WEIGHTS = ("safetensors", "packed")
 PREPROCESSING = (INSIDE, BESIDE)
 
 
@@ -31,6 +33,11 @@ def check(format: str, preprocessing: str) -> None:
         need(format, f"format={format}")
 
 
+def suffix(format: str) -> str:
+    """How the name of a file in this format ends."""
+    return ".bmxp" if format == "packed" else f".{format}"
+
+
 def write(format: str, predictor: Predictor, description: Description, raw_dtype: torch.dtype, path: Path) -> None:
     """Writes a predictor to a file.
 
@@ -44,6 +51,11 @@ def write(format: str, predictor: Predictor, description: Description, raw_dtype
     Raises:
         RunFailed: the model cannot be written in this format.
     """
+    if format == "packed":
+        from bmx.export.packed_file import write_packed
+
+        write_packed(predictor, description, path)
+        return
     facts = description.to_text()
     if format == "safetensors":
         from bmx.export.safetensors_file import write_weights

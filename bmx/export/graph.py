@@ -19,7 +19,7 @@ INPUT, OUTPUT = "input", "logits"
 
 def in_float32(predictor: Predictor) -> Predictor:
     """The predictor, or a copy in float32 where its weights are bfloat16, which few runtimes compute in."""
-    if next((p.dtype for p in predictor.parameters()), None) is torch.bfloat16:
+    if next((p.dtype for p in predictor.parameters() if p.is_floating_point()), None) is torch.bfloat16:
         return copy.deepcopy(predictor).float()
     return predictor
 

@@ -50,6 +50,32 @@ def quantise(source: Path, target: Path, batches: Iterable[Tensor]) -> None:
         prepared.unlink(missing_ok=True)
 
 
+def quantise_recurrent(model: Any, path: Path) -> Any:
+    """An ONNX model whose LSTMs have int8 weights and round what passes through them to the range of each batch.
+
+    Args:
+        model: with LSTMs in floats.
+        path: files that are needed meanwhile go beside it.
+    """
+    import onnx
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    plain, prepared, done = (path.with_name(f".{path.name}.{step}") for step in ("plain", "prepared", "done"))
+    try:
+        onnx.save(model, plain)
+        with quietly():
+            # Without it the quantiser does not see the LSTM's weights, and leaves them as they are.
+            quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+            quantization.quantize_dynamic(
+                prepared, done, op_types_to_quantize=["LSTM"], weight_type=quantization.QuantType.QInt8
+            )
+        return onnx.load(done)
+    finally:
+        for file in (plain, prepared, done):
+            file.unlink(missing_ok=True)
+
+
 def _reader(batches: Iterable[Tensor]) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 

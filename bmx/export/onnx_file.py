@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bmx.compression.quantized_rebuild import is_quantised
 from bmx.errors import RunFailed, UsageError
 from bmx.export.description import Description
 from bmx.export.graph import INPUT, OUTPUT, explained, quietly
@@ -35,6 +36,13 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
     """
     import onnx
 
+    from bmx.export import qdq
+    from bmx.export.qdq_tidy import tidy
+
+    quantised = is_quantised(module)
+    recurrent = quantised and qdq.is_recurrent(module)
+    if quantised:
+        module = qdq.in_onnx_operations(module)
     size = sum(t.numel() * t.element_size() for t in module.state_dict().values())
     if size > LARGEST:
         fix = "format=pt2 or format=safetensors has no such limit"
@@ -54,6 +62,12 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
         )
     model = onnx.load(path)
     strip(model)
+    if quantised:
+        tidy(model)
+    if recurrent:
+        from bmx.export.int8 import quantise_recurrent
+
+        model = quantise_recurrent(model, path)
     for key, value in (facts or {}).items():
         model.metadata_props.add(key=f"{_PREFIX}{key}", value=value)
     onnx.save(model, path)

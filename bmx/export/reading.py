@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from bmx.export.description import Description
 from bmx.export.extras import need
 from bmx.measure.cost import Cost, cost_of
 
-SUFFIXES = (".onnx", ".pt2", ".safetensors")
+SUFFIXES = (".onnx", ".pt2", ".safetensors", ".bmxp")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Loaded:
         """What the model costs; of a finished graph what was counted when it was exported, and the size of the file."""
         if isinstance(self.model, Predictor):
             net = self.model.net.cpu()
-            return cost_of(net, random_inputs(self.spec, 1, dtype_of(net)))
+            cost = cost_of(net, random_inputs(self.spec, 1, dtype_of(net)))
+            # A packed file is not what torch would write of the same weights.
+            return replace(cost, bytes=self.file.stat().st_size) if self.file.suffix == ".bmxp" else cost
         counted = self.description.cost if self.description is not None else {}
         known = {name: counted.get(name, 0) for name in Cost.__dataclass_fields__}
         return Cost(**{**known, "bytes": self.file.stat().st_size})
@@ -58,7 +60,7 @@ def dtype_of(net: nn.Module) -> torch.dtype:
 
 
 def load(file: Path) -> Loaded:
-    """Reads a model file by its suffix: .onnx, .pt2, .safetensors, or else a checkpoint.
+    """Reads a model file by its suffix: .onnx, .pt2, .safetensors, .bmxp, or else a checkpoint.
 
     Raises:
         UsageError: it is not what its suffix says, or a package that reads it is not installed.
@@ -80,6 +82,11 @@ def load(file: Path) -> Loaded:
         from bmx.export.safetensors_file import read_weights
 
         predictor, description = read_weights(file)
+        return Loaded(predictor, predictor.spec, predictor.config, file, description)
+    if file.suffix == ".bmxp":
+        from bmx.export.packed_file import read_packed
+
+        predictor, description = read_packed(file)
         return Loaded(predictor, predictor.spec, predictor.config, file, description)
     predictor = load_model(file)
     return Loaded(predictor, predictor.spec, predictor.config, file)

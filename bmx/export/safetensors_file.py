@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bmx.compression.recipe import rebuild
 from bmx.engine.build import make_model
 from bmx.engine.predictor import Predictor, lay_out
 from bmx.errors import UsageError
@@ -42,8 +43,9 @@ def read_weights(path: Path) -> tuple[Predictor, Description]:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         fix = "export one with `bmx export`"
         raise UsageError(f"this safetensors file cannot be read: {first}", str(path), fix) from error
-    net = make_model(description.config.model, description.spec)
-    predictor = Predictor(net, description.input_stage(), description.spec, description.config)
+    net = rebuild(make_model(description.config.model, description.spec), description.recipe)
+    stage = description.input_stage()
+    predictor = Predictor(net, stage, description.spec, description.config, description.recipe)
     floating = next((t for t in state.values() if t.is_floating_point()), None)
     if floating is not None:
         predictor.to(floating.dtype)

@@ -14,13 +14,13 @@ from tests.export.conftest import Case, make
 
 
 def export(case: Case, format: str, preprocessing: str, folder: Path) -> Loaded:
-    file = folder / f"model.{format}"
+    file = folder / f"model{formats.suffix(format)}"
     description = describe(case.predictor, preprocessing, case.raw_dtype, {"parameters": 7, "macs": 11})
     formats.write(format, case.predictor, description, case.raw_dtype, file)
     return load(file)
 
 
-@pytest.mark.parametrize("format", ["pt2", "safetensors", "onnx"])
+@pytest.mark.parametrize("format", formats.FORMATS)
 def test_every_kind_of_data(case: Case, format: str, tmp_path: Path) -> None:
     loaded = export(case, format, "inside", tmp_path)
     found = compare(case.predictor, loaded.model, case.arrays, case.predictor.spec)
@@ -88,7 +88,7 @@ def test_double_precision_stays_exact(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", formats.FORMATS)
 def test_a_file_of_something_else(format: str, tmp_path: Path) -> None:
-    file = tmp_path / f"model.{format}"
+    file = tmp_path / f"model{formats.suffix(format)}"
     file.write_bytes(b"PK\x03\x04 something else")
     with pytest.raises(UsageError) as error:
         load(file)

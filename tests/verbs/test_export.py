@@ -18,7 +18,7 @@ def exported(*words: str, outputs: Path) -> dict:
 
 @pytest.mark.parametrize("format", formats.FORMATS)
 def test_an_export_is_compared_and_evaluated(format: str, tmp_path: Path, trained_run: Path) -> None:
-    file = tmp_path / f"digits.{format}"
+    file = tmp_path / f"digits{formats.suffix(format)}"
     result = exported(f"run={trained_run}", f"format={format}", f"file={file}", outputs=tmp_path)
     accuracy = results.read(trained_run)["metrics"]["test/accuracy"]
     assert result["status"] == "done"

@@ -58,6 +58,10 @@ class LayerChange:
 class Tuning(Protocol):
     """What has to hold while a compressed net is fine-tuned: masks stay zero, a schedule goes on."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether the net has its final form; a net from before that is no result."""
+
     def after_step(self, step: int, steps: int) -> None:
         """Called after each optimiser step; ``step`` counts from 1 to ``steps``."""
 

@@ -18,7 +18,11 @@ Step = dict[str, Any]
 """One change of an architecture: ``kind`` and whatever that kind needs, in plain containers."""
 
 # Kind of step: the function (net, step) -> net that repeats it on a model with any weights.
-_KINDS: dict[str, str] = {}
+_KINDS: dict[str, str] = {
+    "low_rank": "bmx.compression.factored:rebuild",
+    "channels": "bmx.compression.channels:rebuild",
+    "quantize": "bmx.compression.quantized_rebuild:rebuild",
+}
 
 
 def rebuild(net: nn.Module, recipe: Sequence[Step]) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 
 
 def chosen_words() -> tuple[dict[str, str], list[str]]:
@@ -16,3 +17,8 @@ def chosen_words() -> tuple[dict[str, str], list[str]]:
         if not str(group).startswith("hydra") and word not in (None, "null")
     }
     return choices, [str(word) for word in hydra.overrides.task]
+
+
+def in_sweep() -> bool:
+    """Whether this run is a job of a sweep."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

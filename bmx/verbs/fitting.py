@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +16,9 @@ from torch import nn
 
 from bmx.compression.method import Tuning
 from bmx.compression.recipe import Step
+from bmx.data.arrays import Arrays
 from bmx.data.input_stage import InputStage
+from bmx.data.prepare import DataSet
 from bmx.engine import fit
 from bmx.engine.answers import mistakes
 from bmx.engine.device import use_threads
@@ -25,7 +29,7 @@ from bmx.engine.fit import Fit
 from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
 from bmx.engine.signals import REQUEUED_BY, watch_signals
-from bmx.errors import Interrupted
+from bmx.errors import Interrupted, UsageError
 from bmx.measure.cost import Cost, cost_of
 from bmx.runs import result as results
 from bmx.runs import slurm
@@ -33,7 +37,7 @@ from bmx.runs.directory import create
 from bmx.runs.locking import lock
 from bmx.runs.report import plots, summary
 from bmx.tasks.fit import FitTask
-from bmx.verbs.choices import chosen_words
+from bmx.verbs.choices import chosen_words, in_sweep
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Job:
         finish: gives best.ckpt its final form before it is tested.
         conclude: adds to the result, and draws, once the model is tested: (result so far, run directory, its test).
         show: prints the end.
+        split: what the fitted model is measured on: test, or val for a trial that must not look at the test set.
     """
 
     verb: str
@@ -74,6 +79,7 @@ class Job:
     finish: Callable[[Path], None] = lambda run_dir: None
     conclude: Callable[[dict[str, Any], Path, Evaluation], dict[str, Any]] = lambda result, run_dir, tested: {}
     show: Callable[[dict[str, Any], Path], None] = summary.show
+    split: str = "test"
 
 
 def fit_and_test(
@@ -106,7 +112,7 @@ def fit_and_test(
         slurm.remember(Path(cfg.outputs), run_dir)
         began, fitting = time.perf_counter(), None
         try:
-            start = job.start(prepared, run_dir)
+            start = _begin(prepared, job, run_dir)
             net = start.net
             prepared, found = settle(prepared, net)
             if found:
@@ -129,8 +135,8 @@ def fit_and_test(
             fitted = time.perf_counter() - began
             display.stop()
             job.finish(run_dir)
-            tested = test(prepared, run_dir)
-            outcome = _outcome(prepared, fitting, cost, tested, fitted, began)
+            tested = measure_best(prepared, run_dir, job.split)
+            outcome = _outcome(prepared, fitting, cost, (job.split, tested), fitted, began)
             outcome |= job.conclude(outcome, run_dir, tested)
             result = results.finish(run_dir, "done", **outcome)
         except (Interrupted, KeyboardInterrupt) as error:
@@ -141,20 +147,47 @@ def fit_and_test(
             result = results.finish(run_dir, "interrupted", reason, **_so_far(fitting, began))
         except BaseException as error:
             display.stop()
+            if not run_dir.exists():
+                raise
             results.finish(run_dir, "failed", str(error) or type(error).__name__, **_so_far(fitting, began))
             raise
         if result["status"] == "done" and cfg.plots:
-            wrong = mistakes(tested, prepared.data.test, prepared.data.spec)
-            plots.draw(run_dir, result, wrong, prepared.data.spec.kind)
+            wrong = mistakes(tested, part_of(prepared.data, job.split), prepared.data.spec)
+            plots.draw(run_dir, result, wrong, prepared.data.spec.kind, job.split)
     if not quiet:
         job.show(result, run_dir)
     return result
 
 
-def test(prepared: Prepared, run_dir: Path) -> Evaluation:
-    """Measures the best checkpoint, as it is on disk, on the test set: the only time the test set is used."""
+def _begin(prepared: Prepared, job: Job, run_dir: Path) -> Start:
+    """What the fit begins with; a run that turns out to be a wrong command leaves no directory behind."""
+    try:
+        return job.start(prepared, run_dir)
+    except UsageError:
+        if not prepared.cfg.resume and not in_sweep():
+            shutil.rmtree(run_dir, ignore_errors=True)
+            with contextlib.suppress(OSError):  # other runs are in there
+                run_dir.parent.rmdir()
+                run_dir.parent.parent.rmdir()
+        raise
+
+
+def measure_best(prepared: Prepared, run_dir: Path, split: str = "test") -> Evaluation:
+    """Measures the best checkpoint, as it is on disk; the test set is used at the end of a run and nowhere else."""
     model = load_model(fit.best_file(run_dir)).to(prepared.device.where)
-    return evaluate(model, prepared.data.test, prepared.data.spec, prepared.device)
+    return evaluate(model, part_of(prepared.data, split), prepared.data.spec, prepared.device)
+
+
+def part_of(data: DataSet, split: str) -> Arrays:
+    """The test or the validation set.
+
+    Raises:
+        UsageError: nothing was held out.
+    """
+    part = data.test if split == "test" else data.val
+    if part is None:
+        raise UsageError("there is no validation set to choose by", "data.val_size=0", "use data.val_size=0.1")
+    return part
 
 
 def _facts(prepared: Prepared, threads: int) -> dict[str, Any]:
@@ -201,11 +234,16 @@ def _best(fitting: Fit) -> dict[str, Any]:
 
 
 def _outcome(
-    prepared: Prepared, fitting: Fit | None, cost: Cost, tested: Evaluation, fitted: float, began: float
+    prepared: Prepared,
+    fitting: Fit | None,
+    cost: Cost,
+    measured: tuple[str, Evaluation],
+    fitted: float,
+    began: float,
 ) -> dict[str, Any]:
-    spec = prepared.data.spec
+    spec, (split, tested) = prepared.data.spec, measured
     outcome: dict[str, Any] = {"metrics": {}, "epochs": 0, "steps": 0} | _so_far(fitting, began)
-    outcome["metrics"] |= {f"test/{name}": value for name, value in tested.metrics.items()}
+    outcome["metrics"] |= {f"{split}/{name}": value for name, value in tested.metrics.items()}
     outcome["cost"] = cost.to_dict()
     outcome["seconds"] |= {"fit": fitted}
     labels = list(spec.labels) or [str(i) for i in range(spec.num_classes)]

@@ -161,7 +161,8 @@ def _times(candidates: list[Candidate], ruler: Ruler) -> dict[Key, Latency]:
             key = (c.subject.name, c.engine.name, size)
             calls[key] = partial(c.engine.run, inputs)
             clocks[key] = clock_for(c.engine.device)
-        found |= interleave(calls, ruler.seconds, clocks)
+        if calls:
+            found |= interleave(calls, ruler.seconds, clocks)
     return found
 
 

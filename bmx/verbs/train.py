@@ -10,7 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from bmx.engine import fit
 from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.warm_start import weights_for
+from bmx.runs.directory import create
 from bmx.tasks.objectives import objective_for
+from bmx.verbs.compressed_training import DURING, check_compression, compress_trained, train_compressed
 from bmx.verbs.fitting import Job, Start, fit_and_test
 
 # What check() loaded, for the train() that follows it in the same process.
@@ -24,6 +26,7 @@ def check(cfg: DictConfig) -> None:
         UsageError: it cannot; says what, where and what to do.
     """
     _checked.clear()
+    check_compression(cfg)
     _checked[_key(cfg)] = prepare(cfg)
 
 
@@ -52,7 +55,14 @@ def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
 
         return plan(cfg, quiet)
     prepared = _checked.pop(_key(cfg), None) or prepare(cfg)
-    return fit_and_test(prepared, Job("train", start), run_dir, quiet)
+    wanted = OmegaConf.select(cfg, "compression") is not None
+    if wanted and cfg.compress_when == DURING:
+        return train_compressed(prepared, run_dir, quiet)
+    run_dir = run_dir or create(Path(cfg.outputs), "train", str(cfg.name or "run"))
+    result = fit_and_test(prepared, Job("train", start), run_dir, quiet)
+    if wanted and result["status"] == "done":
+        result["compressed"] = compress_trained(cfg, run_dir, quiet)
+    return result
 
 
 def start(prepared: Prepared, run_dir: Path) -> Start:

@@ -129,6 +129,9 @@ def _cost(cost: dict[str, Any]) -> list[Line]:
         partly = numbers.is_number(trainable) and trainable != cost["parameters"]
         note = f"{trainable:,} of them trained" if partly else ""
         found.append(Line("cost", "parameters", numbers.whole(cost["parameters"]), note))
+    nonzero = cost.get("nonzero_parameters")
+    if numbers.is_number(nonzero) and nonzero < 0.99 * (cost.get("parameters") or 0):
+        found.append(Line("cost", "not zero", numbers.whole(nonzero)))
     if numbers.is_number(cost.get("macs")):
         found.append(Line("cost", "MACs", numbers.short(cost["macs"]), "for one example"))
     if numbers.is_number(cost.get("bytes")):

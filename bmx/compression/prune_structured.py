@@ -1,0 +1,193 @@
+"""Structured pruning: whole channels and attention heads are taken out, so that the net is really smaller."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bmx.compression import narrowing
+from bmx.compression.channel_budget import fill, within
+from bmx.compression.channels import channels_step
+from bmx.compression.method import Context, LayerChange, Outcome
+from bmx.compression.narrowing import Importance, Kept
+from bmx.compression.prunable import check_skip, named_by
+from bmx.errors import UsageError, did_you_mean
+from bmx.measure.macs import count_macs
+from bmx.measure.shadow import looks_at_numbers, shadow
+
+CRITERIA = ("magnitude", "taylor", "random")
+HEADS = ("narrower", "fewer")
+BUDGETS = ("params", "macs")
+
+
+@dataclass
+class PruneStructured:
+    """Takes the least important channels out of every layer, by a fixed ratio or as many as a budget asks for.
+
+    Layers that are tied by additions and concatenations are pruned together (:mod:`bmx.compression.narrowing`).
+
+    Attributes:
+        criterion: ``magnitude``, the norm of all weights of a channel (Li et al. 2017); ``taylor``, weight times
+            gradient on calibration samples (Molchanov et al. 2019); ``random``.
+        ratio: fraction of the channels of each layer that goes.
+        budget: ``params`` and ``macs``: the most the whole net may have, as a fraction up to 1 of what it has, or a
+            count; the smallest ratio that keeps them takes the place of ``ratio``, and the room it leaves is used up.
+        round_to: channels that are left are a multiple of it.
+        heads: ``narrower`` makes every attention head narrower, ``fewer`` takes whole heads out.
+        samples: calibration samples, for ``taylor``.
+        skip: names of layers that keep their channels; ``*`` stands for anything.
+    """
+
+    criterion: str = "magnitude"
+    ratio: float = 0.5
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    round_to: int = 8
+    heads: str = "narrower"
+    samples: int = 512
+    skip: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name, known in {"criterion": CRITERIA, "heads": HEADS}.items():
+            word = getattr(self, name)
+            if word not in known:
+                fix = did_you_mean(str(word), known)
+                raise UsageError(f"compression.{name} cannot be '{word}'", f"compression.{name}={word}", fix)
+        if not 0 <= self.ratio < 1:
+            fix = "write a fraction below 1, such as 0.5"
+            raise UsageError("the ratio is the fraction of channels that go", f"compression.ratio={self.ratio}", fix)
+        for name in ("round_to", "samples"):
+            if getattr(self, name) < 1:
+                value = getattr(self, name)
+                raise UsageError(f"compression.{name} must be at least 1", f"compression.{name}={value}")
+        for name in self._budget:
+            if name not in BUDGETS:
+                what = f"structured pruning knows no budget of {name}"
+                raise UsageError(what, f"compression.budget.{name}", did_you_mean(name, BUDGETS))
+
+    @property
+    def _budget(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self.budget.items() if value is not None}
+
+    def __call__(self, net: nn.Module, context: Context) -> Outcome:
+        """See :class:`bmx.compression.method.Method`.
+
+        Raises:
+            UsageError: Torch-Pruning is missing or cannot trace the net, a layer that does not exist, or a budget
+                that cannot be met; says the smallest that can.
+        """
+        narrowing.need_torch_pruning()
+        check_skip(net, self.skip)
+        before = _costs(net, context.example)
+        allowed = self._allowed(before)
+        ratio, raised = self._search(net, context.example, allowed) if allowed else (self.ratio, {})
+        pruned = copy.deepcopy(net).eval()
+        kept = self._narrow(pruned, context.example, ratio, self._importance(pruned, context), raised)
+        for parameter in pruned.parameters():
+            parameter.grad = None
+        after = _costs(pruned, context.example)
+        assert all(after[name] <= most for name, most in allowed.items()), "the search met what pruning does not"
+        pruned.train(net.training)
+        groups = {name: [each.left, each.total] for name, each in kept.items()}
+        facts = {"ratio": ratio, "kept": groups, "before": before, "after": after, "budget": allowed}
+        recipe = [channels_step(net, pruned)]
+        return Outcome(pruned, recipe, self._changes(net, pruned, context.example), facts=facts)
+
+    def _narrow(
+        self, net: nn.Module, example: Tensor, ratio: float, importance: Importance, raised: Mapping[str, int]
+    ) -> dict[str, Kept]:
+        fewer = self.heads == "fewer"
+        return narrowing.narrow(net, example, ratio, importance, self.skip, self.round_to, fewer, raised)
+
+    # -- the budget --------------------------------------------------------------------------------------------------
+
+    def _allowed(self, before: Mapping[str, int]) -> dict[str, int]:
+        return {name: int(most * before[name]) if most <= 1 else int(most) for name, most in self._budget.items()}
+
+    def _search(self, net: nn.Module, example: Tensor, allowed: Mapping[str, int]) -> tuple[float, dict[str, int]]:
+        """What to prune to be within the budget, tried on nets without numbers."""
+        names = tuple(allowed)
+
+        def trial(ratio: float, raised: Mapping[str, int]) -> tuple[dict[str, int], dict[str, Kept]]:
+            try:
+                small, like = shadow(net).eval(), example.to("meta")
+                kept = self._narrow(small, like, ratio, narrowing.even, raised)
+            except NotImplementedError as error:
+                if not looks_at_numbers(error):
+                    raise
+                small, like = copy.deepcopy(net).eval(), example
+                kept = self._narrow(small, like, ratio, narrowing.even, raised)
+            return _costs(small, like, names), kept
+
+        choices = narrowing.ratios(net, self.round_to, self.heads == "fewer")
+        least, _ = trial(choices[-1], {})
+        if not within(least, allowed):
+            name = next(name for name, most in allowed.items() if least[name] > most)
+            fix = f"use compression.budget.{name}={least[name]} or more, or a smaller compression.round_to"
+            what = f"{allowed[name]:,} {name} cannot be reached by taking out channels: the least is {least[name]:,}"
+            raise UsageError(what, f"compression.budget.{name}={self.budget[name]}", fix)
+        return fill(trial, choices, allowed)
+
+    # -- importance --------------------------------------------------------------------------------------------------
+
+    def _importance(self, net: nn.Module, context: Context) -> Importance:
+        import torch_pruning
+
+        if self.criterion == "magnitude":
+            magnitude: Importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
+            return magnitude
+        if self.criterion == "taylor":
+            _gradients(net, context, self.samples)
+            taylor: Importance = torch_pruning.importance.GroupTaylorImportance()
+            return taylor
+        generator = torch.Generator().manual_seed(context.seed)
+        return lambda group: torch.rand(len(group[0].idxs), generator=generator)
+
+    # -- what became of it -------------------------------------------------------------------------------------------
+
+    def _changes(self, before: nn.Module, after: nn.Module, example: Tensor) -> list[LayerChange]:
+        reasons = narrowing.why_left_alone(after, example)
+        old = dict(before.named_modules())
+        rows = []
+        for name, module in after.named_modules():
+            mine = [sum(p.numel() for p in m.parameters(recurse=False)) for m in (old[name], module)]
+            if not mine[0]:
+                continue
+            shapes = [[list(p.shape) for p in m.parameters(recurse=False)] for m in (old[name], module)]
+            skipped = any(named_by(name, each) for each in self.skip)
+            why = "named in skip" if skipped else reasons.get(module, f"no {self.round_to} of its channels to spare")
+            note = _sizes(old[name], module) if shapes[0] != shapes[1] else f"left alone: {why}"
+            rows.append(LayerChange(name, type(module).__name__, mine[0], mine[1], note))
+        return rows
+
+
+def _sizes(before: nn.Module, after: nn.Module) -> str:
+    """``64→32 in, 128→64 out`` of a layer with a weight, or the sizes of what it has instead."""
+    first = [next(m.parameters(recurse=False)).shape for m in (before, after)]
+    if len(first[0]) < 2 or isinstance(after, nn.Embedding):
+        return f"{math.prod(first[0]):,}→{math.prod(first[1]):,} numbers"
+    words = [
+        f"{a[dim]}→{b[dim]} {word}" for a, b in [first] for dim, word in ((1, "in"), (0, "out")) if a[dim] != b[dim]
+    ]
+    return ", ".join(words) or f"{list(first[0])}→{list(first[1])}"
+
+
+def _costs(net: nn.Module, example: Tensor, names: Sequence[str] = BUDGETS) -> dict[str, int]:
+    count = {"params": lambda: sum(p.numel() for p in net.parameters()), "macs": lambda: count_macs(net, example)}
+    return {name: count[name]() for name in names}
+
+
+def _gradients(net: nn.Module, context: Context, samples: int) -> None:
+    """Leaves the gradient of the loss on calibration samples in every parameter."""
+    net.zero_grad(set_to_none=True)
+    done = 0
+    for inputs, targets in context.calibration(samples):
+        context.loss(net(inputs), targets).mul(len(inputs)).backward()
+        done += len(inputs)
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad / max(1, done)

@@ -1,0 +1,58 @@
+"""What quantisation did to each layer, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from bmx.compression.method import LayerChange
+from bmx.compression.recipe import Step
+
+# Bits of a weight that stays as it is.
+FLOAT = 32
+
+
+def changes(
+    net: nn.Module,
+    folded: Mapping[str, str],
+    notes: Mapping[str, str | None],
+    bits: Mapping[str, int],
+    step: Step,
+) -> list[LayerChange]:
+    """One entry for each module with weights.
+
+    Args:
+        net: the original.
+        folded: each batch normalisation that went into a convolution, and that convolution.
+        notes: for each module why it is left alone, or None.
+        bits: of the weights of the others; ``FLOAT`` where accuracy needed it.
+        step: of the recipe.
+    """
+    rows = []
+    for name, why_not in notes.items():
+        module = net.get_submodule(name)
+        before = sum(p.numel() for p in module.parameters(recurse=why_not is not None and "already" in why_not))
+        after = before
+        if name in folded:
+            after, note = 0, f"went into {folded[name]}"
+        elif name in step["tables"]:
+            note = f"8-bit {', '.join(step['tables'][name])}; computes in floats"
+        elif why_not is not None:
+            note = why_not
+        elif bits[name] == FLOAT:
+            note = "stays in floats: the accuracy needs it"
+        else:
+            note = _note(module, bits[name], step["layers"][name])
+        if name in folded.values() and module.bias is None:
+            after = before + len(module.weight)
+        rows.append(LayerChange(name, type(module).__name__, before, after, note))
+    return rows
+
+
+def _note(module: nn.Module, bits: int, fields: Mapping[str, Any]) -> str:
+    if isinstance(module, nn.RNNBase):
+        return "8-bit weights" if isinstance(module, nn.LSTM) else "8-bit weights; floats in an ONNX file"
+    inputs = {"static": ", 8-bit inputs", "dynamic": ", 8-bit inputs by batch", None: ""}[fields["input"]]
+    return f"{bits}-bit weights{inputs}{', 8-bit outputs' if fields['output'] else ''}"

@@ -1,0 +1,100 @@
+"""After ``bmx compress -m``: every compression against its cost, which of them another beats, and its command."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmx.errors import UsageError
+from bmx.runs import result as results
+from bmx.runs.report import numbers, pareto
+from bmx.runs.report.bench import milliseconds
+from bmx.runs.report.summary import short_path
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# What a sweep adds to each job's words; the command of one compression alone does without.
+_OF_SWEEPS = ("plots=false", "engines=[]")
+_JOBS = ("*/result.json", "jobs/*/result.json")
+
+
+def show(found: list[dict[str, Any]], sweep: Path) -> None:
+    """Print a row for each of the :func:`points` of a sweep, and draw ``plots/pareto.png``."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=200, no_color=True)
+    beaten = pareto.dominated([(_bytes(p), pareto.score(p["after"]) or 0.0) for p in found])
+    console.print()
+    console.print(Text("accuracy against size: what another beats in both is marked ×", "bold"))
+    console.print()
+    console.print(table(found, beaten))
+    file = sweep / "plots" / "pareto.png"
+    pareto.draw(found, file)
+    console.print()
+    for point, pale in sorted(zip(found, beaten, strict=True), key=lambda pair: (pair[1], _bytes(pair[0]))):
+        if not pale:
+            console.print(Text(f"  {point['name']}:  {point['command']}"), soft_wrap=True)
+    console.print(Text(f"  plot  {short_path(file)}"), soft_wrap=True)
+
+
+def points(sweep: Path) -> list[dict[str, Any]]:
+    """The finished compressions of a sweep directory: each with its name, its command and what was measured."""
+    found = []
+    for folder in sorted({file.parent for pattern in _JOBS for file in sweep.glob(pattern)}):
+        try:
+            result = results.read(folder)
+        except UsageError:  # a job that never started, or a folder of something else
+            continue
+        if result.get("status") == "done" and "compression" in result:
+            words = [str(word) for word in result.get("overrides") or [] if str(word) not in _OF_SWEEPS]
+            point: dict[str, Any] = {"parent": str(result["parent"]), "words": words}
+            point |= {"command": shlex.join(["bmx", "compress", *words]), "run": str(folder)}
+            found.append(point | {key: result["compression"][key] for key in ("before", "after")})
+    differing = {word for point in found for word in point["words"] if any(word not in p["words"] for p in found)}
+    for point in found:
+        said = [word.removeprefix("compression.").removeprefix("compression=") for word in point["words"]
+                if word in differing]  # fmt: skip
+        point["name"] = " ".join(said) or Path(point["run"]).name
+    return found
+
+
+def table(found: list[dict[str, Any]], beaten: list[bool]) -> Table:
+    """A row for the original and for each compression, the smallest first."""
+    from rich.table import Table
+
+    drawn = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
+    drawn.add_column("")
+    drawn.add_column("compression")
+    timings = [(t["engine"], t["batch_size"]) for t in found[0]["after"]["timings"]]
+    for heading in ("test", "change", "parameters", "not zero", "MACs", "size", *(f"{e}, {b}" for e, b in timings)):
+        drawn.add_column(heading, justify="right", no_wrap=True)
+    drawn.add_row("", "original", *_cells(found[0]["before"], found[0]["before"], timings))
+    for point, pale in sorted(zip(found, beaten, strict=True), key=lambda pair: _bytes(pair[0])):
+        cells = _cells(point["after"], point["before"], timings)
+        drawn.add_row("×" if pale else "", point["name"], *cells, style="dim" if pale else None)
+    return drawn
+
+
+def _cells(side: dict[str, Any], before: dict[str, Any], timings: list[tuple[str, int]]) -> list[str]:
+    one, two = pareto.score(before), pareto.score(side)
+    change = f"{two - one:+.2f}" if one is not None and two is not None and side is not before else ""
+    cost = side["cost"]
+    times = {(t["engine"], t["batch_size"]): t.get("median") for t in side["timings"]}
+    return [
+        numbers.figures(two, 4),
+        change,
+        numbers.whole(cost.get("parameters")),
+        numbers.whole(cost.get("nonzero_parameters")),
+        numbers.short(cost.get("macs")),
+        numbers.size(cost.get("bytes")),
+        *(milliseconds(times.get(key)) for key in timings),
+    ]
+
+
+def _bytes(point: dict[str, Any]) -> float:
+    return float(point["after"]["cost"]["bytes"])

@@ -1,0 +1,140 @@
+"""What a distillation gained: a table on the terminal, and a plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmx.runs.report import numbers, summary
+from bmx.runs.report.bench import milliseconds
+from bmx.runs.report.interval import wilson
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
+    """Print the summary of a distilled student, then teacher, student alone and student distilled side by side."""
+    from rich.console import Console
+    from rich.text import Text
+
+    summary.show(result, run, console)
+    comparison = result.get("distillation")
+    if not comparison:
+        return
+    console = console or Console()
+    if not console.is_terminal:  # piped: nothing is cut to fit a width that nobody sees
+        console = Console(file=console.file, width=160, no_color=True)
+    console.print()
+    console.print(Text(title(comparison), "bold"))
+    console.print(table(comparison))
+    for line in left_out_lines(comparison):
+        console.print(Text(line), soft_wrap=True)
+
+
+def title(comparison: dict[str, Any]) -> str:
+    """The fact in one line: how much better the student is than alone, and how far from its teacher."""
+    rows = {row["role"]: row for row in comparison["rows"]}
+    distilled, teacher, alone = rows["distilled"], rows["teacher"], rows.get("alone")
+    if "errors" not in distilled:
+        rmse = numbers.figures(distilled["metrics"].get("rmse"))
+        against = f", {numbers.figures(alone['metrics'].get('rmse'))} alone" if alone else ""
+        return f"RMSE {rmse} distilled{against}, {numbers.figures(teacher['metrics'].get('rmse'))} of the teacher"
+    against = f", {alone['errors']:,} alone" if alone else ""
+    smaller = teacher["parameters"] / max(1, distilled["parameters"])
+    size = f"; {numbers.figures(smaller, 2)} times fewer parameters" if smaller > 1.05 else ""
+    return (
+        f"{distilled['errors']:,} errors in {comparison['n']:,} distilled{against}, "
+        f"{teacher['errors']:,} of the teacher{size}"
+    )
+
+
+def table(comparison: dict[str, Any]) -> Table:
+    """A row for each teacher, the student alone and the distilled one."""
+    from rich.table import Table
+
+    found = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
+    classes = any("errors" in row for row in comparison["rows"])
+    score = ("accuracy", "95 % interval", "agreement", "calibration error") if classes else ("RMSE",)
+    for number, heading in enumerate(("", *score, "parameters", "MACs", "size", "batch 1", "batch 256")):
+        found.add_column(heading, justify="right" if number else "left", no_wrap=bool(number))
+    n = comparison["n"]
+    for row in comparison["rows"]:
+        found.add_row(
+            row["name"],
+            *(_scores(row, n) if classes else (numbers.figures(row["metrics"].get("rmse")),)),
+            numbers.whole(row["parameters"]),
+            numbers.short(row["macs"]),
+            numbers.size(row["bytes"]),
+            *(milliseconds((row.get("latency") or {}).get(size, {}).get("median")) for size in ("1", "256")),
+        )
+    return found
+
+
+def _scores(row: dict[str, Any], n: int) -> tuple[str, str, str, str]:
+    low, high = wilson(n - row["errors"], n)
+    return (
+        numbers.percent(row["metrics"]["accuracy"], n),
+        f"{numbers.percent(low, n)[:-2]} – {numbers.percent(high, n)}",
+        numbers.percent(row["agreement"], n),
+        numbers.percent(row["calibration_error"], n),
+    )
+
+
+def left_out_lines(comparison: dict[str, Any]) -> list[str]:
+    """What the students know of classes they were never shown; nothing where none was left out."""
+    lines = []
+    for entry in comparison.get("left_out") or []:
+        classes, as_is, shifted = ", ".join(map(str, entry["classes"])), entry["as_is"], entry["shifted"]
+        lines.append(
+            f"{entry['name']}, never shown class {classes}: {as_is['errors_left_out']:,} of its {entry['n']:,} wrong, "
+            f"{as_is['errors']:,} errors in all; with its bias raised by {shifted['shift']:g} (chosen on the test "
+            f"set): {shifted['errors_left_out']:,} and {shifted['errors']:,}"
+        )
+    return lines
+
+
+def draw(comparison: dict[str, Any], path: Path) -> None:
+    """Draw accuracy (with its interval), agreement and calibration error of each model, one panel each."""
+    from bmx.runs.report.figure import BLUE, FAINT, INK, ORANGE, PALE_BLUE, drawing, head, place, text_width
+
+    rows, n = comparison["rows"], comparison["n"]
+    classes = any("errors" in row for row in rows)
+    panels = ["error", "disagreement with the teacher", "calibration error"] if classes else ["RMSE"]
+    labels = [f"{row['name']}  {numbers.short(row['parameters'])}" for row in rows]
+    left, panel, gap = 0.35 + text_width(labels, 9), 2.3, 1.0
+    width, height = max(left + len(panels) * (panel + gap), 6.4), 1.6 + 0.4 * len(rows)
+    colours = {"teacher": PALE_BLUE, "alone": BLUE, "distilled": ORANGE}
+    with drawing(path, width, height) as figure:
+        head(figure, title(comparison), f"{comparison['method']}; test set of {n:,}; lines are 95 % intervals")
+        for number, name in enumerate(panels):
+            start = left + number * (panel + gap)
+            axes = place(figure, start, 0.45, width - start - panel, 0.95)
+            for y, row in enumerate(rows):
+                value, low, high = _measured(row, name, n)
+                axes.barh(y, value, height=0.62, color=colours[row["role"]])
+                if high > low:
+                    axes.plot([low, high], [y, y], color=INK, linewidth=1)
+                shown = numbers.figures(value) if name == "RMSE" else f"{value:.2f} %"
+                axes.text(1.03, y, shown, color=INK, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
+            axes.set_ylim(len(rows) - 0.5, -0.5)
+            axes.set_xlim(left=0)
+            axes.set_yticks(range(len(rows)), labels if number == 0 else [""] * len(rows))
+            axes.tick_params(axis="y", length=0)
+            axes.grid(axis="x", color=FAINT, linewidth=0.7)
+            axes.set_title(name if name == "RMSE" else f"{name}, %", loc="left", fontsize=9.5)
+
+
+def _measured(row: dict[str, Any], panel: str, n: int) -> tuple[float, float, float]:
+    """A bar and the ends of its interval; both ends the bar's where there is none."""
+    if panel == "RMSE":
+        value = float(row["metrics"]["rmse"])
+    elif panel == "error":
+        low, high = wilson(row["errors"], n)
+        return 100 * row["errors"] / n, 100 * low, 100 * high
+    elif panel == "calibration error":
+        value = 100 * row["calibration_error"]
+    else:
+        value = 100 * (1 - row["agreement"])
+    return value, value, value

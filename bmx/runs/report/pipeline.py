@@ -1,0 +1,90 @@
+"""A pipeline of compressions: a column for the original and for what each stage left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmx.runs.report import numbers
+from bmx.runs.report.bench import milliseconds
+from bmx.runs.report.compression import title
+from bmx.runs.report.summary import short_path
+from bmx.runs.report.summary import show as show_summary
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def columns(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The original and each stage, with what was measured of it."""
+    found = result["compression"]
+    return [("original", found["before"]), *((stage["word"], stage) for stage in result.get("stages", []))]
+
+
+def table(result: dict[str, Any]) -> list[list[str]]:
+    """Rows of text: a label, the original, each stage, and the last against the first."""
+    sides = [side for _, side in columns(result)]
+    n, split = result["compression"].get("samples"), result["compression"].get("split", "test")
+    found: list[list[str]] = []
+    if "accuracy" in sides[0]["metrics"]:
+        scores = [side["metrics"]["accuracy"] for side in sides]
+        change = f"{100 * (scores[-1] - scores[0]):+.2f} points"
+        found.append([f"{split} accuracy", *(numbers.percent(score, n) for score in scores), change])
+    elif "rmse" in sides[0]["metrics"]:
+        errors = [side["metrics"]["rmse"] for side in sides]
+        found.append([f"{split} RMSE", *map(numbers.figures, errors), f"{errors[-1] - errors[0]:+.3g}"])
+    for key, label, show in (
+        ("parameters", "parameters", numbers.whole),
+        ("nonzero_parameters", "not zero", numbers.whole),
+        ("macs", "MACs", numbers.short),
+        ("bytes", "size of the weights", numbers.size),
+    ):
+        values = [side["cost"].get(key) for side in sides]
+        found.append([label, *map(show, values), _times(values)])
+    for timing in sides[0]["timings"]:
+        engine, size = timing["engine"], timing["batch_size"]
+        values = [_median(side, engine, size) for side in sides]
+        found.append([f"{engine}, batch {size}", *map(milliseconds, values), _times(values)])
+    return found
+
+
+def _median(side: dict[str, Any], engine: str, size: int) -> Any:
+    found = (t["median"] for t in side["timings"] if t["engine"] == engine and t["batch_size"] == size)
+    return next(found, None)
+
+
+def _times(values: list[Any]) -> str:
+    first, last = values[0], values[-1]
+    if not (numbers.is_number(first) and numbers.is_number(last) and first > 0 and last > 0):
+        return ""
+    factor = max(first / last, last / first)
+    shown = f"{factor:.2f}" if factor < 10 else f"{factor:.1f}"
+    return "the same" if shown == "1.00" else f"{shown}× {'less' if last < first else 'more'}"
+
+
+def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
+    """Print the table and where everything is."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if "compression" not in result:
+        show_summary(result, run, console)
+        return
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=160, no_color=True)
+    console.print()
+    console.print(Text(title(result), "bold"))
+    grid = Table(box=None, header_style="dim", padding=(0, 2), collapse_padding=True, pad_edge=False)
+    grid.add_column("")
+    for word, _ in columns(result):
+        grid.add_column(word, justify="right", no_wrap=True)
+    grid.add_column("", justify="right", no_wrap=True)
+    for row in table(result):
+        grid.add_row(*row)
+    console.print(grid)
+    console.print()
+    console.print(Text(f"  run   {short_path(run)}"), soft_wrap=True)
+    if result.get("stages"):
+        console.print(Text(f"  each stage is a run of its own in {short_path(run)}/stages"), soft_wrap=True)

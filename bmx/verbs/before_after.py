@@ -1,0 +1,98 @@
+"""The original and the compressed model, weighed with one ruler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bmx.compression.method import LayerChange
+from bmx.engine.evaluation import Evaluation, evaluate
+from bmx.engine.fit import best_file
+from bmx.engine.predictor import load_model
+from bmx.engine.prepare import Prepared
+from bmx.export import engines
+from bmx.export.reading import load
+from bmx.runs.report import compression as report
+from bmx.verbs.fitting import part_of
+from bmx.verbs.measuring import Ruler, measure
+from bmx.verbs.subjects import Subject
+
+BEFORE, AFTER = "before", "after"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a compression did.
+
+    Attributes:
+        layers: what became of each layer.
+        facts: what the method has to tell.
+        epochs: of fine-tuning.
+    """
+
+    layers: Sequence[LayerChange] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"layers": [asdict(layer) for layer in self.layers], "facts": self.facts, "epochs": self.epochs}
+
+
+def weigh(
+    prepared: Prepared,
+    parent: Path,
+    result: dict[str, Any],
+    run_dir: Path,
+    measured: Evaluation,
+    change: Change,
+    split: str = "test",
+) -> dict[str, Any]:
+    """What a compression gained and cost, for ``result.json``; draws it too.
+
+    Args:
+        prepared: the configuration.
+        parent: the model file it began with.
+        result: what is known of the run so far.
+        run_dir: the run, with its final best.ckpt.
+        measured: the compressed model on that part of the data.
+        change: what was done.
+        split: test, or val for a trial that must not look at the test set.
+    """
+    cfg, data = prepared.cfg, prepared.data
+    arrays = part_of(data, split)
+    original = evaluate(load_model(parent).to(prepared.device.where), arrays, data.spec, prepared.device)
+    subjects = []
+    for name, file in ((BEFORE, parent), (AFTER, best_file(run_dir))):
+        loaded = load(file)
+        subjects.append(Subject(name, loaded, str(file), loaded.cost(), replace(data, test=arrays)))
+    ruler = Ruler(
+        _engines(cfg), [int(n) for n in cfg.batch_sizes], float(cfg.seconds), prepared.device.where, check_memory=False
+    )
+    entries = {entry["name"]: entry for entry in measure(subjects, ruler)}
+    sides = {}
+    for subject, evaluation in zip(subjects, (original, measured), strict=True):
+        entry = entries[subject.name]
+        sides[subject.name] = {
+            "metrics": evaluation.metrics,
+            "cost": entry["cost"],
+            "file_bytes": Path(str(subject.run)).stat().st_size,
+            "engines": entry["engines"],
+            "timings": entry["timings"],
+            "failures": entry["failures"],
+        }
+    weighed: dict[str, Any] = {**sides, **change.to_dict(), "split": split, "samples": len(arrays)}
+    if data.spec.task == "classification":
+        weighed["agreement"] = float((original.predicted == measured.predicted).double().mean())
+    found = {"cost": sides[AFTER]["cost"], "compression": weighed}
+    if cfg.plots:
+        report.draw({**result, **found}, run_dir / "plots" / "compression.png")
+    return found
+
+
+def _engines(cfg: DictConfig) -> list[str]:
+    named = [str(word) for word in cfg.engines] if OmegaConf.is_list(cfg.engines) else [str(cfg.engines)]
+    return [word for word in dict.fromkeys(named) if engines.available(word)]

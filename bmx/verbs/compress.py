@@ -1,0 +1,101 @@
+"""bmx compress: make a smaller or faster model out of a run's, fine-tune it, and weigh both with one ruler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bmx.engine.predictor import load_model
+from bmx.engine.prepare import Prepared
+from bmx.runs.report import compression as report
+from bmx.verbs import pipeline, targeting
+from bmx.verbs.before_after import weigh
+from bmx.verbs.compressing import Compressing, find_parent, prepare_compression
+from bmx.verbs.fitting import Job, fit_and_test
+from bmx.verbs.pipeline import is_pipeline
+from bmx.verbs.targeting import Target
+
+# What check() loaded, for the compress() that follows it in the same process.
+_checked: dict[str, Prepared] = {}
+
+
+def check(cfg: DictConfig) -> None:
+    """Finds out whether a compression can run, without writing anything.
+
+    Raises:
+        UsageError: no such run, a field that its method does not have, or fine-tuning that cannot be done.
+    """
+    _checked.clear()
+    target = Target.of(cfg)
+    if is_pipeline(cfg):
+        pipeline.check(cfg)
+    else:
+        _checked[_key(cfg)] = prepare_compression(cfg)
+    if target is not None:
+        targeting.check(cfg, target)
+
+
+def chooses_by(cfg: DictConfig) -> str | None:
+    """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
+    from bmx.tasks.objectives import objective_for
+
+    prepared = _checked.get(_key(cfg)) or (pipeline.check(cfg) if is_pipeline(cfg) else prepare_compression(cfg))
+    return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
+
+
+def compress(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+    """Compresses the model of ``cfg.run`` and returns the result, which is also in result.json.
+
+    The model is in ``checkpoints/best.ckpt``, loads with ``bmx.load`` and holds no pickled module. The result's
+    ``compression`` has the layers and both models' cost, accuracy and latency.
+
+    Args:
+        cfg: the composed configuration of ``bmx compress``.
+        run_dir: the run directory; made under ``cfg.outputs`` if None.
+        quiet: print nothing.
+
+    Raises:
+        UsageError: the configuration cannot run, or the budget cannot be met with this model.
+        RunFailed: fine-tuning could not go on; result.json says ``failed``.
+    """
+    target = Target.of(cfg)
+    if target is not None:
+        return targeting.search(cfg, target, run_dir, quiet, _trial)
+    if is_pipeline(cfg):
+        return pipeline.pipeline(cfg, run_dir, quiet, _stage)
+    return _compress(cfg, run_dir, quiet)
+
+
+def _stage(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+    return _compress(cfg, run_dir, quiet=True)
+
+
+def _trial(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+    """A compression that is measured on the validation set."""
+    if is_pipeline(cfg):
+        return pipeline.pipeline(cfg, run_dir, True, lambda alone, where: _compress(alone, where, True, "val"), "val")
+    return _compress(cfg, run_dir, True, "val")
+
+
+def _compress(cfg: DictConfig, run_dir: Path | None, quiet: bool, split: str = "test") -> dict[str, Any]:
+    prepared = _checked.pop(_key(cfg), None) or prepare_compression(cfg)
+    file = find_parent(cfg)
+    work = Compressing(load_model(file), int(prepared.cfg.epochs))
+    job = Job(
+        "compress",
+        work.start,
+        parent=str(file),
+        finish=work.finish,
+        conclude=lambda result, run, tested: weigh(
+            prepared, file, {"name": cfg.name, **result}, run, tested, work.change, split
+        ),
+        show=report.show,
+        split=split,
+    )
+    return fit_and_test(prepared, job, run_dir, quiet, fits=work.epochs > 0)
+
+
+def _key(cfg: DictConfig) -> str:
+    return OmegaConf.to_yaml(cfg, resolve=True)

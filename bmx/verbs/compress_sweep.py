@@ -1,0 +1,41 @@
+"""After ``bmx compress -m``: all compressions timed in turns, which jobs that ran side by side could not do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from bmx.engine.fit import best_file
+from bmx.export import engines
+from bmx.export.reading import load
+from bmx.runs.report import compress_sweep
+from bmx.verbs.measuring import Ruler, measure
+from bmx.verbs.subjects import Subject
+
+_BATCH_SIZES = [1, 256]
+_SECONDS = 0.3
+# An ONNX file of each takes seconds to make; with more models than this they are timed in torch alone.
+_FEW = 12
+
+
+def report(sweep: Path) -> None:
+    """Measures the original and every compressed model of a sweep with one ruler, then prints and draws them."""
+    points = compress_sweep.points(sweep)
+    if len(points) < 2:
+        return
+    files = {point["name"]: best_file(Path(point["run"])) for point in points}
+    originals = {point["parent"]: Path(point["parent"]) for point in points}
+    subjects = [_subject(name, file) for name, file in {**originals, **files}.items() if file.exists()]
+    words = ["eager", *(["onnx"] if engines.available("onnx") and len(subjects) <= _FEW else [])]
+    ruler = Ruler(words, _BATCH_SIZES, _SECONDS, torch.device("cpu"), check_memory=False, accuracy=False)
+    timings = {entry["name"]: entry["timings"] for entry in measure(subjects, ruler)}
+    for point in points:
+        point["after"]["timings"] = timings.get(point["name"], [])
+        point["before"]["timings"] = timings.get(point["parent"], [])
+    compress_sweep.show(points, sweep)
+
+
+def _subject(name: str, file: Path) -> Subject:
+    loaded = load(file)
+    return Subject(name, loaded, str(file), loaded.cost())

@@ -1,0 +1,238 @@
+"""What a compression begins with and ends with: the parent's model, the method, and the model file."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
+from torch import Tensor, nn
+
+from bmx.compression.holding import Holding
+from bmx.compression.method import Context, Outcome
+from bmx.compression.recipe import Step, rebuild
+from bmx.data.prepare import DataSet
+from bmx.data.spec import DataSpec
+from bmx.engine import random_state
+from bmx.engine.build import make_method, make_model
+from bmx.engine.device import Device
+from bmx.engine.evaluation import evaluate
+from bmx.engine.fit import best_file
+from bmx.engine.predictor import Predictor, load_model, read_model, save_model
+from bmx.engine.prepare import Prepared, prepare
+from bmx.engine.warm_start import model_file
+from bmx.errors import RunFailed, UsageError
+from bmx.tasks.objectives import objective_for
+from bmx.verbs.before_after import Change
+from bmx.verbs.fitting import Start
+
+COMPRESSED = "compressed.ckpt"
+"""The model as the method left it, before fine-tuning; a run that is resumed begins here."""
+
+EPOCHS = 2
+"""Of fine-tuning, where neither the command nor the method says."""
+
+_BATCH = 100
+
+
+def find_parent(cfg: DictConfig) -> Path:
+    """The model file of ``cfg.run``.
+
+    Raises:
+        UsageError: there is no such run, or it has no model.
+    """
+    return model_file(str(cfg.run), Path(cfg.outputs))
+
+
+def prepare_compression(cfg: DictConfig) -> Prepared:
+    """Checks ``cfg`` with the parent's model and data, as a training of it would be.
+
+    Raises:
+        UsageError: the first thing that could not work.
+    """
+    content = read_model(find_parent(cfg))
+    own = OmegaConf.create(content["config"])
+    assert isinstance(own, DictConfig)
+    if OmegaConf.select(cfg, "compression") is None:
+        raise UsageError("nothing says how to compress", "compression=null", "for example compression=low_rank")
+    method = make_method(cfg.compression)
+    cfg = _with_parent(cfg, own)
+    if cfg.epochs is None:
+        cfg.epochs = getattr(method, "epochs", EPOCHS)
+    if not isinstance(cfg.epochs, int) or cfg.epochs < 0:
+        fix = "use 0 for no fine-tuning, or more"
+        raise UsageError(f"epochs must be 0 or more, got {cfg.epochs}", f"epochs={cfg.epochs}", fix)
+    recipe = content.get("recipe", [])
+    stored = Path(cfg.resume) / "checkpoints" / COMPRESSED if cfg.resume else None
+    if stored is not None and stored.exists():
+        recipe = read_model(stored).get("recipe", [])
+    trained = copy.deepcopy(cfg)
+    trained.epochs = max(1, cfg.epochs)
+    prepared = prepare(trained, lambda spec: rebuild(make_model(cfg.model, spec), recipe))
+    _same_kind(DataSpec.from_dict(content["spec"]), prepared.data.spec)
+    return replace(prepared, cfg=cfg)
+
+
+def _with_parent(cfg: DictConfig, own: DictConfig) -> DictConfig:
+    """The configuration with the parent's model, and its data, batch size and seed where none are given."""
+    cfg = copy.deepcopy(cfg)
+    with open_dict(cfg):
+        cfg.model = own.model
+        cfg.init_from = None
+        if OmegaConf.select(cfg, "data") is None:
+            cfg.data = own.data
+        for knob in ("batch_size", "seed"):
+            if cfg[knob] is None:
+                cfg[knob] = own[knob]
+    return cfg
+
+
+def _same_kind(trained_on: DataSpec, now: DataSpec) -> None:
+    for fact in ("kind", "input_shape", "num_classes", "vocabulary"):
+        if getattr(trained_on, fact) != getattr(now, fact):
+            raise UsageError(
+                f"the run was trained on {trained_on.name}, {now.name} has another {fact.replace('_', ' ')}",
+                f"data={now.name}",
+                "leave data= out to go on with the run's own",
+            )
+
+
+class Compressing:
+    """One compression: made once, at the start of the run, and kept until its end.
+
+    Args:
+        original: the model to begin with.
+        epochs: of fine-tuning.
+    """
+
+    def __init__(self, original: Predictor, epochs: int) -> None:
+        self.original = original
+        self.epochs = epochs
+        self.outcome: Outcome | None = None
+        self.context: Context | None = None
+
+    @property
+    def change(self) -> Change:
+        """What was done."""
+        assert self.outcome is not None
+        return Change(self.outcome.layers, self.outcome.facts, self.epochs)
+
+    def start(self, prepared: Prepared, run_dir: Path) -> Start:
+        """Compresses the parent's model and keeps what comes out; takes up what was kept if the run is resumed."""
+        cfg = prepared.cfg
+        random_state.seed_everything(int(cfg.seed))
+        self.context = context_for(prepared, self.original)
+        method = make_method(cfg.compression)
+        self.outcome = outcome = method(copy.deepcopy(self.original.net).eval(), self.context)
+        recipe = [*self.original.recipe, *outcome.recipe]
+        file = run_dir / "checkpoints" / COMPRESSED
+        if file.exists():
+            self._take_up(file, recipe)
+        else:
+            file.parent.mkdir(exist_ok=True)
+            self._save(file, outcome.net, OmegaConf.to_yaml(cfg, resolve=True), recipe)
+        random_state.seed_everything(int(cfg.seed))
+        # What an earlier compression pruned stays pruned, whatever is done to the model now.
+        return Start(outcome.net, recipe, outcome.tuning or Holding(outcome.net) or None)
+
+    def _take_up(self, file: Path, recipe: list[Step]) -> None:
+        """Goes on with the weights that the stopped run began with.
+
+        Raises:
+            RunFailed: the method makes another architecture now; a budget in milliseconds can do that.
+        """
+        assert self.outcome is not None
+        kept = read_model(file)
+        if kept.get("recipe", []) != recipe:
+            if self.outcome.tuning is not None or self.outcome.finish is not None:
+                raise RunFailed(
+                    "the compression came out different from when the run was started",
+                    str(file),
+                    "start it again without resume=",
+                )
+            net = load_model(file).net
+            self.outcome = replace(self.outcome, net=net, recipe=kept.get("recipe", [])[len(self.original.recipe) :])
+            return
+        weights = {k.removeprefix("net."): t for k, t in kept["state_dict"].items() if k.startswith("net.")}
+        self.outcome.net.load_state_dict(weights)
+
+    def finish(self, run_dir: Path) -> None:
+        """Gives the best model its final form, where its method has one."""
+        assert self.outcome is not None and self.context is not None
+        if self.outcome.finish is None:
+            return
+        file = best_file(run_dir)
+        model = load_model(file)
+        recipe = [*self.original.recipe, *self.outcome.recipe]
+        if len(model.recipe) > len(recipe):
+            return  # a run that was stopped after this
+        final = self.outcome.finish(model.net, self.context)
+        content = read_model(file)
+        facts = {name: content[name] for name in ("epoch", "step", "metrics")}
+        self._save(file, final.net, content["config"], [*recipe, *final.recipe], facts)
+        self.outcome = replace(
+            self.outcome, layers=final.layers or self.outcome.layers, facts=self.outcome.facts | final.facts
+        )
+
+    def _save(
+        self, file: Path, net: nn.Module, config: str, recipe: list[Step], facts: dict[str, Any] | None = None
+    ) -> None:
+        state = {f"net.{name}": t for name, t in net.state_dict().items()}
+        state |= {f"input_stage.{name}": t for name, t in self.original.input_stage.state_dict().items()}
+        save_model(file, state, self.original.spec, config, facts or {"epoch": 0, "step": 0, "metrics": {}}, recipe)
+
+
+def context_for(prepared: Prepared, model: Predictor) -> Context:
+    """What a compression method may look at: training samples to calibrate with, the loss, the validation score."""
+    data, spec = prepared.data, prepared.data.spec
+    objective = objective_for(spec)
+    stage = model.input_stage
+    cpu = Device(torch.device("cpu"), "32-true")
+
+    def score(net: nn.Module) -> float:
+        if data.val is None:
+            fix = "train the run with data.val_size=0.1, or choose a method that does not measure"
+            raise UsageError("this needs a validation set, and the run held nothing out", "data.val_size=0", fix)
+        was = net.training
+        net.eval()
+        metrics = evaluate(lambda raw: net(stage(raw)), data.val, spec, cpu).metrics
+        net.train(was)
+        value = metrics[objective.score_name]
+        return 100 * value if spec.task == "classification" else -value
+
+    with torch.inference_mode():
+        example = stage(prepared.example())
+    return Context(spec, example.clone(), _calibration(data, stage, int(prepared.cfg.seed)), objective.loss, score,
+                   int(prepared.cfg.seed), _initial(model))  # fmt: skip
+
+
+def _initial(model: Predictor) -> Callable[[], nn.Module] | None:
+    """Makes the net that the training of ``model`` began with, from its seed; None if it began with other weights."""
+    began_elsewhere = ("init_from", "compression", "teacher")
+    if model.recipe or any(OmegaConf.select(model.config, key) is not None for key in began_elsewhere):
+        return None
+
+    def make() -> nn.Module:
+        random_state.seed_everything(int(model.config.seed))
+        return make_model(model.config.model, model.spec)
+
+    return make
+
+
+def _calibration(data: DataSet, stage: nn.Module, seed: int) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
+    """Training samples drawn without replacement, the same ones each time; never validation or test samples."""
+
+    def samples(n: int) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(data.train), generator=generator)[:n]
+        for part in chosen.split(_BATCH):
+            inputs, targets = data.train.batch(part)
+            with torch.no_grad():
+                staged = stage(inputs)
+            yield staged, targets
+
+    return samples

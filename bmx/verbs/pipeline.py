@@ -1,0 +1,176 @@
+"""Compressions in a row: each stage is a run of its own, and takes the model of the one before."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bmx.engine.fit import best_file
+from bmx.engine.prepare import Prepared
+from bmx.errors import RunFailed, UsageError, did_you_mean
+from bmx.runs import result as results
+from bmx.runs.directory import create
+from bmx.runs.locking import lock
+from bmx.runs.report import pipeline as report
+from bmx.verbs.before_after import Change, weigh
+from bmx.verbs.choices import chosen_words
+from bmx.verbs.compressing import find_parent, prepare_compression
+from bmx.verbs.fitting import measure_best
+
+PIPELINE = "pipeline"
+FOLDER = "stages"
+
+# Compresses by a configuration into a directory: the verb itself.
+Compress = Callable[[DictConfig, Path], dict[str, Any]]
+
+
+def is_pipeline(cfg: DictConfig) -> bool:
+    """Whether a configuration names several stages."""
+    return bool(OmegaConf.select(cfg, "compression._target_") == PIPELINE)
+
+
+def words(cfg: DictConfig) -> list[str]:
+    """The words of the stages.
+
+    Raises:
+        UsageError: none, or one that is not a stage.
+    """
+    stages = [str(word) for word in cfg.compression.stages or []]
+    known = [str(key) for key in cfg.compression if OmegaConf.is_dict(cfg.compression[key])]
+    if not stages:
+        raise UsageError("a pipeline without stages", "stages=[]", "for example stages=[prune_structured,low_rank]")
+    for word in stages:
+        if word not in known:
+            raise UsageError(f"no stage '{word}'", f"stages=[{','.join(stages)}]", did_you_mean(word, known))
+    return stages
+
+
+def stage(cfg: DictConfig, number: int, run: str) -> DictConfig:
+    """The configuration of one stage.
+
+    Args:
+        cfg: of the pipeline.
+        number: of the stage, from 0.
+        run: what it compresses.
+    """
+    word = words(cfg)[number]
+    alone = copy.deepcopy(cfg)
+    with open_dict(alone):
+        alone.compression = cfg.compression[word]
+        alone.run = run
+        alone.name = word
+        alone.resume = None
+        alone.target = None
+    return alone
+
+
+def check(cfg: DictConfig) -> Prepared:
+    """Checks the pipeline and each of its stages as far as the first model tells.
+
+    Raises:
+        UsageError: the first thing that could not work.
+    """
+    prepared = [prepare_compression(stage(cfg, number, str(cfg.run))) for number in range(len(words(cfg)))]
+    return prepared[0]
+
+
+def run_stages(cfg: DictConfig, folder: Path, run: Path, compress: Compress) -> list[dict[str, Any]]:
+    """Makes each stage in ``folder``, and passes over those that are done there; returns their results.
+
+    Raises:
+        RunFailed: a stage was interrupted.
+    """
+    found = []
+    for number, word in enumerate(words(cfg)):
+        where = folder / f"{number + 1}-{word}"
+        before = results.read(where) if (where / results.RESULT).exists() else {}
+        if before.get("status") != "done":
+            alone = stage(cfg, number, str(run))
+            if where.exists():
+                alone.resume = str(where)
+            where.mkdir(parents=True, exist_ok=True)
+            before = compress(alone, where)
+        if before.get("status") != "done":
+            raise RunFailed(f"the stage {word} was not finished: {before.get('reason')}", str(where), "resume the run")
+        found.append({"word": word, "run": str(where), "result": before})
+        run = best_file(where)
+    return found
+
+
+def pipeline(
+    cfg: DictConfig, run_dir: Path | None, quiet: bool, compress: Compress, split: str = "test"
+) -> dict[str, Any]:
+    """Runs all stages and weighs the last model against the first.
+
+    Args:
+        cfg: of ``bmx compress compression=pipeline``.
+        run_dir: the run directory; made under ``cfg.outputs`` if None.
+        quiet: print nothing.
+        compress: makes one stage.
+        split: what the last model is measured on.
+    """
+    prepared, parent = check(cfg), find_parent(cfg)
+    name = str(cfg.name or PIPELINE)
+    run_dir = run_dir or create(Path(cfg.outputs), "compress", name)
+    choices, overrides = chosen_words()
+    data = prepared.data
+    facts: Mapping[str, Any] = {
+        "choices": choices,
+        "overrides": overrides,
+        "parent": str(parent),
+        "seed": int(prepared.cfg.seed),
+        "data": {"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
+    }
+    with lock(run_dir):
+        results.start(run_dir, "compress", name, **facts)
+        began = time.perf_counter()
+        try:
+            (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(prepared.cfg, resolve=True))
+            stages = run_stages(cfg, run_dir / FOLDER, parent, compress)
+            outcome: dict[str, Any] = {"stages": [_stage_facts(s) for s in stages]}
+            epochs = sum(int(s["result"].get("epochs") or 0) for s in stages)
+            model = best_file(Path(stages[-1]["run"]))
+            outcome |= take_over(prepared, parent, model, run_dir, Change(epochs=epochs), split)
+            outcome["seconds"] = {"total": time.perf_counter() - began}
+            result = results.finish(run_dir, "done", **outcome)
+        except BaseException as error:
+            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            results.finish(run_dir, status, str(error) or type(error).__name__)
+            raise
+    if not quiet:
+        report.show(result, run_dir)
+    return result
+
+
+def take_over(
+    prepared: Prepared, parent: Path, model: Path, run_dir: Path, change: Change, split: str = "test"
+) -> dict[str, Any]:
+    """Makes a finished model file the one of ``run_dir`` and weighs it against the parent, for ``result.json``."""
+    best_file(run_dir).parent.mkdir(exist_ok=True)
+    shutil.copyfile(model, best_file(run_dir))
+    measured = measure_best(prepared, run_dir, split)
+    spec = prepared.data.spec
+    outcome: dict[str, Any] = {
+        "name": str(prepared.cfg.name),
+        "metrics": {f"{split}/{name}": value for name, value in measured.metrics.items()},
+        "test": {"confusion": measured.confusion, "labels": list(spec.labels)},
+    }
+    return outcome | weigh(prepared, parent, outcome, run_dir, measured, change, split)
+
+
+def _stage_facts(made: dict[str, Any]) -> dict[str, Any]:
+    after = made["result"]["compression"]["after"]
+    return {
+        "word": made["word"],
+        "run": made["run"],
+        "cost": after["cost"],
+        "timings": after["timings"],
+        "metrics": after["metrics"],
+        "epochs": made["result"].get("epochs"),
+    }

@@ -1,0 +1,167 @@
+"""bmx compress, as a user meets it: on a run that was trained a moment ago."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import bmx
+from bmx.cli.main import main
+from bmx.runs.report.pareto import dominated
+
+TRAIN = ("data=digits", "model=mlp", "model.hidden=[64,32]", "batch_size=64", "epochs=3", "plots=false")
+QUICK = ("engines=[eager]", "batch_sizes=[1]", "seconds=0.01", "plots=false")
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch) -> Path:
+    """A run in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *TRAIN]) == 0
+    return next(tmp_path.glob("outputs/train/*/*"))
+
+
+def result_of(verb: str = "compress") -> dict:
+    runs = sorted(Path.cwd().glob(f"outputs/{verb}/*/*/result.json"), key=lambda f: f.stat().st_mtime)
+    return json.loads(runs[-1].read_text())
+
+
+def newest(verb: str = "compress") -> Path:
+    return max(Path.cwd().glob(f"outputs/{verb}/*/*"), key=lambda f: f.stat().st_mtime)
+
+
+def test_low_rank_without_tuning_is_smaller_and_loads(trained, capsys):
+    assert (
+        main(["compress", "run=latest", "compression=low_rank", "compression.budget.params=0.5", "epochs=0", *QUICK])
+        == 0
+    )
+    result, run = result_of(), newest()
+    before, after = result["compression"]["before"], result["compression"]["after"]
+    factored = [layer for layer in result["compression"]["layers"] if "rank" in layer["note"]]
+    assert factored and after["cost"]["parameters"] < 0.6 * before["cost"]["parameters"]
+    assert result["parent"] == str(trained / "checkpoints/best.ckpt") or Path(result["parent"]).samefile(
+        trained / "checkpoints/best.ckpt"
+    )
+    content = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    assert [step["kind"] for step in content["recipe"]] == ["low_rank"]
+    model = bmx.load(run)
+    assert sum(p.numel() for p in model.net.parameters()) == after["cost"]["parameters"]
+    assert "points of accuracy" in capsys.readouterr().out
+    assert main(["evaluate", f"run={run.name}", "plots=false"]) == 0
+    assert result_of("evaluate")["metrics"]["test/accuracy"] == result["metrics"]["test/accuracy"]
+
+
+def test_pruned_weights_are_zero_after_tuning(trained):
+    assert main(["compress", "run=latest", "compression=prune", "compression.sparsity=0.8", "epochs=1", *QUICK]) == 0
+    weights = [p for name, p in bmx.load(newest()).net.named_parameters() if name.endswith("weight")]
+    zeros = sum(int((w == 0).sum()) for w in weights)
+    assert zeros / sum(w.numel() for w in weights) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_what_one_stage_pruned_the_next_leaves_zero(trained):
+    words = ["compression=pipeline", "stages=[prune,quantize]", "compression.prune.sparsity=0.8", "epochs=1"]
+    assert main(["compress", "run=latest", *words, *QUICK]) == 0
+    cost = result_of()["compression"]["after"]["cost"]
+    assert cost["nonzero_parameters"] < 0.25 * cost["parameters"]
+
+
+def test_a_compressed_run_can_be_compressed_again(trained):
+    words = ["compression=low_rank", "epochs=0", *QUICK]
+    assert main(["compress", "run=latest", *words, "compression.budget.params=0.6"]) == 0
+    assert main(["compress", "run=latest", "compression=quantize", "compression.qat=false", "epochs=0", *QUICK]) == 0
+    recipe = bmx.load(newest()).recipe
+    assert [step["kind"] for step in recipe] == ["low_rank", "quantize"]
+
+
+def test_a_pipeline_weighs_every_stage(trained, capsys):
+    words = ["compression=pipeline", "stages=[low_rank,quantize]", "epochs=1", *QUICK]
+    assert main(["compress", "run=latest", *words]) == 0
+    result = result_of()
+    assert [stage["word"] for stage in result["stages"]] == ["low_rank", "quantize"]
+    sizes = [stage["cost"]["bytes"] for stage in result["stages"]]
+    assert result["compression"]["before"]["cost"]["bytes"] > 2 * max(sizes)
+    assert result["compression"]["after"]["cost"]["bytes"] == sizes[1]
+    said = capsys.readouterr().out
+    assert "original" in said and "low_rank" in said
+
+
+def test_a_target_keeps_to_the_validation_accuracy(trained):
+    words = ["compression=low_rank", "target.accuracy_drop=3", "target.trials=3", "epochs=0", *QUICK]
+    assert main(["compress", "run=latest", *words]) == 0
+    result = result_of()
+    held = [trial for trial in result["trials"] if trial["holds"]]
+    assert len(result["trials"]) == 3 and held
+    assert all(trial["drop"] <= 3 + 1e-6 for trial in held)
+    smallest = min(trial["cost"]["nonzero_parameters"] for trial in held)
+    assert result["compression"]["after"]["cost"]["nonzero_parameters"] == smallest
+    trial = json.loads((newest() / "trials/01/result.json").read_text())
+    assert not any(name.startswith("test/") for name in trial["metrics"])
+
+
+def test_a_target_of_bytes_is_not_exceeded(trained):
+    words = ["compression=low_rank", "target.bytes=12000", "target.trials=4", "epochs=0", *QUICK]
+    assert main(["compress", "run=latest", *words]) == 0
+    assert result_of()["compression"]["after"]["cost"]["bytes"] <= 12000
+
+
+def test_a_target_that_cannot_be_met_says_what_came_nearest(trained, capsys):
+    words = ["compression=low_rank", "target.bytes=100", "target.trials=2", "epochs=0", *QUICK]
+    assert main(["compress", "run=latest", *words]) == 1
+    said = capsys.readouterr().err
+    assert "none of 2 compressions kept to the target" in said and "nearest" in said
+
+
+def test_training_and_pruning_in_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["compression=prune", "compression.sparsity=0.7", "compression.updates=5", "compress_when=during"]
+    assert main(["train", *TRAIN, *words]) == 0
+    cost = result_of("train")["cost"]
+    assert cost["nonzero_parameters"] < 0.4 * cost["parameters"]
+
+
+def test_training_then_compressing_in_one_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *TRAIN, "compression=low_rank", "tuning_epochs=0"]) == 0
+    assert Path(result_of()["parent"]).samefile(newest("train") / "checkpoints/best.ckpt")
+
+
+def test_a_resumed_compression_ends_as_one_that_was_never_stopped(trained):
+    words = ["compression=prune", "compression.sparsity=0.8", "epochs=3", "compression.updates=7", *QUICK]
+    assert main(["compress", "run=latest", *words]) == 0
+    whole = newest()
+    stop = "trainer.callbacks=[{_target_: tests.verbs.stopping.AfterEpoch, epoch: 1}]"
+    assert main(["compress", f"run={trained.name}", *words, stop]) == 130
+    stopped = newest()
+    assert stopped != whole
+    assert main(["compress", f"resume={stopped.name}", "trainer.callbacks=[]"]) == 0
+    one, two = (torch.load(run / "checkpoints/best.ckpt", weights_only=True)["state_dict"] for run in (whole, stopped))
+    assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["compression=low_rnk"], "low_rank"),
+        (["compression=low_rank", "compression.budget.params=-1"], "budget"),
+        (["compression=low_rank", "compression.skip=[hiden.linear1]"], "hidden.linear1"),
+        (["epochs=-1"], "epochs"),
+        (["run=nothing"], "nothing"),
+        (["compression=quantize", "target.accuracy_drop=1"], "no size to search"),
+        (["target.accuracy_drop=1", "target.bytes=3"], "2 targets"),
+        (["compression=pipeline", "stages=[low_rnk]"], "low_rank"),
+        (["compression=pipeline", "stages=[]"], "without stages"),
+    ],
+)
+def test_wrong_commands_write_nothing(trained, capsys, words, told):
+    named = [] if any(word.startswith("run=") for word in words) else [f"run={trained.name}"]
+    assert main(["compress", *named, *QUICK, *words]) == 2
+    assert told in capsys.readouterr().err
+    assert not (Path.cwd() / "outputs/compress").exists()
+
+
+def test_what_another_beats_in_both_is_dominated():
+    # (cost, score): the third costs more than the second for less; equal points do not beat each other.
+    assert dominated([(1.0, 90.0), (2.0, 95.0), (3.0, 94.0), (2.0, 95.0)]) == [False, False, True, False]

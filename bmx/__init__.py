@@ -15,11 +15,13 @@ _PUBLIC = {
     "train": "bmx.verbs.train",
     "evaluate": "bmx.verbs.evaluate",
     "bench": "bmx.verbs.bench",
+    "compress": "bmx.verbs.compress",
+    "distill": "bmx.verbs.distill",
     "load": "bmx.verbs.load",
     "compose": "bmx.cli.compose",
 }
 
-__all__ = ["__version__", "bench", "compose", "evaluate", "load", "train"]
+__all__ = ["__version__", "bench", "compose", "compress", "distill", "evaluate", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

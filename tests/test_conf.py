@@ -1,5 +1,6 @@
 """Every file in conf/ composes, builds, and takes two training steps."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -90,15 +91,51 @@ def test_logger(word, tmp_path):
     two_steps(tmp_path, "model=linear", f"logger={word}", *SMALL)
 
 
-@pytest.mark.parametrize("word", words("experiment"))
+def verb_of(word):
+    """The verb that an experiment is for: the one in the command that its file opens with."""
+    text = (CONF / "experiment" / f"{word}.yaml").read_text()
+    return re.search(rf"#   bmx (\w+) (?:-m )?experiment={word}\b", text)[1]
+
+
+def on_small_data(word, cfg):
+    data = cfg.data._target_.rpartition(".")[2]
+    if data not in DOWNLOADED:
+        return []
+    # An experiment that leaves a class out has to find it.
+    classes = ["data.classes=4"] if cfg.data.leave_out else []
+    return [*SMALL, f"data.shape={'[3,32,32]' if data.startswith('cifar') else '[1,28,28]'}", *classes]
+
+
+@pytest.mark.parametrize("word", [word for word in words("experiment") if verb_of(word) == "train"])
 def test_experiment(word, tmp_path):
     cfg = bmx.compose("train", [f"experiment={word}"])
-    data = cfg.data._target_.rpartition(".")[2]
-    if data in DOWNLOADED:
-        shape = "[3,32,32]" if data.startswith("cifar") else "[1,28,28]"
-        two_steps(tmp_path, f"experiment={word}", *SMALL, f"data.shape={shape}")
-    else:
-        two_steps(tmp_path, f"experiment={word}")
+    two_steps(tmp_path, f"experiment={word}", *on_small_data(word, cfg))
+
+
+@pytest.mark.parametrize("word", [word for word in words("experiment") if verb_of(word) == "distill"])
+def test_distill_experiment(word, tmp_path):
+    cfg = bmx.compose("distill", [f"experiment={word}"])
+    # The teacher takes batches of 100.
+    small = [*small, "data.samples=150"] if (small := on_small_data(word, cfg)) else ["data.val_size=0.9"]
+    asked = [f"experiment={word}", *small, "epochs=1", "teacher_epochs=1", "batch_size=full", "plots=false"]
+    fields = [] if "mlp" in cfg.teacher else ["teacher.depth=1"]
+    result = bmx.distill(bmx.compose("distill", [*asked, *fields, f"outputs={tmp_path}"]), quiet=True)
+    assert result["status"] == "done" and len(result["distillation"]["rows"]) == 3
+    with pytest.raises(UsageError) as caught:
+        bmx.compose("train", [f"experiment={word}"])
+    assert caught.value.fix == f"bmx distill experiment={word}"
+
+
+@pytest.mark.parametrize("word", words("distillation"))
+def test_distillation(word, tmp_path):
+    small = [*SMALL, "data.shape=[1,12,12]", "student=cnn", "student.padding=1", "teacher=cnn", "teacher.padding=1"]
+    asked = [*small, f"distillation={word}", "epochs=1", "batch_size=10", "baseline=false", "plots=false"]
+    assert bmx.distill(bmx.compose("distill", [*asked, f"outputs={tmp_path}"]), quiet=True)["steps"] == 4
+
+
+@pytest.mark.parametrize("word", words("augmentation"))
+def test_augmentation(word, tmp_path):
+    two_steps(tmp_path, "model=linear", f"augmentation={word}", *SMALL)
 
 
 def test_experiment_files_open_with_command_and_result():
@@ -144,3 +181,35 @@ def test_torch_is_deterministic_across_two_runs(tmp_path):
 def _made(path):
     path.mkdir()
     return path
+
+
+@pytest.fixture(scope="module")
+def small_cnn(tmp_path_factory):
+    """A trained run that every compression can take."""
+    folder = tmp_path_factory.mktemp("parent")
+    small = [*SMALL, "data.shape=[1,12,12]", "model=cnn", "model.width=16", "model.padding=1"]
+    bmx.train(
+        bmx.compose("train", [*small, "batch_size=18", "epochs=1", "plots=false", f"outputs={folder}"]), quiet=True
+    )
+    return next(folder.glob("train/*/*"))
+
+
+def compressed(run, tmp_path, *overrides):
+    asked = [f"run={run}", "batch_size=18", "engines=[]", "plots=false", f"outputs={tmp_path}", *overrides]
+    result = bmx.compress(bmx.compose("compress", asked), quiet=True)
+    assert result["status"] == "done"
+    return result
+
+
+@pytest.mark.parametrize("word", words("compression"))
+def test_compression(word, small_cnn, tmp_path):
+    quick = [f"compression.{field}" for field in {"deep": ("updates=2",)}.get(word, ())]
+    result = compressed(
+        small_cnn, tmp_path, f"compression={word}", *quick, *([] if word == "pipeline" else ["epochs=1"])
+    )
+    assert result["compression"]["before"]["cost"] != result["compression"]["after"]["cost"]
+
+
+@pytest.mark.parametrize("word", [word for word in words("experiment") if verb_of(word) == "compress"])
+def test_compress_experiment(word, small_cnn, tmp_path):
+    compressed(small_cnn, tmp_path, f"experiment={word}", "epochs=1", "batch_size=18")

@@ -16,6 +16,7 @@ from bmx.cli.naming import run_name
 from bmx.cli.search_path import extend_sys_path, make_loader
 from bmx.cli.verbs import VERBS, rewrite_words
 from bmx.errors import UsageError
+from bmx.verbs import composing
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -101,7 +102,7 @@ def check_knobs(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -
     for key in KNOBS:
         if key not in config or OmegaConf.is_missing(config, key) or OmegaConf.is_interpolation(config, key):
             continue
-        wrong = complaint(key, config[key], VERBS[asked.verb].nullable)
+        wrong = complaint(key, config[key], VERBS[asked.verb].nullable, VERBS[asked.verb].least)
         if wrong:
             raise UsageError(wrong[0], asked.where(key, loader), wrong[1])
 
@@ -135,3 +136,14 @@ def _without_hydra(config: DictConfig) -> DictConfig:
     """A view of the same nodes, so that ``${...}`` still resolves from the root."""
     keys = [str(key) for key in config if key != "hydra"]
     return OmegaConf.masked_copy(config, keys)
+
+
+def _compose_for_verb(verb: str, words: list[str]) -> DictConfig:
+    """What a verb composes besides its own configuration, with the same folders of groups."""
+    from bmx.cli.invocation import current
+
+    invocation = current()
+    return compose(verb, words, invocation.config_dir if invocation is not None else None)
+
+
+composing.provide(_compose_for_verb)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from bmx.cli.near import either, suggestion
@@ -57,7 +58,31 @@ def _by_type(error: BaseException, asked: Asked, loader: ConfigLoader | None) ->
         if isinstance(link, OmegaConfBaseException):
             return _bad_value(link, asked, loader)
     where = _source_named_in(error, loader) or asked_line(asked)
+    of_another = _group_of_another_verb(error, asked, loader)
+    if of_another is not None:
+        return UsageError(of_another[0], where, of_another[1])
     return UsageError(_first_line(error), where, "--debug shows where this comes from")
+
+
+def _group_of_another_verb(error: BaseException, asked: Asked, loader: ConfigLoader | None) -> tuple[str, str] | None:
+    """What to say where a chosen file chooses from a group that this verb does not have, but others do."""
+    from hydra.types import RunMode
+
+    from bmx.cli.verbs import VERBS
+
+    group = re.search(r"Could not override '([^']+)'\. No match in the defaults list", str(error))
+    if group is None or loader is None:
+        return None
+    verbs = []
+    for name, verb in VERBS.items():
+        if verb.config and name != asked.verb:
+            with suppress(Exception):  # a root file that is not in these folders
+                known = loader.compute_defaults_list(verb.config, [], RunMode.RUN).overrides.known_choices
+                verbs += [name] if group[1] in known else []
+    if not verbs:
+        return None
+    fix = f"bmx {verbs[0]} {' '.join(asked.words)}"
+    return f"this chooses from '{group[1]}', a group that bmx {asked.verb} does not have", fix
 
 
 def asked_line(asked: Asked) -> str:

@@ -81,7 +81,7 @@ def _keys(composed: Composed, width: int) -> list[_Section]:
     for key, value in composed.config.items_ex(resolve=False):
         if key == "hydra":
             continue
-        if not is_node(value):
+        if not is_node(value) or not len(value):
             top.append(_row(str(key), value, written))
             continue
         leaves = [(name, leaf) for name, leaf in flatten(value, f"{key!s}.") if not is_node(leaf) or not leaf]
@@ -97,7 +97,7 @@ def _about(key: str, node: DictConfig, composed: Composed, width: int) -> tuple[
     word = _choices(composed).get(key)
     path = find(composed.loader, f"{key}/{word}") if isinstance(word, str) else None
     lines = textwrap.wrap(describe(path), width - 2) if path else []
-    if "_target_" in node:
+    if node.get("_target_"):
         lines.append(str(node._get_node("_target_")))
     return (f"{key}={word}:" if path else f"{key}:"), "\n".join(f"  {line}" for line in lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bmx.cli.near import either, near
@@ -49,9 +50,16 @@ KNOBS: Mapping[str, Knob] = {
 }
 
 
-def complaint(key: str, value: Any, nullable: tuple[str, ...] = ("name",)) -> tuple[str, str] | None:
-    """What is wrong with a knob's value and what to do, or None if nothing is; other keys are never wrong."""
+def complaint(
+    key: str, value: Any, nullable: tuple[str, ...] = ("name",), least: Mapping[str, int] = MappingProxyType({})
+) -> tuple[str, str] | None:
+    """What is wrong with a knob's value and what to do, or None if nothing is; other keys are never wrong.
+
+    ``least`` names whole numbers that may be smaller for this verb than elsewhere: 0 epochs of fine-tuning.
+    """
     knob = KNOBS.get(key)
+    if key in least:
+        knob = Knob(f"a whole number, {least[key]} or more", _whole(least[key]), (), str(least[key]))
     if knob is None or (value is None and key in nullable) or knob.accepts(value):
         return None
     shown = "null" if value is None else repr(value)

@@ -10,6 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from bmx.errors import UsageError
 
 _SAID = ("model", "data", "optim")
+# Of a run that is about another one: what was done to it.
+_SAID_ABOUT = ("model", "data", "compression")
 
 
 def run_name(config: DictConfig, swept: dict[str, list[str]] | None = None) -> str:
@@ -24,8 +26,10 @@ def run_name(config: DictConfig, swept: dict[str, list[str]] | None = None) -> s
     choices = {**OmegaConf.to_container(config.hydra.runtime.choices), **(swept or {})}  # type: ignore[dict-item]
     if choices.get("experiment"):
         return _word("experiment", choices["experiment"])
-    words = [_word(group, choices[group]) for group in _SAID if choices.get(group)]
+    if config.get("student"):  # an earlier run, not the model word that is chosen by default
+        choices["model"] = _name_of(str(config.student), Path(str(config.get("outputs", "outputs"))))
     about = _run_it_is_about(config)
+    words = [_word(group, choices[group]) for group in (_SAID_ABOUT if about else _SAID) if choices.get(group)]
     return "-".join(word for word in [about, *words] if word) or config.hydra.job.name
 
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bmx.cli.compose import check_values, hydra_config
 from bmx.cli.errors import Asked, explain
+from bmx.cli.experiments import listed
 from bmx.cli.invocation import Invocation
 from bmx.cli.job import OWN_SWEEPERS
 from bmx.cli.naming import run_name
@@ -92,6 +93,7 @@ def _taken_apart(config: DictConfig, invocation: Invocation, settings: dict[str,
     composer = Composer(make_loader(verb, invocation.config_dir, invocation.config_path), root)
     typed = [str(word) for word in config.hydra.overrides.task]
     params = [f"{key}={value}" for key, value in (settings.get("params") or {}).items()]
+    typed = [listed(word, composer.parse(word), root, composer.loader) for word in typed]
     words = take_apart(
         [composer.parse(word) for word in (*params, *typed)], VERBS[asked.verb].job_words, settings.get("seeds")
     )
@@ -138,7 +140,8 @@ def _plan_grid(plan: Plan, invocation: Invocation) -> None:
         raise UsageError(f"{key} is an interval, which a grid cannot list", where, fix)
     for override in plan.words.listed:
         for value in override.sweep_iterator() if not is_group_choice(override, plan.composer.loader) else ():
-            wrong = complaint(override.get_key_element(), getattr(value, "text", value), VERBS[plan.verb].nullable)
+            verb = VERBS[plan.verb]
+            wrong = complaint(override.get_key_element(), getattr(value, "text", value), verb.nullable, verb.least)
             if wrong:
                 raise UsageError(wrong[0], f"the argument '{override.input_line}'", wrong[1])
     jobs, problems = composed(plan, plan.each_seed(points(plan.words)))

@@ -149,7 +149,9 @@ def _try_each(swept: list[Override], invocation: Invocation, loader: ConfigLoade
     for override in listed:
         key, chooses = override.get_key_element(), is_group_choice(override, loader)
         for number, value in enumerate(override.sweep_iterator()):
-            wrong = None if chooses else complaint(key, getattr(value, "text", value), invocation.verb.nullable)
+            verb = invocation.verb
+            text = getattr(value, "text", value)
+            wrong = None if chooses else complaint(key, text, verb.nullable, verb.least)
             if wrong:
                 raise UsageError(wrong[0], f"the argument '{override.input_line}'", wrong[1])
             if number == 0 or chooses:

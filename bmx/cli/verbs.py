@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 _NONE: Mapping[str, str] = MappingProxyType({})
+_NO_LEAST: Mapping[str, int] = MappingProxyType({})
 _NO_SWITCHES: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 SWEEPING: Mapping[str, str] = MappingProxyType(
@@ -51,6 +53,8 @@ class Verb(NamedTuple):
     """Words that stand for a longer key: ``teacher=`` for ``model@teacher=``."""
     nullable: tuple[str, ...] = ("name",)
     """The daily knobs that may be null, because the verb then takes them from elsewhere."""
+    least: Mapping[str, int] = _NO_LEAST
+    """Daily knobs that may be smaller here than elsewhere, and how small."""
     flags: tuple[str, ...] = ()
     """Flags that the verb implies unless another mode is asked for: a sweep implies ``--multirun``."""
     jobs: str = ""
@@ -67,6 +71,11 @@ class Verb(NamedTuple):
     """``module:function`` that is called with the configuration where ``plan=true``, instead of everything else."""
     report: str = ""
     """``module:function`` that is called with the directory of a sweep of this verb when its jobs have ended."""
+    named_runs: Mapping[str, str] = _NONE
+    """Keys that name runs by words that may mean others tomorrow (``latest``): they are written out as directories.
+    With a group, what is no run is a word of it: ``student=cnn`` is ``model=cnn``."""
+    beginnings: Mapping[str, str] = _NONE
+    """Beginnings of keys that stand for others: ``student.`` for ``model.``."""
 
 
 VERBS: dict[str, Verb] = {
@@ -86,6 +95,45 @@ VERBS: dict[str, Verb] = {
         resumes=True,
         switches={"--plan": ("plan=true", "say what the run will cost and stop; nothing is written")},
         preview="bmx.verbs.plan:plan",
+    ),
+    "compress": Verb(
+        help="make the model of a run smaller or faster, fine-tune it, and show what it cost",
+        target="bmx.verbs.compress:compress",
+        config="compress",
+        check="bmx.verbs.compress:check",
+        examples=(
+            "bmx compress run=latest",
+            "bmx compress run=latest compression=low_rank compression.budget.params=0.1 epochs=3",
+            "bmx compress run=latest compression=quantize",
+            "bmx compress run=latest compression=pipeline stages=[prune_structured,low_rank,quantize]",
+            "bmx compress run=latest compression=low_rank target.accuracy_drop=0.2",
+            "bmx compress -m run=latest compression=low_rank,prune,quantize",
+        ),
+        aliases=SWEEPING,
+        nullable=("name", "batch_size", "seed", "epochs"),
+        least={"epochs": 0},
+        job_words=("plots=false", "engines=[]"),
+        resumes=True,
+        report="bmx.verbs.compress_sweep:report",
+    ),
+    "distill": Verb(
+        help="fit a student against frozen teachers, and show what it learned from them",
+        target="bmx.verbs.distill:distill",
+        config="distill",
+        check="bmx.verbs.distill:check",
+        examples=(
+            "bmx distill teacher=latest student=mlp",
+            "bmx distill teacher=vit student=cnn student.width=8 teacher_epochs=5",
+            "bmx distill teacher=20261122-0500,20261122-0601 student=cnn distillation=dkd",
+            "bmx distill teacher=lenet5_caffe student=cnn distillation=fitnet distillation.student_layers=[features.1]",
+            "bmx distill -m teacher=latest distillation=kd,kd_std,dkd distillation.temperature=2,4,8",
+        ),
+        aliases=SWEEPING,
+        job_words=("plots=false",),
+        resumes=True,
+        lists=("teacher", "teacher_words"),
+        named_runs={"teacher": "", "student": "model"},
+        beginnings={"student.": "model.", "teacher.": "++teacher_fields."},
     ),
     "sweep": Verb(
         help="many trainings, in parallel and resumable: a grid or a search, ending in a leaderboard",
@@ -164,7 +212,19 @@ VERBS: dict[str, Verb] = {
 
 def rewrite_words(words: list[str], verb: Verb) -> list[str]:
     """The words as Hydra reads them: aliases written out, and lists where the verb takes several values at once."""
+    if verb.named_runs:
+        from bmx.cli.references import write_runs
+
+        words = write_runs(words, verb)
+    words = [write_beginning(word, verb.beginnings) for word in words]
     return write_lists(rewrite_aliases(words, verb.aliases), verb.lists)
+
+
+def write_beginning(word: str, beginnings: Mapping[str, str]) -> str:
+    """The word with the beginning of its key written out."""
+    bare = word.lstrip("+")
+    short = next((short for short in beginnings if bare.startswith(short)), None)
+    return word if short is None else beginnings[short] + bare.removeprefix(short)
 
 
 def rewrite_aliases(words: list[str], aliases: Mapping[str, str]) -> list[str]:
@@ -188,7 +248,8 @@ def write_lists(words: list[str], keys: tuple[str, ...]) -> list[str]:
     written = []
     for word in words:
         key, equals, value = word.partition("=")
-        if not equals or key.lstrip("+") not in keys or value in ("", "null") or value[0] in "['\"$":
+        swept = re.match(r"(choice|range|glob|shuffle|sort|tag|interval)\(", value)
+        if not equals or key.lstrip("+") not in keys or value in ("", "null") or value[0] in "['\"$" or swept:
             written.append(word)
             continue
         items = [item.strip() for item in value.split(",") if item.strip()]

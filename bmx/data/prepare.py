@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
 
 from bmx.data.arrays import Arrays, Source
 from bmx.data.fingerprint import fingerprint
 from bmx.data.spec import DataSpec
 from bmx.data.split import hold_out
-from bmx.errors import UsageError
+from bmx.errors import UsageError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -22,22 +25,54 @@ class DataSet:
     fingerprint: str
 
 
-def prepare(source: Source, val_size: float = 0.1, seed: int = 0) -> DataSet:
+def prepare(source: Source, val_size: float = 0.1, seed: int = 0, leave_out: Sequence[int | str] = ()) -> DataSet:
     """Hold the validation samples out of the training set; the test set is passed on untouched.
 
     Args:
         source: what a source function returned.
         val_size: a count or a fraction of the training set; 0 holds nothing out.
         seed: decides which samples are held out.
+        leave_out: classes, by number or label, that training and validation samples are not taken from.
 
     Raises:
-        UsageError: a ``val_size`` that cannot be, or a source without training or test samples.
+        UsageError: a ``val_size`` that cannot be, a class that does not exist, or a source without training or test
+            samples.
     """
     for part, arrays in (("training", source.train), ("test", source.test)):
         if not len(arrays):
             raise UsageError(f"the {part} set of '{source.spec.name}' is empty", f"data={source.spec.name}")
     mark = fingerprint(source)
+    if leave_out:
+        source = replace(source, train=_without(source, leave_out))
     kept, held_out = hold_out(source.train.targets, val_size, seed)
     if not len(held_out):
         return DataSet(source.train, None, source.test, source.spec, mark)
     return DataSet(source.train.select(kept), source.train.select(held_out), source.test, source.spec, mark)
+
+
+def _without(source: Source, leave_out: Sequence[int | str]) -> Arrays:
+    """The training samples of the other classes."""
+    targets, numbers = source.train.targets, class_numbers(source.spec, leave_out)
+    kept = (~torch.isin(targets, torch.tensor(numbers))).nonzero().squeeze(1)
+    if not len(kept):
+        raise UsageError("no training sample is left", f"data.leave_out={list(leave_out)}", "leave out fewer classes")
+    return source.train.select(kept)
+
+
+def class_numbers(spec: DataSpec, classes: Sequence[int | str]) -> list[int]:
+    """The numbers of classes named by number or label.
+
+    Raises:
+        UsageError: a class that does not exist, or data without classes.
+    """
+    where = f"data.leave_out={list(classes)}"
+    found = []
+    for one in classes:
+        if isinstance(one, int) and 0 <= one < spec.num_classes:
+            found.append(one)
+        elif str(one) in spec.labels:
+            found.append(spec.labels.index(str(one)))
+        else:
+            fix = did_you_mean(str(one), spec.labels or map(str, range(spec.num_classes)))
+            raise UsageError(f"{spec.name} has no class {one!r}", where, fix)
+    return found

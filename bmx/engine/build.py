@@ -14,16 +14,19 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
+from bmx.compression.method import Method
 from bmx.data.arrays import Source
+from bmx.data.augmentation import Augmentation
 from bmx.data.loading import fits_in_memory
 from bmx.data.spec import DataSpec
 from bmx.data.spooling import keep_on_disk
+from bmx.distillation.method import Distillation
 from bmx.engine.binding import accepts, bind
 from bmx.errors import BmxError, UsageError
 from bmx.optim.schedules import Schedule
 
 # Keys of the data group that are about how batches are made, not about the set.
-BATCHING_KEYS = ("val_size", "in_memory", "workers")
+BATCHING_KEYS = ("val_size", "in_memory", "workers", "leave_out")
 
 
 def _call(node: DictConfig, where: str, **arguments: Any) -> Any:
@@ -51,11 +54,12 @@ _kept: dict[str, Source] | None = None
 def sources_kept() -> Iterator[None]:
     """While it lasts, equal ``data`` groups are loaded once: for checking many configurations."""
     global _kept
-    _kept = {}
+    before = _kept
+    _kept = {} if before is None else before
     try:
         yield
     finally:
-        _kept = None
+        _kept = before
 
 
 def make_source(data: DictConfig) -> Source:
@@ -118,6 +122,45 @@ def make_schedule(scheduler: DictConfig) -> Schedule:
         fix = "subclass bmx.optim.schedules.Schedule and write its factor()"
         raise UsageError(f"{scheduler._target_} is not a bmx schedule", "scheduler._target_", fix)
     return schedule
+
+
+def make_method(compression: DictConfig) -> Method:
+    """Builds the compression method of the ``compression`` group.
+
+    Raises:
+        UsageError: fields that the method does not have or does not accept.
+    """
+    bind(compression, "compression")
+    return cast(Method, _call(compression, "compression"))
+
+
+def make_augmentation(augmentation: DictConfig | None, spec: DataSpec) -> Augmentation | None:
+    """Builds what the ``augmentation`` group says; None where it says none.
+
+    Raises:
+        UsageError: unknown fields, or data that are not images.
+    """
+    if augmentation is None or not augmentation.get("_target_"):
+        return None
+    bind(augmentation, "augmentation")
+    made = _call(augmentation, "augmentation")
+    if not isinstance(made, Augmentation):
+        fix = "subclass bmx.data.augmentation.Augmentation and write its __call__()"
+        raise UsageError(f"{augmentation._target_} is not a bmx augmentation", "augmentation._target_", fix)
+    if spec.kind != "image":
+        where = f"augmentation, data={spec.name}"
+        raise UsageError(f"this augmentation is for images, and these data are {spec.kind}", where, "augmentation=none")
+    return made
+
+
+def make_distillation(distillation: DictConfig) -> Distillation:
+    """Builds the method of the ``distillation`` group."""
+    bind(distillation, "distillation")
+    method = _call(distillation, "distillation")
+    if not isinstance(method, Distillation):
+        fix = "subclass bmx.distillation.method.Distillation and write its term()"
+        raise UsageError(f"{distillation._target_} is not a bmx distillation", "distillation._target_", fix)
+    return method
 
 
 def optimizer_maker(optim: DictConfig) -> Callable[[Iterable[nn.Parameter]], Optimizer]:

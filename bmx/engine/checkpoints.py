@@ -105,7 +105,8 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, FitTask)
-        best = self.selection.update(pl_module.epoch_row)
+        tuning = pl_module.tuning
+        best = (tuning is None or tuning.settled) and self.selection.update(pl_module.epoch_row)
         if best:
             self.save_best(self.folder / BEST, pl_module)
         if self.selection.exhausted:

@@ -23,7 +23,7 @@ from bmx.data.input_stage import InputStage
 from bmx.data.loading import reader_for
 from bmx.data.spec import DataSpec
 from bmx.engine import predictor, random_state
-from bmx.engine.build import make_model
+from bmx.engine.build import make_augmentation, make_model
 from bmx.engine.checkpoints import BEST, Checkpoints, Every
 from bmx.engine.display import Display
 from bmx.engine.durable import DurableCheckpointIO
@@ -70,13 +70,17 @@ class Fit:
             # Lightning's advice on DataLoader workers and logging intervals is about loops that are not run here.
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             warnings.filterwarnings("ignore", module="lightning_fabric")
-            self.trainer.fit(
-                self.task,
-                self.train_blocks,
-                self.val_block,
-                ckpt_path=None if self.checkpoint is None else str(self.checkpoint),
-                weights_only=True,
-            )
+            try:
+                self.trainer.fit(
+                    self.task,
+                    self.train_blocks,
+                    self.val_block,
+                    ckpt_path=None if self.checkpoint is None else str(self.checkpoint),
+                    weights_only=True,
+                )
+            except SystemExit as error:
+                # What Lightning makes of a KeyboardInterrupt that a callback raises.
+                raise KeyboardInterrupt from error
 
 
 def build_net(prepared: Prepared) -> nn.Module:
@@ -130,6 +134,7 @@ def build(
             l2=cfg.regularization.l2,
         ),
         tuning=tuning,
+        augment=make_augmentation(cfg.get("augmentation"), data.spec),
     )
     selection = Selection(
         metric=f"val/{objective.score_name}" if data.val is not None else None,

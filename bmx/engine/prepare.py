@@ -18,7 +18,7 @@ from bmx.data.input_stage import InputStage
 from bmx.data.prepare import DataSet
 from bmx.data.prepare import prepare as prepare_data
 from bmx.data.spec import DataSpec
-from bmx.engine.build import make_model, make_schedule, make_source, optimizer_maker
+from bmx.engine.build import make_augmentation, make_model, make_schedule, make_source, optimizer_maker
 from bmx.engine.checkpoints import Every
 from bmx.engine.device import Device, resolve
 from bmx.engine.resume import Resumed, check_fits, check_unchanged, find_state
@@ -87,7 +87,8 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     make_optimizer = optimizer_maker(cfg.optim)
     schedule = make_schedule(cfg.scheduler)
 
-    data = prepare_data(make_source(cfg.data), cfg.data.val_size, cfg.seed)
+    data = prepare_data(make_source(cfg.data), cfg.data.val_size, cfg.seed, cfg.data.get("leave_out") or ())
+    make_augmentation(cfg.get("augmentation"), data.spec)
     if "batch_size" in auto:
         cfg.batch_size = min(int(cfg.batch_size), len(data.train))
     batch_size = _batch_size(cfg.batch_size, len(data.train))

@@ -14,7 +14,11 @@ from bmx.engine.checkpoints import LAST, PREVIOUS
 from bmx.errors import RunFailed, UsageError
 
 # What a run is made of: with other values it would be another run. The rest may change on resume.
-_FIXED = ("model", "data", "optim._target_", "batch_size", "seed", "precision", "init_from")
+_FIXED = (
+    *("model", "data", "augmentation", "optim._target_", "batch_size", "seed", "precision", "init_from"),
+    *("run", "compression"),
+    *("student", "teacher", "distillation"),
+)
 _FREE = ("data.dir", "data.workers", "data.in_memory")
 
 

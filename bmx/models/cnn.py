@@ -13,7 +13,6 @@ from bmx.models.activations import pool_and_activation
 from bmx.models.checks import above_zero, image_shape, probability, whole
 from bmx.models.mlp import hidden_layers
 
-
 # An image is not pooled below this side: a 3x3 convolution of less sees mostly padding.
 _SMALLEST = 3
 
@@ -66,9 +65,11 @@ class CNN(nn.Module):
     """``depth`` stages of convolution, 2 x 2 pooling and activation, then linear layers.
 
     A stage that comes after i poolings has ``width * multiplier**i`` channels, rounded. Where the image is too small
-    to be pooled in each of ``depth`` stages, only some of them pool; see :func:`plan_stages`. The defaults are conv 3x3 32, pool, conv 3x3 64, pool,
-    linear 128, linear 10: 225,034 parameters on 1 x 28 x 28 and ten classes. ``depth=2, width=20, multiplier=2.5,
-    kernel_size=5, hidden=500`` is the LeNet-5 that Caffe ships: 431,080.
+    to be pooled in each of ``depth`` stages, only some of them pool; see :func:`plan_stages`.
+
+    The defaults are conv 3x3 32, pool, conv 3x3 64, pool, linear 128, linear 10: 225,034 parameters on 1 x 28 x 28 and
+    ten classes. ``depth=2, width=20, multiplier=2.5, kernel_size=5, hidden=500`` is the LeNet-5 that Caffe ships:
+    431,080.
 
     Args:
         input_shape: (C, H, W).

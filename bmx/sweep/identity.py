@@ -39,8 +39,11 @@ def content(config: DictConfig) -> dict[str, Any]:
     assert isinstance(plain, dict)
     kept = {str(key): value for key, value in plain.items() if key not in UNRELATED}
     for key in _REFERENCES:
-        if isinstance(kept.get(key), str):
-            kept[key] = _meant(kept[key], outputs)
+        named = kept.get(key)
+        if isinstance(named, str):
+            kept[key] = _meant(named, outputs)
+        elif isinstance(named, list):
+            kept[key] = [_meant(str(one), outputs) for one in named]
     return kept
 
 

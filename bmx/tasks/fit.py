@@ -50,6 +50,7 @@ class FitTask(pl.LightningModule):
         position: where training stands; shared with the loader.
         settings: see :class:`FitSettings`.
         tuning: what has to hold after each step of fine-tuning a compressed net.
+        augment: changes raw training batches at random.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class FitTask(pl.LightningModule):
         position: Position,
         settings: FitSettings,
         tuning: Tuning | None = None,
+        augment: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -74,6 +76,7 @@ class FitTask(pl.LightningModule):
         self.position = position
         self.settings = settings
         self.tuning = tuning
+        self.augment = augment
         self._make_optimizer = make_optimizer
         self.sums = RunningSums()
         self.validation = Totals()
@@ -94,10 +97,14 @@ class FitTask(pl.LightningModule):
     # -- optimiser ---------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Optimizer:
-        optimizer = self._make_optimizer(p for p in self.net.parameters() if p.requires_grad)
+        optimizer = self._make_optimizer(self.trained_parameters())
         self.rates = Rates(optimizer, self.schedule, self.timeline)
         self.rates.load_state_dict(self._rates_state)
         return optimizer
+
+    def trained_parameters(self) -> Iterable[nn.Parameter]:
+        """What the optimiser steps."""
+        return (p for p in self.net.parameters() if p.requires_grad)
 
     # -- training ----------------------------------------------------------------------------------------------------
 
@@ -135,6 +142,8 @@ class FitTask(pl.LightningModule):
 
     def batch_loss(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The mean loss of a raw batch, to be differentiated, and its detached score sum."""
+        if self.augment is not None:
+            inputs = self.augment(inputs)
         outputs = self.net(self.input_stage(inputs))
         return self.objective.loss(outputs, targets), self.objective.score_sum(outputs.detach(), targets)
 

@@ -24,7 +24,7 @@ def data_for(cfg: DictConfig, spec: DataSpec, own: DictConfig) -> DataSet:
         UsageError: the data are of another shape than the model takes, or cannot be loaded.
     """
     group = cast(DictConfig, OmegaConf.select(cfg, "data") or own.data)
-    data = prepare(make_source(group), group.val_size, int(own.seed))
+    data = prepare(make_source(group), group.val_size, int(own.seed), group.get("leave_out") or ())
     now = data.spec
     for fact in ("kind", "input_shape", "num_classes"):
         if getattr(spec, fact) != getattr(now, fact):

@@ -1,0 +1,70 @@
+"""Writes the runs that a command names as directories, before a run or a sweep of it makes new ones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bmx.cli.prepare import quoted
+from bmx.cli.verbs import Verb
+from bmx.errors import UsageError
+
+
+def write_runs(words: list[str], verb: Verb) -> list[str]:
+    """The words with each run of ``verb.named_runs`` as its directory, and a word of a group as a choice of it."""
+    outputs = next((w.partition("=")[2] for w in reversed(words) if w.startswith("outputs=")), "outputs")
+    folder = Path(outputs).expanduser()
+    return [_written(word, verb, folder) for word in words]
+
+
+def _written(word: str, verb: Verb, outputs: Path) -> str:
+    key, equals, value = word.partition("=")
+    if not equals or key not in verb.named_runs or not value or value == "null":
+        return word
+    group = verb.named_runs[key]
+    if group:
+        return f"{key}={quoted(_pinned(_plain(value), outputs))}" if _means_run(_plain(value)) else f"{group}={value}"
+    # Written out already (a resumed run's own word), or a sweep over teachers written by hand.
+    if value.startswith(("['", '["', "$")) or re.match(r"\w+\(", value):
+        return word
+    items = [_plain(item.strip()) for item in value.strip("[]").split(",") if item.strip()]
+    return f"{key}=[{','.join(quoted(_pinned(item, outputs, teacher=True)) for item in items)}]"
+
+
+def _plain(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+def _means_run(value: str) -> bool:
+    """Whether a value names a run rather than a word: ``latest``, an id (they begin with a date), a path."""
+    return value == "latest" or value[:1].isdigit() or "/" in value or value.endswith(".ckpt") or Path(value).exists()
+
+
+def _latest_teacher(outputs: Path) -> str:
+    """The newest run to learn from: not what an earlier distillation made, nor the student it was compared with."""
+    from bmx.runs import result
+    from bmx.runs.finding import holds_model, newest_first
+
+    for run in newest_first(outputs, ("train", "compress")):
+        try:
+            if holds_model(run) and result.read(run).get("role") != "student alone":
+                return str(run)
+        except UsageError:
+            continue
+    return "latest"
+
+
+def _pinned(value: str, outputs: Path, teacher: bool = False) -> str:
+    """The directory or file that a value means; a value that means none as it is, for the verb's check to explain."""
+    from bmx.runs.finding import find
+
+    if value == "latest" and teacher:
+        value = _latest_teacher(outputs)
+    if not _means_run(value):
+        return value
+    if Path(value).expanduser().is_file():
+        return str(Path(value).expanduser().resolve())
+    try:
+        return str(find(value, outputs).resolve())
+    except UsageError:
+        return value

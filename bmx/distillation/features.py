@@ -1,0 +1,69 @@
+"""Losses between features of student and teacher: what a layer gives, of shape (N, C), (N, C, H, W) or (N, T, C).
+
+All give a scalar, the mean over the batch.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def channels_first(features: Tensor) -> Tensor:
+    """Features with their positions in one last dimension: (N, C, H, W) and (N, T, C) become (N, C, P)."""
+    if features.ndim == 3:
+        return features.transpose(1, 2)
+    return features.flatten(2) if features.ndim > 3 else features
+
+
+def fitnet(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of two features of one shape.
+
+    The hint of Romero et al. 2015, "FitNets", https://arxiv.org/abs/1412.6550; there it is a stage of its own before
+    distillation, here a term beside the cross-entropy, as later work has it.
+    """
+    return F.mse_loss(student, teacher)
+
+
+def attention_map(features: Tensor) -> Tensor:
+    """Where a layer looks: the mean of the squared channels at each position, scaled to length 1, shape (N, P)."""
+    return F.normalize(channels_first(features).square().mean(1), dim=1)
+
+
+def attention(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of the attention maps; channels may differ, positions may not.
+
+    Zagoruyko & Komodakis 2017, https://arxiv.org/abs/1612.03928.
+    """
+    return (attention_map(student) - attention_map(teacher)).square().mean()
+
+
+def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Huber loss between the distances of all pairs of samples, each divided by its mean; features (N, D).
+
+    Park et al. 2019, "Relational Knowledge Distillation", https://arxiv.org/abs/1904.05068, equation 7.
+    """
+    return F.smooth_l1_loss(_relative_distances(student), _relative_distances(teacher))
+
+
+def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
+    """Huber loss between the cosines of the angles that all triples of samples span; features (N, D).
+
+    Park et al. 2019, equation 9. Takes memory of the order N³.
+    """
+    return F.smooth_l1_loss(_cosines(student), _cosines(teacher))
+
+
+def _relative_distances(x: Tensor) -> Tensor:
+    square = x.square().sum(1)
+    # Rounding can make a square negative; the root's gradient at 0 is infinite.
+    distances = (square[:, None] + square[None, :] - 2 * x @ x.T).clamp(min=1e-12).sqrt()
+    distances = distances * (1 - torch.eye(len(x), dtype=x.dtype, device=x.device))
+    others = distances[distances > 1e-5]
+    return distances / others.mean() if len(others) else distances
+
+
+def _cosines(x: Tensor) -> Tensor:
+    edges = F.normalize(x.unsqueeze(0) - x.unsqueeze(1), dim=2)
+    return torch.bmm(edges, edges.transpose(1, 2)).flatten()

@@ -1,0 +1,258 @@
+"""The words of ``distillation=``: each weighs the labels' loss against what the teacher says.
+
+The loss of a step is ``alpha`` times the task's own loss plus ``weight`` times what :meth:`Distillation.term` gives.
+With ``weight`` left out it is 1 - ``alpha``: L = α·CE + (1 - α)·KD.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bmx.distillation import features as of_features
+from bmx.distillation import logits as of_logits
+from bmx.distillation.adapters import Adapter
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a net says of a batch.
+
+    Attributes:
+        logits: (N, K).
+        features: of each layer that was asked for, in that order.
+    """
+
+    logits: Tensor
+    features: list[Tensor] = field(default_factory=list)
+
+
+class Distillation:
+    """Weighs labels against a teacher.
+
+    Args:
+        alpha: weight of the task's own loss, 0 or more.
+        weight: weight of the distillation term; None is 1 - alpha.
+        mixup: parameter of the Beta distribution by which pairs of samples are mixed; 0 mixes none.
+
+    Raises:
+        ValueError: a weight below 0.
+    """
+
+    needs_classes = True
+    # How many layers are looked at if none are named; None where the method has no use for layers.
+    layers: str | None = None
+
+    def __init__(self, alpha: float = 0.1, weight: float | None = None, mixup: float = 0.0) -> None:
+        if weight is None and alpha > 1:
+            raise ValueError(f"with alpha={alpha} above 1 the weight of the teacher, 1 - alpha, is negative")
+        for name, value in (("alpha", alpha), ("weight", weight or 0.0), ("mixup", mixup)):
+            if value < 0:
+                raise ValueError(f"{name} must be 0 or more, got {value}")
+        self.alpha = float(alpha)
+        self.weight = 1 - self.alpha if weight is None else float(weight)
+        self.mixup = float(mixup)
+        self.student_layers: tuple[str, ...] | None = None
+        self.teacher_layers: tuple[str, ...] | None = None
+
+    def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
+        """What :meth:`term` needs of the teacher, in rows of samples; computed once where its outputs are kept."""
+        return teacher
+
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+        """The distillation term of a batch, a scalar; ``teacher`` is what :meth:`prepare` gave."""
+        raise NotImplementedError
+
+    def make_adapter(self, student: Tensor, teacher: Tensor) -> nn.Module | None:
+        """What turns a feature of the student's shape into one of the teacher's; None where it need not be learnt."""
+        return None
+
+
+class KD(Distillation):
+    """Knowledge distillation at a temperature; see :func:`bmx.distillation.logits.kd`."""
+
+    def __init__(
+        self, alpha: float = 0.1, temperature: float = 4.0, weight: float | None = None, mixup: float = 0.0
+    ) -> None:
+        super().__init__(alpha, weight, mixup)
+        self.temperature = above_zero("temperature", temperature)
+
+    def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
+        return Outputs(of_logits.soften(teacher.logits, self.temperature))
+
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+        return of_logits.divergence(student.logits, teacher.logits, self.temperature)
+
+
+class StandardisedKD(KD):
+    """Knowledge distillation on standardised logits; see :func:`bmx.distillation.logits.kd_std`."""
+
+    def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
+        return Outputs(of_logits.soften(of_logits.standardise(teacher.logits), self.temperature))
+
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+        return of_logits.divergence(of_logits.standardise(student.logits), teacher.logits, self.temperature)
+
+
+class MSELogits(Distillation):
+    """Squared difference of the logits; see :func:`bmx.distillation.logits.mse_logits`. Works for regression too."""
+
+    needs_classes = False
+
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+        return of_logits.mse_logits(student.logits, teacher.logits)
+
+
+class DKD(Distillation):
+    """Decoupled distillation; see :func:`bmx.distillation.logits.dkd`."""
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        temperature: float = 4.0,
+        target_weight: float = 1.0,
+        other_weight: float = 8.0,
+        weight: float | None = 1.0,
+        mixup: float = 0.0,
+    ) -> None:
+        super().__init__(alpha, weight, mixup)
+        self.temperature = above_zero("temperature", temperature)
+        self.target_weight, self.other_weight = target_weight, other_weight
+
+    def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
+        others = of_logits.other_logs(teacher.logits, targets, self.temperature)
+        return Outputs(of_logits.target_pair(teacher.logits, targets, self.temperature), [others])
+
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+        weights = (self.temperature, self.target_weight, self.other_weight)
+        return of_logits.decoupled(student.logits, (teacher.logits, teacher.features[0]), targets, *weights)
+
+
+class DIST(Distillation):
+    """Correlations instead of divergence; see :func:`bmx.distillation.logits.dist`."""
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        temperature: float = 1.0,
+        between_weight: float = 2.0,
+        within_weight: float = 2.0,
+        weight: float | None = 1.0,
+        mixup: float = 0.0,
+    ) -> None:
+        super().__init__(alpha, weight, mixup)
+        self.temperature = above_zero("temperature", temperature)
+        self.between_weight, self.within_weight = between_weight, within_weight
+
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+        weights = (self.temperature, self.between_weight, self.within_weight)
+        return of_logits.dist(student.logits, teacher.logits, *weights)
+
+
+class LayerMethod(Distillation):
+    """A method that compares what layers give.
+
+    Args:
+        student_layers: paths of layers of the student, such as ``features.1``; ``head:input`` is what a layer is
+            given. None chooses.
+        teacher_layers: as many of the teacher.
+    """
+
+    needs_classes = False
+    layers = "embedding"
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        weight: float | None = 1.0,
+        student_layers: list[str] | None = None,
+        teacher_layers: list[str] | None = None,
+        mixup: float = 0.0,
+    ) -> None:
+        super().__init__(alpha, weight, mixup)
+        if student_layers and teacher_layers and len(student_layers) != len(teacher_layers):
+            counts = f"{len(student_layers)} of the student and {len(teacher_layers)} of the teacher"
+            raise ValueError(f"layers are compared in pairs, got {counts}")
+        self.student_layers = tuple(student_layers) if student_layers else None
+        self.teacher_layers = tuple(teacher_layers) if teacher_layers else None
+
+
+class FitNet(LayerMethod):
+    """Features, through a learned adapter; see :func:`bmx.distillation.features.fitnet`."""
+
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+        pairs = zip(student.features, teacher.features, strict=True)
+        return sum((of_features.fitnet(*same_positions(s, t)) for s, t in pairs), student.logits.new_zeros(()))
+
+    def make_adapter(self, student: Tensor, teacher: Tensor) -> nn.Module | None:
+        channels = [of_features.channels_first(f).shape[1] for f in (student, teacher)]
+        return None if channels[0] == channels[1] else Adapter(channels[0], channels[1])
+
+
+class Attention(LayerMethod):
+    """Attention maps; see :func:`bmx.distillation.features.attention`."""
+
+    layers = "map"
+
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+        pairs = zip(student.features, teacher.features, strict=True)
+        return sum((of_features.attention(*same_positions(s, t)) for s, t in pairs), student.logits.new_zeros(()))
+
+
+class RKD(LayerMethod):
+    """Distances and angles between the samples of a batch; see :func:`bmx.distillation.features.rkd_distance`."""
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        distance_weight: float = 25.0,
+        angle_weight: float = 50.0,
+        weight: float | None = 1.0,
+        student_layers: list[str] | None = None,
+        teacher_layers: list[str] | None = None,
+        mixup: float = 0.0,
+    ) -> None:
+        super().__init__(alpha, weight, student_layers, teacher_layers, mixup)
+        self.distance_weight, self.angle_weight = distance_weight, angle_weight
+
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+        total = student.logits.new_zeros(())
+        for s, t in zip(student.features, teacher.features, strict=True):
+            s, t = s.flatten(1), t.flatten(1)
+            if self.distance_weight:
+                total = total + self.distance_weight * of_features.rkd_distance(s, t)
+            if self.angle_weight:
+                total = total + self.angle_weight * of_features.rkd_angle(s, t)
+        return total
+
+
+def same_positions(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """The two features at as many positions: images are averaged to the smaller size, tokens to the smaller number.
+
+    Features without positions (N, C) are compared with the mean over the other's positions. Both come back with
+    channels second.
+    """
+    if student.ndim == teacher.ndim == 4:
+        size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
+        pooled = [f if tuple(f.shape[2:]) == size else F.adaptive_avg_pool2d(f, size) for f in (student, teacher)]
+        return pooled[0], pooled[1]
+    flat = [of_features.channels_first(f) for f in (student, teacher)]
+    if any(f.ndim == 2 for f in flat):
+        flat = [f if f.ndim == 2 else f.mean(2) for f in flat]
+        return flat[0], flat[1]
+    positions = min(f.shape[2] for f in flat)
+    pooled = [f if f.shape[2] == positions else F.adaptive_avg_pool1d(f, positions) for f in flat]
+    return pooled[0], pooled[1]
+
+
+def above_zero(name: str, value: float) -> float:
+    """The value, which must be above 0.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not value > 0:
+        raise ValueError(f"{name} must be above 0, got {value}")
+    return float(value)

@@ -1,0 +1,158 @@
+"""The task that fits a student to labels and to what frozen teachers say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bmx.distillation.capture import Capture
+from bmx.distillation.kept import Kept
+from bmx.distillation.method import Distillation, Outputs
+from bmx.distillation.mixup import mixup
+from bmx.distillation.teachers import Teachers
+from bmx.tasks.blocks import StepBlocks
+from bmx.tasks.fit import FitTask
+from bmx.tasks.objectives import two_class_logits
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a student is taught and how; a plain object, so that the task registers none of the nets in it.
+
+    Attributes:
+        method: weighs labels against teacher.
+        teachers: are asked for each batch, unless ``kept`` is there.
+        kept: the teachers' outputs of all training samples.
+        student_layers: whose features the method compares.
+        adapters: one for each of these layers; they are trained with the student, kept in the checkpoint of the run,
+            and are no part of the student.
+    """
+
+    method: Distillation
+    teachers: Teachers
+    kept: Kept | None = None
+    student_layers: tuple[str, ...] = ()
+    adapters: nn.ModuleList | None = None
+
+
+class DistillTask(FitTask):
+    """Fits a plain model to a data set and to frozen teachers.
+
+    Args:
+        lesson: see :class:`Lesson`; the other arguments are those of :class:`FitTask`.
+    """
+
+    def __init__(self, *arguments: Any, lesson: Lesson, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.lesson = lesson
+        layers = lesson.student_layers
+        self._capture = Capture(self.net, layers, "distillation.student_layers") if layers else None
+        # Rows of the epoch and of the step that batch_loss is in: (epoch, permutation), (step, samples seen).
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
+        self._seen = (-1, 0)
+
+    def trained_parameters(self) -> Iterable[nn.Parameter]:
+        """The student's, then the adapters'."""
+        adapters = self.lesson.adapters
+        return chain(super().trained_parameters(), adapters.parameters() if adapters is not None else ())
+
+    def on_fit_start(self) -> None:
+        # Before the optimiser's state is loaded onto the parameters.
+        self._take_along()
+
+    def configure_optimizers(self) -> Any:
+        self._take_along()
+        return super().configure_optimizers()
+
+    def _take_along(self) -> None:
+        """Brings what is not registered to the student's device, and the adapters to its precision."""
+        one = next(self.net.parameters())
+        if self.lesson.kept is None:
+            self.lesson.teachers.to(one.device)
+        if self.lesson.adapters is not None:
+            self.lesson.adapters.to(one.device, one.dtype)
+
+    def batch_loss(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean loss of a raw batch, to be differentiated, and its detached score sum."""
+        method = self.lesson.method
+        if self.augment is not None:
+            inputs = self.augment(inputs)
+        mixed = mixup(inputs, method.mixup) if method.mixup else None
+        if mixed is not None:
+            inputs = mixed.inputs
+        outputs = self.net(self.input_stage(inputs))
+        loss = outputs.new_zeros(())
+        if method.alpha:
+            loss = self.objective.loss(outputs, targets)
+            if mixed is not None:
+                other = self.objective.loss(outputs, targets.index_select(0, mixed.partner))
+                loss = mixed.share * loss + (1 - mixed.share) * other
+            loss = method.alpha * loss
+        features = self._capture.take() if self._capture is not None else []
+        if method.weight:
+            loss = loss + method.weight * self._term(outputs, features, self._taught(inputs, targets), targets)
+        return loss, self.objective.score_sum(outputs.detach(), targets)
+
+    def _term(self, outputs: Tensor, features: list[Tensor], taught: Outputs, targets: Tensor) -> Tensor:
+        method, adapters = self.lesson.method, self.lesson.adapters
+        if adapters is not None:
+            features = [adapter(f) for adapter, f in zip(adapters, features, strict=True)]
+        logits = _wide(outputs)
+        if method.needs_classes:
+            logits = two_class_logits(logits)
+        student = Outputs(logits, [_wide(f) for f in features])
+        teacher = Outputs(_as(taught.logits, logits), [_as(f, logits) for f in taught.features])
+        return method.term(student, teacher, targets)
+
+    def _taught(self, inputs: Tensor, targets: Tensor) -> Outputs:
+        """What the teachers say of the batch: looked up by the numbers of its samples, or asked for."""
+        kept = self.lesson.kept
+        if kept is not None:
+            return kept.rows(self._rows(len(targets)))
+        return prepared_outputs(self.lesson.method, self.lesson.teachers(inputs), targets)
+
+    def _rows(self, n: int) -> Tensor:
+        """The numbers of the next ``n`` samples of the current step; which they are follows from seed and position."""
+        position = self.position
+        blocks = self.trainer.train_dataloader
+        assert isinstance(blocks, StepBlocks)
+        if self._order[0] != position.epoch:
+            self._order = (position.epoch, blocks.order.permutation(position.epoch).to(self.device))
+        step = position.step
+        # A batch that is split to save memory comes here in parts, one after another.
+        seen = self._seen[1] if self._seen[0] == self.steps_done else 0
+        self._seen = (self.steps_done, seen + n)
+        first = step * blocks.order.batch_size + seen
+        return self._order[1][first : first + n]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        adapters = self.lesson.adapters
+        checkpoint["bmx"]["adapters"] = dict(adapters.state_dict()) if adapters is not None else {}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        if self.lesson.adapters is not None:
+            self.lesson.adapters.load_state_dict(checkpoint["bmx"]["adapters"])
+
+
+def prepared_outputs(method: Distillation, outputs: Outputs, targets: Tensor) -> Outputs:
+    """What a method needs of the teachers' outputs; a single sigmoid unit says as much as a pair of logits."""
+    logits = _wide(outputs.logits)
+    if method.needs_classes:
+        logits = two_class_logits(logits)
+    return method.prepare(Outputs(logits, outputs.features), targets)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Half precision is too coarse for the logarithms of small probabilities."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+
+
+def _as(values: Tensor, like: Tensor) -> Tensor:
+    return values.to(like.device, like.dtype)

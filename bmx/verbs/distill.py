@@ -1,0 +1,173 @@
+"""bmx distill: fit a student against frozen teachers, and show what it learned from them."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bmx.engine.build import make_model, sources_kept
+from bmx.engine.fit import best_file
+from bmx.engine.prepare import Prepared, prepare
+from bmx.errors import Interrupted, UsageError
+from bmx.runs import result as results
+from bmx.runs.directory import create
+from bmx.runs.report import distillation as report
+from bmx.tasks.distill import DistillTask
+from bmx.tasks.objectives import objective_for
+from bmx.verbs import composing
+from bmx.verbs.alongside import brief_job, trained
+from bmx.verbs.choices import chosen_words
+from bmx.verbs.comparison import compare
+from bmx.verbs.fitting import Job, Start, fit_and_test
+from bmx.verbs.lessons import check_method, load_teachers, make_lesson, match_layers
+from bmx.verbs.students import Student, find_student
+from bmx.verbs.teachers import Named, named_teachers
+from bmx.verbs.train import start as start_training
+
+# What `teacher=latest` passes over.
+_ALONE = "student alone"
+
+# What check() prepared, for the distill() that follows it in the same process.
+_checked: dict[str, tuple[Prepared, Student, list[Named]]] = {}
+
+
+def check(cfg: DictConfig) -> None:
+    """Finds out whether a configuration can run, without writing anything.
+
+    Raises:
+        UsageError: it cannot; says what, where and what to do.
+    """
+    _checked.clear()
+    _checked[_key(cfg)] = _prepare(cfg)
+
+
+def chooses_by(cfg: DictConfig) -> str | None:
+    """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
+    prepared = (_checked.get(_key(cfg)) or _prepare(cfg))[0]
+    return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
+
+
+def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+    """Fits a student and returns the result, which is also in result.json, with the comparison under ``distillation``.
+
+    Teachers that are model words are trained first, and so is the student alone with ``cfg.baseline``; each in a run
+    directory of its own, and only if no equal run is there.
+
+    Args:
+        cfg: the composed configuration of ``bmx distill``; see :func:`bmx.compose`.
+        run_dir: the run directory; made under ``cfg.outputs`` if None.
+        quiet: print nothing.
+
+    Raises:
+        UsageError: the configuration cannot run.
+        RunFailed: a training could not go on; result.json says ``failed``.
+    """
+    prepared, student, named = _checked.pop(_key(cfg)) if _key(cfg) in _checked else _prepare(cfg)
+    cfg = prepared.cfg
+    name = str(cfg.name or "run")
+    run_dir = run_dir or create(Path(cfg.outputs), "distill", name)
+    try:
+        files = [_file(one, cfg, quiet) for one in named]
+        alone = _alone(prepared, student, quiet) if cfg.baseline else None
+    except (Interrupted, KeyboardInterrupt) as error:
+        results.start(run_dir, "distill", name)
+        results.finish(run_dir, "interrupted", str(error) or "stopped by Ctrl-C")
+        raise
+    except BaseException as error:
+        results.start(run_dir, "distill", name)
+        results.finish(run_dir, "failed", str(error) or type(error).__name__)
+        raise
+
+    def start(prepared: Prepared, run_dir: Path) -> Start:
+        predictors = load_teachers(files, prepared)
+        net = student.build(prepared)
+        lesson = make_lesson(prepared, net, predictors)
+        return Start(net, student.recipe, make_task=partial(DistillTask, lesson=lesson))
+
+    facts: dict[str, Any] = {"teachers": [str(file) for file in files], "alone": str(alone) if alone else None}
+    words, _ = chosen_words()
+    if cfg.get("student"):
+        facts["choices"] = {**words, "model": Path(str(cfg.student)).name}
+    job = Job(
+        "distill",
+        start,
+        parent=str(files[0]),
+        facts=facts,
+        conclude=lambda result, run, tested: {
+            "distillation": compare(prepared, run, tested, files, [one.word for one in named], alone)
+        },
+        show=report.show,
+    )
+    return fit_and_test(prepared, job, run_dir, quiet)
+
+
+def _prepare(cfg: DictConfig) -> tuple[Prepared, Student, list[Named]]:
+    student = find_student(cfg)
+    with sources_kept():
+        prepared = prepare(student.cfg, student.make())
+        named = named_teachers(prepared.cfg)
+        method = check_method(prepared, len(named))
+        _refuse_same(named)
+        for one in named:
+            if one.file is not None:
+                (predictor,) = load_teachers([one.file], prepared)
+                net, spec = predictor.net, predictor.spec
+            else:
+                assert one.cfg is not None
+                spec = prepare(one.cfg).data.spec
+                net = make_model(one.cfg.model, spec)
+            if method.layers is not None:
+                from bmx.data.random_inputs import random_inputs
+
+                samples = (random_inputs(prepared.data.spec, 2), random_inputs(spec, 2))
+                match_layers(method, student.make()(prepared.data.spec), net, samples)
+    return prepared, student, named
+
+
+def _refuse_same(named: list[Named]) -> None:
+    words = [one.word for one in named if one.file is None]
+    for word in words:
+        if words.count(word) > 1:
+            fix = "name each teacher once; teachers of other seeds are runs of their own"
+            raise UsageError(f"the teacher '{word}' is named twice", f"teacher={','.join(words)}", fix)
+
+
+def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:
+    """The model file of a teacher, trained first if it is a model word."""
+    if one.file is not None:
+        return one.file
+    assert one.cfg is not None
+    job = brief_job({"model": one.word}, "teacher", Job("train", start_training))
+    return best_file(trained(copy.deepcopy(one.cfg), "teacher", job, quiet))
+
+
+def _alone(prepared: Prepared, student: Student, quiet: bool) -> Path:
+    """The run of the student without a teacher: the same data, augmentation, optimiser and epochs."""
+    own = copy.deepcopy(prepared.cfg)
+    # What `bmx train` has and this verb has not stays as `bmx train` has it.
+    cfg = composing.compose("train", [])
+    with open_dict(cfg):
+        for key in cfg:
+            if key in own:
+                cfg[key] = own[key]
+        cfg.name = str(own.name or "run")
+        cfg.resume = None
+        if "augmentation" in own:
+            cfg.augmentation = own.augmentation
+        for name in prepared.auto:
+            cfg[name] = "auto"
+    words, _ = chosen_words()
+    words.pop("distillation", None)
+
+    def start(prepared: Prepared, run_dir: Path) -> Start:
+        return Start(student.build(prepared), student.recipe)
+
+    return trained(cfg, _ALONE, brief_job(words, _ALONE, Job("train", start)), quiet, student.make())
+
+
+def _key(cfg: DictConfig) -> str:
+    return OmegaConf.to_yaml(cfg, resolve=True)

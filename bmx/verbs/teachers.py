@@ -1,0 +1,123 @@
+"""What ``teacher=`` names: runs and files that are there, and model words that are trained first."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bmx.engine.warm_start import model_file
+from bmx.errors import UsageError
+from bmx.runs.finding import find
+from bmx.verbs import composing
+
+
+@dataclass(frozen=True)
+class Named:
+    """One teacher: a model file, or the configuration that it is trained with.
+
+    Attributes:
+        word: as it is shown.
+        file: None for a model word.
+        cfg: None for a file.
+    """
+
+    word: str
+    file: Path | None = None
+    cfg: DictConfig | None = None
+
+
+def named_teachers(cfg: DictConfig) -> list[Named]:
+    """The teachers of ``cfg.teacher``, one name or a list.
+
+    Raises:
+        UsageError: no teacher, a word that is neither a run nor a model, or fields for a teacher that is a run.
+    """
+    words = [str(w) for w in cfg.teacher] if OmegaConf.is_list(cfg.teacher) else [str(cfg.teacher)]
+    if not words or cfg.teacher is None:
+        raise UsageError("there is no teacher", "teacher=", "name a run, or a model word that is trained first")
+    found = [_named(word, cfg) for word in words]
+    asked = {
+        "teacher_fields": dict(cfg.teacher_fields),
+        "teacher_epochs": cfg.teacher_epochs,
+        "teacher_words": list(cfg.teacher_words),
+    }
+    if all(one.file is not None for one in found):
+        for key, value in asked.items():
+            if value:
+                where = f"teacher.{next(iter(value))}" if key == "teacher_fields" else key
+                raise UsageError("the teacher is trained already", where, "leave it out, or name a model: teacher=mlp")
+    return found
+
+
+def _named(word: str, cfg: DictConfig) -> Named:
+    file = _file(word, Path(cfg.outputs))
+    if file is None:
+        return Named(word, cfg=training_of(word, cfg))
+    return Named(file.parent.parent.parent.name if file.parent.name == "checkpoints" else file.stem, file)
+
+
+def _file(word: str, outputs: Path) -> Path | None:
+    """The model file of a run; None for what looks like a word."""
+    looks = word == "latest" or word[:1].isdigit() or "/" in word or word.endswith(".ckpt") or Path(word).exists()
+    if not looks:
+        try:
+            find(word, outputs)
+        except UsageError:
+            return None
+    try:
+        return model_file(word, outputs)
+    except UsageError as error:
+        raise UsageError(error.what, f"teacher={word}", error.fix) from error
+
+
+def training_of(word: str, cfg: DictConfig) -> DictConfig:
+    """How `bmx train` would train a teacher of this model word for a student: same data, seed and machine.
+
+    Raises:
+        UsageError: no such model word, or fields that it does not have.
+    """
+    own = [str(w) for w in cfg.teacher_words]
+    keys = {w.partition("=")[0].lstrip("+~") for w in own}
+    words = [f"model={word}", *own]
+    words += [f"model.{name}={_as_word(value)}" for name, value in cfg.teacher_fields.items()]
+    if cfg.teacher_epochs is not None:
+        words.append(f"epochs={cfg.teacher_epochs}")
+    for name in ("epochs", "batch_size"):
+        if "experiment" not in keys and not (name in keys or (name == "epochs" and cfg.teacher_epochs is not None)):
+            words.append(f"{name}={cfg[name]}")
+    words += [f"{name}={cfg[name]}" for name in ("seed", "device", "precision") if name not in keys]
+    try:
+        made = composing.compose("train", words)
+    except UsageError as error:
+        where = error.where.replace("model=", "teacher=").replace("model.", "teacher.")
+        raise UsageError(
+            error.what, where, error.fix.replace("model=", "teacher=").replace("model.", "teacher.")
+        ) from None
+    chosen = any(key == "data" or key.startswith("data.") for key in keys)
+    with open_dict(made):
+        if not chosen:
+            made.data = _whole(cfg.data)
+        made.outputs, made.plots = cfg.outputs, cfg.plots
+        made.trainer.threads = cfg.trainer.threads
+        optimiser = str(made.optim._target_).rpartition(".")[2].lower()
+        data = str(made.data._target_).rpartition(".")[2]
+        made.name = "-".join([word, data, optimiser])
+    return made
+
+
+def _whole(data: DictConfig) -> Any:
+    """The student's data, with the classes that are left out of what it is shown."""
+    plain = copy.deepcopy(OmegaConf.to_container(data, resolve=True))
+    assert isinstance(plain, dict)
+    return {**plain, "leave_out": []}
+
+
+def _as_word(value: Any) -> str:
+    """A value as it is written on the command line."""
+    if OmegaConf.is_list(value):
+        return "[" + ",".join(map(_as_word, value)) + "]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

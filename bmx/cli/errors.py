@@ -76,9 +76,9 @@ def _group_of_another_verb(error: BaseException, asked: Asked, loader: ConfigLoa
     verbs = []
     for name, verb in VERBS.items():
         if verb.config and name != asked.verb:
-            with suppress(Exception):  # a root file that is not in these folders
-                known = loader.compute_defaults_list(verb.config, [], RunMode.RUN).overrides.known_choices
-                verbs += [name] if group[1] in known else []
+            with suppress(Exception):  # a verb that these words do not fit either
+                composed = loader.compute_defaults_list(verb.config, list(asked.words), RunMode.RUN)
+                verbs += [name] if group[1] in composed.overrides.known_choices else []
     if not verbs:
         return None
     fix = f"bmx {verbs[0]} {' '.join(asked.words)}"

@@ -30,6 +30,9 @@ _COMPRESS = {
     "engines": ["eager", "onnx"],
     "batch_sizes": [1, 256],
     "seconds": 0.5,
+    "distillation": None,
+    "teacher": None,
+    "keep_outputs": True,
 }
 
 

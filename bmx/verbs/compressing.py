@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,12 @@ from bmx.engine.predictor import Predictor, load_model, read_model, save_model
 from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.warm_start import model_file
 from bmx.errors import RunFailed, UsageError
+from bmx.tasks.distill import DistillTask
+from bmx.tasks.fit import FitTask
 from bmx.tasks.objectives import objective_for
 from bmx.verbs.before_after import Change
 from bmx.verbs.fitting import Start
+from bmx.verbs.lessons import check_method, load_teachers, make_lesson
 
 COMPRESSED = "compressed.ckpt"
 """The model as the method left it, before fine-tuning; a run that is resumed begins here."""
@@ -74,7 +78,12 @@ def prepare_compression(cfg: DictConfig) -> Prepared:
     trained.epochs = max(1, cfg.epochs)
     prepared = prepare(trained, lambda spec: rebuild(make_model(cfg.model, spec), recipe))
     _same_kind(DataSpec.from_dict(content["spec"]), prepared.data.spec)
-    return replace(prepared, cfg=cfg)
+    prepared = replace(prepared, cfg=cfg)
+    if OmegaConf.select(cfg, "distillation") is not None:
+        check_method(prepared, 1)
+        if cfg.teacher:
+            load_teachers([model_file(str(cfg.teacher), Path(cfg.outputs))], prepared)
+    return prepared
 
 
 def _with_parent(cfg: DictConfig, own: DictConfig) -> DictConfig:
@@ -137,7 +146,17 @@ class Compressing:
             self._save(file, outcome.net, OmegaConf.to_yaml(cfg, resolve=True), recipe)
         random_state.seed_everything(int(cfg.seed))
         # What an earlier compression pruned stays pruned, whatever is done to the model now.
-        return Start(outcome.net, recipe, outcome.tuning or Holding(outcome.net) or None)
+        tuning = outcome.tuning or Holding(outcome.net) or None
+        return Start(outcome.net, recipe, tuning, self._task(prepared, outcome.net))
+
+    def _task(self, prepared: Prepared, net: nn.Module) -> Callable[..., FitTask]:
+        """Plain fitting, or learning from the original as well."""
+        cfg = prepared.cfg
+        if OmegaConf.select(cfg, "distillation") is None:
+            return FitTask
+        teacher = OmegaConf.select(cfg, "teacher")
+        original = load_model(model_file(str(teacher), Path(cfg.outputs))) if teacher else copy.deepcopy(self.original)
+        return partial(DistillTask, lesson=make_lesson(prepared, net, [original]))
 
     def _take_up(self, file: Path, recipe: list[Step]) -> None:
         """Goes on with the weights that the stopped run began with.

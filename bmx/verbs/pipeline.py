@@ -67,6 +67,8 @@ def stage(cfg: DictConfig, number: int, run: str) -> DictConfig:
         alone.name = word
         alone.resume = None
         alone.target = None
+        # What a stage loses, the next can learn again only from the model that had it.
+        alone.teacher = cfg.teacher or str(find_parent(cfg))
     return alone
 
 

@@ -76,6 +76,16 @@ def test_a_compressed_run_can_be_compressed_again(trained):
     assert [step["kind"] for step in recipe] == ["low_rank", "quantize"]
 
 
+def test_tuning_can_learn_from_the_original(trained):
+    words = ["compression=low_rank", "compression.budget.params=0.3", "epochs=2", "seed=0", *QUICK]
+    assert main(["compress", f"run={trained.name}", *words]) == 0
+    plain = bmx.load(newest()).net.state_dict()
+    assert main(["compress", f"run={trained.name}", *words, "distillation=kd", "distillation.alpha=0.0"]) == 0
+    taught, result = bmx.load(newest()).net.state_dict(), result_of()
+    assert plain.keys() == taught.keys() and any(not torch.equal(plain[name], taught[name]) for name in plain)
+    assert result["compression"]["agreement"] > 0.5
+
+
 def test_a_pipeline_weighs_every_stage(trained, capsys):
     words = ["compression=pipeline", "stages=[low_rank,quantize]", "epochs=1", *QUICK]
     assert main(["compress", "run=latest", *words]) == 0

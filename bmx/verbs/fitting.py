@@ -106,7 +106,7 @@ def fit_and_test(
     name = str(cfg.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), job.verb, name)
     display = Silent() if quiet else choose()
-    facts = {**_facts(prepared, threads), "parent": job.parent, **job.facts}
+    facts = {**run_facts(prepared, threads), "parent": job.parent, **job.facts}
     with lock(run_dir), watch_signals() as stop:
         results.start(run_dir, job.verb, name, **facts)
         slurm.remember(Path(cfg.outputs), run_dir)
@@ -190,7 +190,8 @@ def part_of(data: DataSet, split: str) -> Arrays:
     return part
 
 
-def _facts(prepared: Prepared, threads: int) -> dict[str, Any]:
+def run_facts(prepared: Prepared, threads: int) -> dict[str, Any]:
+    """What is known of a run before it starts, for ``result.json``."""
     cfg, data = prepared.cfg, prepared.data
     words, overrides = chosen_words()
     return {

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from bmx.engine.device import use_threads
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared
 from bmx.errors import RunFailed, UsageError, did_you_mean
@@ -19,9 +20,8 @@ from bmx.runs.directory import create
 from bmx.runs.locking import lock
 from bmx.runs.report import pipeline as report
 from bmx.verbs.before_after import Change, weigh
-from bmx.verbs.choices import chosen_words
 from bmx.verbs.compressing import find_parent, prepare_compression
-from bmx.verbs.fitting import measure_best
+from bmx.verbs.fitting import measure_best, run_facts
 
 PIPELINE = "pipeline"
 FOLDER = "stages"
@@ -120,15 +120,7 @@ def pipeline(
     prepared, parent = check(cfg), find_parent(cfg)
     name = str(cfg.name or PIPELINE)
     run_dir = run_dir or create(Path(cfg.outputs), "compress", name)
-    choices, overrides = chosen_words()
-    data = prepared.data
-    facts: Mapping[str, Any] = {
-        "choices": choices,
-        "overrides": overrides,
-        "parent": str(parent),
-        "seed": int(prepared.cfg.seed),
-        "data": {"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
-    }
+    facts = {**run_facts(prepared, use_threads(prepared.cfg.trainer.threads)), "parent": str(parent)}
     with lock(run_dir):
         results.start(run_dir, "compress", name, **facts)
         began = time.perf_counter()

@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from bmx.engine.device import use_threads
 from bmx.engine.fit import best_file
 from bmx.errors import RunFailed, UsageError
 from bmx.runs import result as results
@@ -20,8 +21,8 @@ from bmx.runs.locking import lock
 from bmx.runs.report import compression as report
 from bmx.runs.report import pareto
 from bmx.verbs.before_after import Change
-from bmx.verbs.choices import chosen_words
 from bmx.verbs.compressing import find_parent, prepare_compression
+from bmx.verbs.fitting import run_facts
 from bmx.verbs.pipeline import check as check_pipeline
 from bmx.verbs.pipeline import is_pipeline, take_over, words
 from bmx.verbs.target_search import Point, several, single
@@ -151,19 +152,9 @@ def search(cfg: DictConfig, target: Target, run_dir: Path | None, quiet: bool, c
     prepared = check_pipeline(cfg) if is_pipeline(cfg) else prepare_compression(cfg)
     parent, name = find_parent(cfg), str(cfg.name or "compress")
     run_dir = run_dir or create(Path(cfg.outputs), "compress", name)
-    choices, overrides = chosen_words()
-    data = prepared.data
+    facts = {**run_facts(prepared, use_threads(prepared.cfg.trainer.threads)), "parent": str(parent)}
     with lock(run_dir):
-        results.start(
-            run_dir,
-            "compress",
-            name,
-            choices=choices,
-            overrides=overrides,
-            parent=str(parent),
-            seed=int(prepared.cfg.seed),
-            data={"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
-        )
+        results.start(run_dir, "compress", name, **facts)
         began = time.perf_counter()
         try:
             (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(prepared.cfg, resolve=True))

@@ -58,8 +58,9 @@ def test_there_are_commands_and_both_make_commands():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, folder, capsys):
     words = shlex.split(command)[1:]
-    if words[0] == "train" and not any(w.startswith(("--", "resume")) for w in words):
+    if words[0] in ("train", "distill", "compress") and not any(w.startswith(("--", "resume")) for w in words):
         extra = next((SMALL[name] for name in SMALL if f"data={name}" in words), [])
+        extra = [*extra, *(["engines=[eager]", "seconds=0.05"] if words[0] == "compress" else [])]
         words += [w for w in [*QUICK, *extra] if w.split("=")[0] not in {word.split("=")[0] for word in words}]
     if any(w.startswith("resume") for w in words):
         _stop_a_run(folder)

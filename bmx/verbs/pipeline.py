@@ -18,6 +18,7 @@ from bmx.errors import RunFailed, UsageError, did_you_mean
 from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.locking import lock
+from bmx.runs.report import numbers
 from bmx.runs.report import pipeline as report
 from bmx.verbs.before_after import Change, weigh
 from bmx.verbs.compressing import find_parent, prepare_compression
@@ -82,14 +83,17 @@ def check(cfg: DictConfig) -> Prepared:
     return prepared[0]
 
 
-def run_stages(cfg: DictConfig, folder: Path, run: Path, compress: Compress) -> list[dict[str, Any]]:
+def run_stages(
+    cfg: DictConfig, folder: Path, run: Path, compress: Compress, quiet: bool = True
+) -> list[dict[str, Any]]:
     """Makes each stage in ``folder``, and passes over those that are done there; returns their results.
 
     Raises:
         RunFailed: a stage was interrupted.
     """
-    found = []
-    for number, word in enumerate(words(cfg)):
+    found: list[dict[str, Any]] = []
+    stages = words(cfg)
+    for number, word in enumerate(stages):
         where = folder / f"{number + 1}-{word}"
         before = results.read(where) if (where / results.RESULT).exists() else {}
         if before.get("status") != "done":
@@ -102,7 +106,17 @@ def run_stages(cfg: DictConfig, folder: Path, run: Path, compress: Compress) -> 
             raise RunFailed(f"the stage {word} was not finished: {before.get('reason')}", str(where), "resume the run")
         found.append({"word": word, "run": str(where), "result": before})
         run = best_file(where)
+        if not quiet:
+            print(f"[{number + 1}/{len(stages)}]  {word}: {_said(before)}", flush=True)
     return found
+
+
+def _said(result: dict[str, Any]) -> str:
+    after = result["compression"]["after"]
+    score = after["metrics"].get("accuracy")
+    said = f"{numbers.percent(score)} accuracy" if score is not None else f"rmse {after['metrics']['rmse']:.4g}"
+    took = numbers.seconds(result["seconds"]["total"])
+    return f"{said}, {numbers.size(after['cost']['bytes'])} of weights, after {took}"
 
 
 def pipeline(
@@ -126,7 +140,7 @@ def pipeline(
         began = time.perf_counter()
         try:
             (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(prepared.cfg, resolve=True))
-            stages = run_stages(cfg, run_dir / FOLDER, parent, compress)
+            stages = run_stages(cfg, run_dir / FOLDER, parent, compress, quiet)
             outcome: dict[str, Any] = {"stages": [_stage_facts(s) for s in stages]}
             epochs = sum(int(s["result"].get("epochs") or 0) for s in stages)
             model = best_file(Path(stages[-1]["run"]))

@@ -17,6 +17,7 @@ from bmx.engine.prepare import Prepared
 from bmx.export import engines
 from bmx.export.reading import load
 from bmx.runs.report import compression as report
+from bmx.runs.report import sensitivity
 from bmx.verbs.fitting import part_of
 from bmx.verbs.measuring import Ruler, measure
 from bmx.verbs.subjects import Subject
@@ -90,6 +91,7 @@ def weigh(
     found = {"cost": sides[AFTER]["cost"], "compression": weighed}
     if cfg.plots:
         report.draw({**result, **found}, run_dir / "plots" / "compression.png")
+        sensitivity.draw(change.facts.get("sensitivity", []), run_dir / "plots" / "sensitivity.png")
     return found
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bmx.compression.holding import Holding
 from bmx.compression.method import Context, Outcome
 from bmx.compression.recipe import Step, rebuild
+from bmx.compression.sensitivity import layer_sensitivity
 from bmx.data.prepare import DataSet
 from bmx.data.spec import DataSpec
 from bmx.engine import random_state
@@ -137,6 +138,9 @@ class Compressing:
         self.context = context_for(prepared, self.original)
         method = make_method(cfg.compression)
         self.outcome = outcome = method(copy.deepcopy(self.original.net).eval(), self.context)
+        if OmegaConf.select(cfg, "sensitivity"):
+            rows = layer_sensitivity(copy.deepcopy(self.original.net).eval(), self.context)
+            self.outcome = outcome = replace(outcome, facts={**outcome.facts, "sensitivity": rows})
         recipe = [*self.original.recipe, *outcome.recipe]
         file = run_dir / "checkpoints" / COMPRESSED
         if file.exists():

@@ -243,6 +243,7 @@ def _slurm_job(argv, folder, restarts):
     _child(argv, None, folder)
 
 
+@pytest.mark.slow
 def test_a_slurm_job_that_is_told_to_go_is_requeued_and_goes_on(tmp_path):
     """SIGUSR1, as `#SBATCH --signal=SIGUSR1@90` sends it; the same command again is the same run."""
     scontrol = tmp_path / "scontrol"

@@ -89,6 +89,7 @@ def test_hopeless_trials_are_seen(tmp_path, pruner):
     found.close()
 
 
+@pytest.mark.slow
 def test_a_search_on_the_command_line(work, capsys):
     words = ["sweep", "sweeper=tpe", *TINY, "optim=sgd,adam", "space=optim", "seeds=2", "jobs=2"]
     assert main([*words, "trials=3"]) == 0

@@ -54,6 +54,14 @@ def test_low_rank_without_tuning_is_smaller_and_loads(trained, capsys):
     assert result_of("evaluate")["metrics"]["test/accuracy"] == result["metrics"]["test/accuracy"]
 
 
+def test_the_sensitivity_of_each_layer_is_drawn(trained):
+    words = ["compression=low_rank", "epochs=0", "sensitivity=true", *QUICK, "plots=true"]
+    assert main(["compress", "run=latest", *words]) == 0
+    rows = result_of()["compression"]["facts"]["sensitivity"]
+    assert {row["layer"] for row in rows} == {"hidden.linear1", "hidden.linear2", "head"}
+    assert (newest() / "plots/sensitivity.png").stat().st_size > 1000
+
+
 def test_pruned_weights_are_zero_after_tuning(trained):
     assert main(["compress", "run=latest", "compression=prune", "compression.sparsity=0.8", "epochs=1", *QUICK]) == 0
     weights = [p for name, p in bmx.load(newest()).net.named_parameters() if name.endswith("weight")]

@@ -200,6 +200,7 @@ def test_regression_by_squared_difference(here):
     assert all("rmse" in row["metrics"] and "agreement" not in row for row in result["distillation"]["rows"])
 
 
+@pytest.mark.slow
 def test_a_sweep_over_losses_shares_teacher_and_student_alone(here, trained_run, capsys):
     words = ["teacher=mlp", "teacher.hidden=[16]", "teacher_epochs=1", "distillation=kd,kd_std"]
     assert main(["distill", "-m", *words, "distillation.temperature=2", *QUICK, "epochs=1"]) == 0

@@ -29,7 +29,7 @@ def arm(point):
     import bmx.engine.checkpoints as checkpoints
     import bmx.engine.durable as durable
     import bmx.tasks.fit as fit
-    import bmx.verbs.train as train
+    import bmx.verbs.fitting as fitting
 
     kind, _, count = point.partition(":")
     left = int(count or 1)
@@ -81,7 +81,7 @@ def arm(point):
 
         durable.torch.save = half
     elif kind == "test":
-        on_call(train, "evaluate")
+        on_call(fitting, "evaluate")
     else:
         raise ValueError(point)
 

@@ -103,7 +103,7 @@ def test_a_search_on_the_command_line(work, capsys):
 
 @pytest.mark.slow
 def test_architecture_search_with_depths_that_do_not_fit(work, capsys):
-    words = ["model=cnn", "model.depth=range(1,6)", "model.width=choice(2,4)", *TINY[1:]]
+    words = ["model=cnn", "model.kernel_size=2", "model.depth=range(1,6)", "model.width=choice(2,4)", *TINY[1:]]
     words = [word.replace("[1,4,4]", "[1,12,12]") for word in words]
     assert main(["sweep", "sweeper=nsga2", *words, "trials=6", "jobs=2"]) == 0
     said = capsys.readouterr().out

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from bmx.engine.predictor import read_model
 from bmx.errors import UsageError
-from bmx.runs.finding import find
+from bmx.runs.finding import find, is_there
 
 
 def model_file(run: str, outputs: Path) -> Path:
     """The model file that ``latest``, a run directory, a run id or a file means."""
     path = Path(run)
-    if path.is_file():
+    if is_there(path) and path.is_file():
         return path
     found = find(run, outputs)
     file = found / "checkpoints" / "best.ckpt"

@@ -23,6 +23,14 @@ def holds_model(run: Path) -> bool:
     return any((run / "checkpoints" / file).is_file() for file in ("best.ckpt", "last.ckpt"))
 
 
+def is_there(path: Path) -> bool:
+    """Whether something has this path; a name too long to be one has nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def newest_first(outputs: Path, verbs: Iterable[str] | None = None) -> list[Path]:
     """The directories ``outputs/<verb>/<name>/<id>``, newest first; only names are read, no run is opened.
 
@@ -92,10 +100,7 @@ def _finished_or_busy(path: Path) -> bool:
 
 def _run_around(path: Path) -> Path | None:
     """The run that a path is, or lies inside of (``checkpoints/best.ckpt``)."""
-    try:
-        if not path.exists():
-            return None
-    except OSError:  # a name too long to be a path
+    if not is_there(path):
         return None
     if path.is_dir() and holds_run(path):
         return path
@@ -119,7 +124,7 @@ def _by_id(text: str, path: Path, outputs: Path, verb: str | None) -> Path:
         more = f" and {len(matches) - 3:,} more" if len(matches) > 3 else ""
         raise UsageError(f"{text!r} is the beginning of {len(matches):,} runs", where, f"one of: {some}{more}")
     what = f"no run {text!r} in {outputs}"
-    if path.exists():
+    if is_there(path):
         what = f"{text!r} is there but holds no run"
     ids = [r.name for r in runs]
     if not ids:

@@ -211,6 +211,11 @@ def test_a_config_in_the_current_folder_is_not_a_run(tmp_path: Path, monkeypatch
         find("conf", tmp_path / "outputs")
 
 
+def test_a_name_too_long_for_a_file_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run"):
+        find("a" * 300, tmp_path)
+
+
 @given(st.text(max_size=300))
 def test_whatever_is_asked_for_is_a_usage_error_or_a_run(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     with pytest.raises(UsageError):

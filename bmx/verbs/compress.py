@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.engine.build import sources_kept
 from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
 from bmx.runs.report import compression as report
@@ -29,12 +30,13 @@ def check(cfg: DictConfig) -> None:
     """
     _checked.clear()
     target = Target.of(cfg)
-    if is_pipeline(cfg):
-        pipeline.check(cfg)
-    else:
-        _checked[_key(cfg)] = prepare_compression(cfg)
-    if target is not None:
-        targeting.check(cfg, target)
+    with sources_kept():
+        if is_pipeline(cfg):
+            pipeline.check(cfg)
+        else:
+            _checked[_key(cfg)] = prepare_compression(cfg)
+        if target is not None:
+            targeting.check(cfg, target)
 
 
 def chooses_by(cfg: DictConfig) -> str | None:

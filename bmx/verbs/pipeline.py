@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import copy
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from bmx.engine.device import use_threads
+from bmx.engine.build import sources_kept
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared
-from bmx.errors import RunFailed, UsageError, did_you_mean
-from bmx.runs import result as results
-from bmx.runs.directory import create
-from bmx.runs.locking import lock
+from bmx.errors import UsageError, did_you_mean
 from bmx.runs.report import numbers
 from bmx.runs.report import pipeline as report
 from bmx.verbs.before_after import Change, weigh
+from bmx.verbs.compound import compound_run, inner_run
 from bmx.verbs.compressing import find_parent, prepare_compression
-from bmx.verbs.fitting import measure_best, run_facts
+from bmx.verbs.fitting import measure_best
 
 PIPELINE = "pipeline"
 FOLDER = "stages"
@@ -79,7 +76,8 @@ def check(cfg: DictConfig) -> Prepared:
     Raises:
         UsageError: the first thing that could not work.
     """
-    prepared = [prepare_compression(stage(cfg, number, str(cfg.run))) for number in range(len(words(cfg)))]
+    with sources_kept():
+        prepared = [prepare_compression(stage(cfg, number, str(cfg.run))) for number in range(len(words(cfg)))]
     return prepared[0]
 
 
@@ -89,21 +87,20 @@ def run_stages(
     """Makes each stage in ``folder``, and passes over those that are done there; returns their results.
 
     Raises:
-        RunFailed: a stage was interrupted.
+        Interrupted: a stage was stopped.
     """
     found: list[dict[str, Any]] = []
     stages = words(cfg)
     for number, word in enumerate(stages):
         where = folder / f"{number + 1}-{word}"
-        before = results.read(where) if (where / results.RESULT).exists() else {}
-        if before.get("status") != "done":
+
+        def make(begun: bool, number: int = number, run: Path = run, where: Path = where) -> dict[str, Any]:
             alone = stage(cfg, number, str(run))
-            if where.exists():
+            if begun:
                 alone.resume = str(where)
-            where.mkdir(parents=True, exist_ok=True)
-            before = compress(alone, where)
-        if before.get("status") != "done":
-            raise RunFailed(f"the stage {word} was not finished: {before.get('reason')}", str(where), "resume the run")
+            return compress(alone, where)
+
+        before = inner_run(where, make)
         found.append({"word": word, "run": str(where), "result": before})
         run = best_file(where)
         if not quiet:
@@ -132,25 +129,15 @@ def pipeline(
         split: what the last model is measured on.
     """
     prepared, parent = check(cfg), find_parent(cfg)
-    name = str(cfg.name or PIPELINE)
-    run_dir = run_dir or create(Path(cfg.outputs), "compress", name)
-    facts = {**run_facts(prepared, use_threads(prepared.cfg.trainer.threads)), "parent": str(parent)}
-    with lock(run_dir):
-        results.start(run_dir, "compress", name, **facts)
-        began = time.perf_counter()
-        try:
-            (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(prepared.cfg, resolve=True))
-            stages = run_stages(cfg, run_dir / FOLDER, parent, compress, quiet)
-            outcome: dict[str, Any] = {"stages": [_stage_facts(s) for s in stages]}
-            epochs = sum(int(s["result"].get("epochs") or 0) for s in stages)
-            model = best_file(Path(stages[-1]["run"]))
-            outcome |= take_over(prepared, parent, model, run_dir, Change(epochs=epochs), split)
-            outcome["seconds"] = {"total": time.perf_counter() - began}
-            result = results.finish(run_dir, "done", **outcome)
-        except BaseException as error:
-            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            results.finish(run_dir, status, str(error) or type(error).__name__)
-            raise
+
+    def make(run_dir: Path) -> dict[str, Any]:
+        stages = run_stages(cfg, run_dir / FOLDER, parent, compress, quiet)
+        epochs = sum(int(s["result"].get("epochs") or 0) for s in stages)
+        model = best_file(Path(stages[-1]["run"]))
+        weighed = take_over(prepared, parent, model, run_dir, Change(epochs=epochs), split)
+        return {"stages": [_stage_facts(s) for s in stages], **weighed}
+
+    result, run_dir = compound_run(prepared, "compress", parent, run_dir, make)
     if not quiet:
         report.show(result, run_dir)
     return result

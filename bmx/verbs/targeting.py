@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,17 +11,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from bmx.engine.device import use_threads
 from bmx.engine.fit import best_file
 from bmx.errors import RunFailed, UsageError
-from bmx.runs import result as results
-from bmx.runs.directory import create
-from bmx.runs.locking import lock
 from bmx.runs.report import compression as report
 from bmx.runs.report import pareto
 from bmx.verbs.before_after import Change
+from bmx.verbs.compound import compound_run, inner_run
 from bmx.verbs.compressing import find_parent, prepare_compression
-from bmx.verbs.fitting import run_facts
 from bmx.verbs.pipeline import check as check_pipeline
 from bmx.verbs.pipeline import is_pipeline, take_over, words
 from bmx.verbs.target_search import Point, several, single
@@ -150,29 +145,21 @@ def search(cfg: DictConfig, target: Target, run_dir: Path | None, quiet: bool, c
         RunFailed: no trial kept to the target; says which came nearest.
     """
     prepared = check_pipeline(cfg) if is_pipeline(cfg) else prepare_compression(cfg)
-    parent, name = find_parent(cfg), str(cfg.name or "compress")
-    run_dir = run_dir or create(Path(cfg.outputs), "compress", name)
-    facts = {**run_facts(prepared, use_threads(prepared.cfg.trainer.threads)), "parent": str(parent)}
-    with lock(run_dir):
-        results.start(run_dir, "compress", name, **facts)
-        began = time.perf_counter()
-        try:
-            (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(prepared.cfg, resolve=True))
-            trials = _Trials(cfg, target, run_dir / "trials", compress, quiet)
-            points = _search(knobs(cfg), target, trials, int(prepared.cfg.seed))
-            best = _best(points, target)
-            change = Change(epochs=int(best.result.get("epochs") or 0), facts={"kept": best.kept})
-            outcome = take_over(prepared, parent, best_file(best.folder), run_dir, change)
-            outcome["trials"] = [_facts(point, target) for point in points]
-            outcome["seconds"] = {"total": time.perf_counter() - began}
-            outcome["metrics"] = {f"val/{k}": v for k, v in _after(best.result).items()} | outcome["metrics"]
-            result = results.finish(run_dir, "done", **outcome)
-        except BaseException as error:
-            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            results.finish(run_dir, status, str(error) or type(error).__name__)
-            raise
-        if cfg.plots:
-            pareto.draw([_drawn(point) for point in points], run_dir / "plots" / "pareto.png", "validation")
+    parent, points = find_parent(cfg), list[Point]()
+
+    def make(run_dir: Path) -> dict[str, Any]:
+        trials = _Trials(cfg, target, run_dir / "trials", compress, quiet)
+        points.extend(_search(knobs(cfg), target, trials, int(prepared.cfg.seed)))
+        best = _best(points, target)
+        change = Change(epochs=int(best.result.get("epochs") or 0), facts={"kept": best.kept})
+        outcome = take_over(prepared, parent, best_file(best.folder), run_dir, change)
+        outcome["trials"] = [_facts(point, target) for point in points]
+        outcome["metrics"] = {f"val/{k}": v for k, v in _after(best.result).items()} | outcome["metrics"]
+        return outcome
+
+    result, run_dir = compound_run(prepared, "compress", parent, run_dir, make)
+    if cfg.plots and result["status"] == "done":
+        pareto.draw([_drawn(point) for point in points], run_dir / "plots" / "pareto.png", "validation")
     if not quiet:
         report.show(result, run_dir)
     return result
@@ -188,26 +175,31 @@ class _Trials:
     def __call__(self, kept: dict[str, float]) -> Point:
         self.number += 1
         where = self.folder / f"{self.number:02d}"
-        found = results.read(where) if (where / results.RESULT).exists() else {}
-        if found.get("status") != "done":
-            alone = copy.deepcopy(self.cfg)
-            with open_dict(alone):
-                alone.target = None
-                alone.resume = str(where) if where.exists() else None
-                alone.plots = False
-                alone.engines = ["eager"] if self.target.latency_ms is not None else []
-                alone.name = f"trial {self.number}"
-                for path, fraction in kept.items():
-                    OmegaConf.update(alone.compression, path, fraction)
-            where.mkdir(parents=True, exist_ok=True)
-            try:
-                found = self.compress(alone, where)
-            except UsageError as error:  # a budget that this model cannot meet, with the others it could
-                return self._say(Point(kept, where, {}, math.inf, math.inf, error.what))
+
+        def make(begun: bool) -> dict[str, Any]:
+            return self.compress(self._alone(kept, where if begun else None), where)
+
+        try:
+            found = inner_run(where, make)
+        except UsageError as error:  # a budget that this model cannot meet, with the others it could
+            return self._say(Point(kept, where, {}, math.inf, math.inf, error.what))
         size = float(found["compression"]["after"]["cost"]["nonzero_parameters"])
         if self.target.bytes is not None:
             size = float(found["compression"]["after"]["cost"]["bytes"])
         return self._say(Point(kept, where, found, self.target.excess(found), size))
+
+    def _alone(self, kept: dict[str, float], resume: Path | None) -> DictConfig:
+        """The configuration of one trial."""
+        alone = copy.deepcopy(self.cfg)
+        with open_dict(alone):
+            alone.target = None
+            alone.resume = str(resume) if resume is not None else None
+            alone.plots = False
+            alone.engines = ["eager"] if self.target.latency_ms is not None else []
+            alone.name = f"trial {self.number}"
+            for path, fraction in kept.items():
+                OmegaConf.update(alone.compression, path, fraction)
+        return alone
 
     def _say(self, point: Point) -> Point:
         if not self.quiet:

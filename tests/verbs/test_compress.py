@@ -160,6 +160,19 @@ def test_a_resumed_compression_ends_as_one_that_was_never_stopped(trained):
 
 
 @pytest.mark.parametrize(
+    "words", [["compression=pipeline", "stages=[low_rank,quantize]"], ["target.accuracy_drop=50", "target.trials=2"]]
+)
+def test_a_run_of_runs_that_was_stopped_goes_on(trained, capsys, words):
+    stop = "trainer.callbacks=[{_target_: tests.verbs.stopping.AfterEpoch, epoch: 1}]"
+    assert main(["compress", "run=latest", *words, "epochs=2", *QUICK, stop]) == 130
+    assert result_of()["status"] == "interrupted"
+    run = newest()
+    assert main(["compress", f"resume={run.name}", "trainer.callbacks=[]"]) == 0
+    assert result_of()["status"] == "done" and newest() == run
+    assert bmx.load(run).recipe[0]["kind"] == "low_rank"
+
+
+@pytest.mark.parametrize(
     ("words", "told"),
     [
         (["compression=low_rnk"], "low_rank"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from hydra.errors import InstantiationException
@@ -24,6 +24,8 @@ from bmx.distillation.method import Distillation
 from bmx.engine.binding import accepts, bind
 from bmx.errors import BmxError, UsageError
 from bmx.optim.schedules import Schedule
+
+T = TypeVar("T")
 
 # Keys of the data group that are about how batches are made, not about the set.
 BATCHING_KEYS = ("val_size", "in_memory", "workers", "leave_out")
@@ -114,14 +116,19 @@ def make_model(model: DictConfig, spec: DataSpec) -> nn.Module:
     return net
 
 
+def _make(node: DictConfig, group: str, kind: type[T], method: str) -> T:
+    """Builds what a group says, which has to be a bmx one: a subclass of ``kind`` that writes its ``method``."""
+    bind(node, group)
+    made = _call(node, group)
+    if not isinstance(made, kind):
+        fix = f"subclass {kind.__module__}.{kind.__name__} and write its {method}()"
+        raise UsageError(f"{node._target_} is not a bmx {kind.__name__.lower()}", f"{group}._target_", fix)
+    return made
+
+
 def make_schedule(scheduler: DictConfig) -> Schedule:
     """Builds the learning-rate schedule of the ``scheduler`` group."""
-    bind(scheduler, "scheduler")
-    schedule = _call(scheduler, "scheduler")
-    if not isinstance(schedule, Schedule):
-        fix = "subclass bmx.optim.schedules.Schedule and write its factor()"
-        raise UsageError(f"{scheduler._target_} is not a bmx schedule", "scheduler._target_", fix)
-    return schedule
+    return _make(scheduler, "scheduler", Schedule, "factor")
 
 
 def make_method(compression: DictConfig) -> Method:
@@ -142,11 +149,7 @@ def make_augmentation(augmentation: DictConfig | None, spec: DataSpec) -> Augmen
     """
     if augmentation is None or not augmentation.get("_target_"):
         return None
-    bind(augmentation, "augmentation")
-    made = _call(augmentation, "augmentation")
-    if not isinstance(made, Augmentation):
-        fix = "subclass bmx.data.augmentation.Augmentation and write its __call__()"
-        raise UsageError(f"{augmentation._target_} is not a bmx augmentation", "augmentation._target_", fix)
+    made = _make(augmentation, "augmentation", Augmentation, "__call__")
     if spec.kind != "image":
         where = f"augmentation, data={spec.name}"
         raise UsageError(f"this augmentation is for images, and these data are {spec.kind}", where, "augmentation=none")
@@ -155,12 +158,7 @@ def make_augmentation(augmentation: DictConfig | None, spec: DataSpec) -> Augmen
 
 def make_distillation(distillation: DictConfig) -> Distillation:
     """Builds the method of the ``distillation`` group."""
-    bind(distillation, "distillation")
-    method = _call(distillation, "distillation")
-    if not isinstance(method, Distillation):
-        fix = "subclass bmx.distillation.method.Distillation and write its term()"
-        raise UsageError(f"{distillation._target_} is not a bmx distillation", "distillation._target_", fix)
-    return method
+    return _make(distillation, "distillation", Distillation, "term")
 
 
 def optimizer_maker(optim: DictConfig) -> Callable[[Iterable[nn.Parameter]], Optimizer]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmx.runs.report import numbers
 from bmx.runs.report.summary import short_path
+from bmx.runs.report.terminal import wide
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,12 +20,9 @@ _LAYERS = 24
 
 def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
     """Print the tables of a measurement: cost, memory, latency, and the layers where it is of one model."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = console or Console()
-    if not console.is_terminal:  # piped: nothing is cut to fit a width that nobody sees
-        console = Console(file=console.file, width=160, no_color=True)
+    console = wide(console)
     console.print()
     console.print(Text(title(result), "bold"))
     console.print(Text(conditions(result), "dim"))

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmx.errors import UsageError
-from bmx.runs import result as results
 from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.summary import short_path
+from bmx.runs.report.terminal import wide
+from bmx.runs.sweep_jobs import done_jobs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.table import Table
 
 Value = float | str
-
-_JOBS = ("*/result.json", "jobs/*/result.json")
 
 
 @dataclass(frozen=True)
@@ -33,14 +31,11 @@ class Point:
 
 def report(sweep: Path) -> None:
     """Print a row for each job of a sweep and draw ``plots/cost.png``; says so where there is nothing to compare."""
-    from rich.console import Console
     from rich.text import Text
 
     found = points(sweep)
     keys = swept(found)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(file=console.file, width=160, no_color=True)
+    console = wide()
     if len(found) < 2 or not keys:
         return
     console.print()
@@ -56,13 +51,8 @@ def report(sweep: Path) -> None:
 def points(sweep: Path) -> list[Point]:
     """The finished jobs of a sweep directory, in the order in which their values were chosen."""
     found = []
-    # Hydra's own sweeper numbers the jobs in the directory itself, bmx's keeps them in jobs/.
-    for folder in sorted({file.parent for pattern in _JOBS for file in sweep.glob(pattern)}):
-        try:
-            result = results.read(folder)
-        except UsageError:  # a job that never started, or a folder of something else
-            continue
-        if result.get("verb") == "bench" and result.get("status") == "done":
+    for _, result in done_jobs(sweep):
+        if result.get("verb") == "bench":
             found.append(Point(_chosen(result), _costs(result)))
     # Numbers before words.
     return sorted(found, key=lambda point: [(isinstance(v, str), v) for v in point.chosen.values()])

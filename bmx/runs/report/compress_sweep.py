@@ -6,28 +6,24 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmx.errors import UsageError
-from bmx.runs import result as results
 from bmx.runs.report import numbers, pareto
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.summary import short_path
+from bmx.runs.report.terminal import wide
+from bmx.runs.sweep_jobs import done_jobs
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 # What a sweep adds to each job's words; the command of one compression alone does without.
 _OF_SWEEPS = ("plots=false", "engines=[]")
-_JOBS = ("*/result.json", "jobs/*/result.json")
 
 
 def show(found: list[dict[str, Any]], sweep: Path) -> None:
     """Print a row for each of the :func:`points` of a sweep, and draw ``plots/pareto.png``."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(file=console.file, width=200, no_color=True)
+    console = wide(width=200)
     beaten = pareto.dominated([(_bytes(p), pareto.score(p["after"]) or 0.0) for p in found])
     console.print()
     console.print(Text("accuracy against size: what another beats in both is marked ×", "bold"))
@@ -45,12 +41,8 @@ def show(found: list[dict[str, Any]], sweep: Path) -> None:
 def points(sweep: Path) -> list[dict[str, Any]]:
     """The finished compressions of a sweep directory: each with its name, its command and what was measured."""
     found = []
-    for folder in sorted({file.parent for pattern in _JOBS for file in sweep.glob(pattern)}):
-        try:
-            result = results.read(folder)
-        except UsageError:  # a job that never started, or a folder of something else
-            continue
-        if result.get("status") == "done" and "compression" in result:
+    for folder, result in done_jobs(sweep):
+        if "compression" in result:
             words = [str(word) for word in result.get("overrides") or [] if str(word) not in _OF_SWEEPS]
             point: dict[str, Any] = {"parent": str(result["parent"]), "words": words}
             point |= {"command": shlex.join(["bmx", "compress", *words]), "run": str(folder)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,10 +10,18 @@ from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.summary import short_path
 from bmx.runs.report.summary import show as show_summary
+from bmx.runs.report.terminal import wide
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+# What a model costs: the key in a result, how it is called, and how it is shown.
+COSTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("parameters", "parameters", numbers.whole),
+    ("nonzero_parameters", "not zero", numbers.whole),
+    ("macs", "MACs", numbers.short),
+    ("bytes", "size of the weights", numbers.size),
+)
 # Layers that are listed on the terminal; the largest where there are more. result.json has all.
 _LAYERS = 24
 
@@ -36,16 +44,11 @@ def rows(result: dict[str, Any]) -> list[Row]:
     lines = list(_scores(before["metrics"], after["metrics"], n, split))
     if numbers.is_number(found.get("agreement")):
         lines.append(Row("same answer", "", numbers.percent(found["agreement"], n), ""))
-    for key, label, show in (
-        ("parameters", "parameters", numbers.whole),
-        ("nonzero_parameters", "not zero", numbers.whole),
-        ("macs", "MACs", numbers.short),
-        ("bytes", "size of the weights", numbers.size),
-    ):
+    for key, label, show in COSTS:
         lines += _ratio(label, before["cost"].get(key), after["cost"].get(key), show)
     for timing in before["timings"]:
         engine, size = timing["engine"], timing["batch_size"]
-        other = _timing(after, engine, size)
+        other = timing_of(after, engine, size)
         lines += _ratio(f"{engine}, batch {size}", timing["median"], other.get("median"), milliseconds)
     return lines
 
@@ -59,16 +62,16 @@ def _scores(before: dict[str, float], after: dict[str, float], n: int | None, sp
             change = f"{100 * (two - one):+.2f} points"
             yield Row(label, numbers.percent(one, n), numbers.percent(two, n), change)
         else:
-            yield Row(label, numbers.figures(one), numbers.figures(two), _times(two / one) if one else "")
+            yield Row(label, numbers.figures(one), numbers.figures(two), times(two / one) if one else "")
 
 
 def _ratio(label: str, before: Any, after: Any, show: Any) -> Iterator[Row]:
     if numbers.is_number(before) and numbers.is_number(after) and before > 0:
         ratio = after / before
-        yield Row(label, show(before), show(after), _times(ratio), ratio)
+        yield Row(label, show(before), show(after), times(ratio), ratio)
 
 
-def _times(ratio: float) -> str:
+def times(ratio: float) -> str:
     """ "12.3× less", "1.4× more": never a number that can be read both ways."""
     if ratio <= 0:
         return "nothing left"
@@ -82,7 +85,7 @@ def slower(result: dict[str, Any]) -> list[str]:
     found = result["compression"]
     said = []
     for timing in found["before"]["timings"]:
-        other = _timing(found["after"], timing["engine"], timing["batch_size"])
+        other = timing_of(found["after"], timing["engine"], timing["batch_size"])
         if other and other["median"] > 1.1 * timing["median"]:
             factor = other["median"] / timing["median"]
             said.append(f"slower on {timing['engine']} at batch {timing['batch_size']}: {factor:.1f}×")
@@ -91,16 +94,13 @@ def slower(result: dict[str, Any]) -> list[str]:
 
 def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
     """Print before and after, the layers, and where everything is."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     if "compression" not in result:  # stopped or failed before there was something to weigh
         show_summary(result, run, console)
         return
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(file=console.file, width=160, no_color=True)
+    console = wide(console)
     console.print()
     console.print(Text(title(result), "bold"))
     table = Table(box=None, header_style="dim", padding=(0, 2), collapse_padding=True, pad_edge=False)
@@ -168,7 +168,8 @@ def _failures(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _timing(side: dict[str, Any], engine: str, size: int) -> dict[str, Any]:
+def timing_of(side: dict[str, Any], engine: str, size: int) -> dict[str, Any]:
+    """What was measured of one side of a comparison; empty if it was not."""
     found = (t for t in side["timings"] if t["engine"] == engine and t["batch_size"] == size)
     return next(found, {})
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bmx.runs.report import numbers, summary
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.interval import wilson
+from bmx.runs.report.terminal import wide
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,16 +17,13 @@ if TYPE_CHECKING:
 
 def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
     """Print the summary of a distilled student, then teacher, student alone and student distilled side by side."""
-    from rich.console import Console
     from rich.text import Text
 
     summary.show(result, run, console)
     comparison = result.get("distillation")
     if not comparison:
         return
-    console = console or Console()
-    if not console.is_terminal:  # piped: nothing is cut to fit a width that nobody sees
-        console = Console(file=console.file, width=160, no_color=True)
+    console = wide(console)
     console.print()
     console.print(Text(title(comparison), "bold"))
     console.print(table(comparison))

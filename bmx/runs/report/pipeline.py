@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
-from bmx.runs.report.compression import title
+from bmx.runs.report.compression import COSTS, times, timing_of, title
 from bmx.runs.report.summary import short_path
 from bmx.runs.report.summary import show as show_summary
+from bmx.runs.report.terminal import wide
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,47 +34,31 @@ def table(result: dict[str, Any]) -> list[list[str]]:
     elif "rmse" in sides[0]["metrics"]:
         errors = [side["metrics"]["rmse"] for side in sides]
         found.append([f"{split} RMSE", *map(numbers.figures, errors), f"{errors[-1] - errors[0]:+.3g}"])
-    for key, label, show in (
-        ("parameters", "parameters", numbers.whole),
-        ("nonzero_parameters", "not zero", numbers.whole),
-        ("macs", "MACs", numbers.short),
-        ("bytes", "size of the weights", numbers.size),
-    ):
+    for key, label, show in COSTS:
         values = [side["cost"].get(key) for side in sides]
-        found.append([label, *map(show, values), _times(values)])
+        found.append([label, *map(show, values), _change(values)])
     for timing in sides[0]["timings"]:
         engine, size = timing["engine"], timing["batch_size"]
-        values = [_median(side, engine, size) for side in sides]
-        found.append([f"{engine}, batch {size}", *map(milliseconds, values), _times(values)])
+        values = [timing_of(side, engine, size).get("median") for side in sides]
+        found.append([f"{engine}, batch {size}", *map(milliseconds, values), _change(values)])
     return found
 
 
-def _median(side: dict[str, Any], engine: str, size: int) -> Any:
-    found = (t["median"] for t in side["timings"] if t["engine"] == engine and t["batch_size"] == size)
-    return next(found, None)
-
-
-def _times(values: list[Any]) -> str:
+def _change(values: list[Any]) -> str:
     first, last = values[0], values[-1]
-    if not (numbers.is_number(first) and numbers.is_number(last) and first > 0 and last > 0):
-        return ""
-    factor = max(first / last, last / first)
-    shown = f"{factor:.2f}" if factor < 10 else f"{factor:.1f}"
-    return "the same" if shown == "1.00" else f"{shown}× {'less' if last < first else 'more'}"
+    known = numbers.is_number(first) and numbers.is_number(last) and first > 0 and last > 0
+    return times(last / first) if known else ""
 
 
 def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
     """Print the table and where everything is."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     if "compression" not in result:
         show_summary(result, run, console)
         return
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(file=console.file, width=160, no_color=True)
+    console = wide(console)
     console.print()
     console.print(Text(title(result), "bold"))
     grid = Table(box=None, header_style="dim", padding=(0, 2), collapse_padding=True, pad_edge=False)

@@ -6,6 +6,7 @@ With ``weight`` left out it is 1 - ``alpha``: L = α·CE + (1 - α)·KD.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch.nn.functional as F
@@ -23,10 +24,12 @@ class Outputs:
     Attributes:
         logits: (N, K).
         features: of each layer that was asked for, in that order.
+        rows: (N,) the numbers of the training samples; of the student, where :attr:`Distillation.needs_rows`.
     """
 
     logits: Tensor
     features: list[Tensor] = field(default_factory=list)
+    rows: Tensor | None = None
 
 
 class Distillation:
@@ -44,6 +47,8 @@ class Distillation:
     needs_classes = True
     # How many layers are looked at if none are named; None where the method has no use for layers.
     layers: str | None = None
+    # Whether it must know which sample is which.
+    needs_rows = False
 
     def __init__(self, alpha: float = 0.1, weight: float | None = None, mixup: float = 0.0) -> None:
         if weight is None and alpha > 1:
@@ -61,12 +66,25 @@ class Distillation:
         """What :meth:`term` needs of the teacher, in rows of samples; computed once where its outputs are kept."""
         return teacher
 
-    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
-        """The distillation term of a batch, a scalar; ``teacher`` is what :meth:`prepare` gave."""
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
+        """The distillation term of a batch, a scalar.
+
+        Args:
+            student: what it says.
+            teacher: what :meth:`prepare` gave.
+            targets: of the samples.
+            parts: what :meth:`learned_part` gave for each pair of layers; empty where it gave nothing.
+        """
         raise NotImplementedError
 
-    def make_adapter(self, student: Tensor, teacher: Tensor) -> nn.Module | None:
-        """What turns a feature of the student's shape into one of the teacher's; None where it need not be learnt."""
+    def learned_part(self, student: Tensor, teacher: Tensor, targets: Tensor) -> nn.Module | None:
+        """What must be learned beside the student to compare a feature of it with one of the teacher, if anything.
+
+        Args:
+            student: an example (N, C, ...) of its feature.
+            teacher: likewise.
+            targets: of all training samples.
+        """
         return None
 
 
@@ -82,7 +100,7 @@ class KD(Distillation):
     def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
         return Outputs(of_logits.soften(teacher.logits, self.temperature))
 
-    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         return of_logits.divergence(student.logits, teacher.logits, self.temperature)
 
 
@@ -92,7 +110,7 @@ class StandardisedKD(KD):
     def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
         return Outputs(of_logits.soften(of_logits.standardise(teacher.logits), self.temperature))
 
-    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         return of_logits.divergence(of_logits.standardise(student.logits), teacher.logits, self.temperature)
 
 
@@ -101,7 +119,7 @@ class MSELogits(Distillation):
 
     needs_classes = False
 
-    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         return of_logits.mse_logits(student.logits, teacher.logits)
 
 
@@ -125,7 +143,7 @@ class DKD(Distillation):
         others = of_logits.other_logs(teacher.logits, targets, self.temperature)
         return Outputs(of_logits.target_pair(teacher.logits, targets, self.temperature), [others])
 
-    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         weights = (self.temperature, self.target_weight, self.other_weight)
         return of_logits.decoupled(student.logits, (teacher.logits, teacher.features[0]), targets, *weights)
 
@@ -146,7 +164,7 @@ class DIST(Distillation):
         self.temperature = above_zero("temperature", temperature)
         self.between_weight, self.within_weight = between_weight, within_weight
 
-    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         weights = (self.temperature, self.between_weight, self.within_weight)
         return of_logits.dist(student.logits, teacher.logits, *weights)
 
@@ -182,11 +200,12 @@ class LayerMethod(Distillation):
 class FitNet(LayerMethod):
     """Features, through a learned adapter; see :func:`bmx.distillation.features.fitnet`."""
 
-    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
-        pairs = zip(student.features, teacher.features, strict=True)
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
+        own = [part(f) for part, f in zip(parts, student.features, strict=True)] if parts else student.features
+        pairs = zip(own, teacher.features, strict=True)
         return sum((of_features.fitnet(*same_positions(s, t)) for s, t in pairs), student.logits.new_zeros(()))
 
-    def make_adapter(self, student: Tensor, teacher: Tensor) -> nn.Module | None:
+    def learned_part(self, student: Tensor, teacher: Tensor, targets: Tensor) -> nn.Module | None:
         channels = [of_features.channels_first(f).shape[1] for f in (student, teacher)]
         return None if channels[0] == channels[1] else Adapter(channels[0], channels[1])
 
@@ -196,7 +215,7 @@ class Attention(LayerMethod):
 
     layers = "map"
 
-    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         pairs = zip(student.features, teacher.features, strict=True)
         return sum((of_features.attention(*same_positions(s, t)) for s, t in pairs), student.logits.new_zeros(()))
 
@@ -217,7 +236,7 @@ class RKD(LayerMethod):
         super().__init__(alpha, weight, student_layers, teacher_layers, mixup)
         self.distance_weight, self.angle_weight = distance_weight, angle_weight
 
-    def term(self, student: Outputs, teacher: Outputs, targets: Tensor) -> Tensor:
+    def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         total = student.logits.new_zeros(())
         for s, t in zip(student.features, teacher.features, strict=True):
             s, t = s.flatten(1), t.flatten(1)

@@ -29,15 +29,15 @@ class Lesson:
         teachers: are asked for each batch, unless ``kept`` is there.
         kept: the teachers' outputs of all training samples.
         student_layers: whose features the method compares.
-        adapters: one for each of these layers; they are trained with the student, kept in the checkpoint of the run,
-            and are no part of the student.
+        learned: what is learned beside the student to compare each of these layers; it is trained with the student,
+            kept in the checkpoint of the run, and is no part of the student.
     """
 
     method: Distillation
     teachers: Teachers
     kept: Kept | None = None
     student_layers: tuple[str, ...] = ()
-    adapters: nn.ModuleList | None = None
+    learned: nn.ModuleList | None = None
 
 
 class DistillTask(FitTask):
@@ -57,9 +57,9 @@ class DistillTask(FitTask):
         self._seen = (-1, 0)
 
     def trained_parameters(self) -> Iterable[nn.Parameter]:
-        """The student's, then the adapters'."""
-        adapters = self.lesson.adapters
-        return chain(super().trained_parameters(), adapters.parameters() if adapters is not None else ())
+        """The student's, then those that are learned beside it."""
+        learned = self.lesson.learned
+        return chain(super().trained_parameters(), learned.parameters() if learned is not None else ())
 
     def on_fit_start(self) -> None:
         # Before the optimiser's state is loaded onto the parameters.
@@ -70,12 +70,12 @@ class DistillTask(FitTask):
         return super().configure_optimizers()
 
     def _take_along(self) -> None:
-        """Brings what is not registered to the student's device, and the adapters to its precision."""
+        """Brings what is not registered to the student's device, and what is learned beside it to its precision."""
         one = next(self.net.parameters())
         if self.lesson.kept is None:
             self.lesson.teachers.to(one.device)
-        if self.lesson.adapters is not None:
-            self.lesson.adapters.to(one.device, one.dtype)
+        if self.lesson.learned is not None:
+            self.lesson.learned.to(one.device, one.dtype)
 
     def batch_loss(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The mean loss of a raw batch, to be differentiated, and its detached score sum."""
@@ -95,25 +95,28 @@ class DistillTask(FitTask):
             loss = method.alpha * loss
         features = self._capture.take() if self._capture is not None else []
         if method.weight:
-            loss = loss + method.weight * self._term(outputs, features, self._taught(inputs, targets), targets)
+            rows = self._rows(len(targets)) if method.needs_rows or self.lesson.kept is not None else None
+            taught = self._taught(inputs, targets, rows)
+            loss = loss + method.weight * self._term(outputs, features, taught, targets, rows)
         return loss, self.objective.score_sum(outputs.detach(), targets)
 
-    def _term(self, outputs: Tensor, features: list[Tensor], taught: Outputs, targets: Tensor) -> Tensor:
-        method, adapters = self.lesson.method, self.lesson.adapters
-        if adapters is not None:
-            features = [adapter(f) for adapter, f in zip(adapters, features, strict=True)]
+    def _term(
+        self, outputs: Tensor, features: list[Tensor], taught: Outputs, targets: Tensor, rows: Tensor | None
+    ) -> Tensor:
+        method, learned = self.lesson.method, self.lesson.learned
         logits = _wide(outputs)
         if method.needs_classes:
             logits = two_class_logits(logits)
-        student = Outputs(logits, [_wide(f) for f in features])
+        student = Outputs(logits, [_wide(f) for f in features], rows)
         teacher = Outputs(_as(taught.logits, logits), [_as(f, logits) for f in taught.features])
-        return method.term(student, teacher, targets)
+        return method.term(student, teacher, targets, list(learned) if learned is not None else ())
 
-    def _taught(self, inputs: Tensor, targets: Tensor) -> Outputs:
+    def _taught(self, inputs: Tensor, targets: Tensor, rows: Tensor | None) -> Outputs:
         """What the teachers say of the batch: looked up by the numbers of its samples, or asked for."""
         kept = self.lesson.kept
         if kept is not None:
-            return kept.rows(self._rows(len(targets)))
+            assert rows is not None
+            return kept.rows(rows)
         return prepared_outputs(self.lesson.method, self.lesson.teachers(inputs), targets)
 
     def _rows(self, n: int) -> Tensor:
@@ -132,13 +135,13 @@ class DistillTask(FitTask):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        adapters = self.lesson.adapters
-        checkpoint["bmx"]["adapters"] = dict(adapters.state_dict()) if adapters is not None else {}
+        learned = self.lesson.learned
+        checkpoint["bmx"]["learned"] = dict(learned.state_dict()) if learned is not None else {}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        if self.lesson.adapters is not None:
-            self.lesson.adapters.load_state_dict(checkpoint["bmx"]["adapters"])
+        if self.lesson.learned is not None:
+            self.lesson.learned.load_state_dict(checkpoint["bmx"]["learned"])
 
 
 def prepared_outputs(method: Distillation, outputs: Outputs, targets: Tensor) -> Outputs:

@@ -91,16 +91,16 @@ def test_positions_are_averaged_to_the_smaller_number(student, teacher, expected
 )
 def test_fitnet_learns_an_adapter_between_widths(student, teacher):
     method, s, t = FitNet(), torch.randn(student), torch.randn(teacher)
-    adapter = method.make_adapter(s, t)
+    adapter = method.learned_part(s, t, torch.zeros(0))
     assert sum(p.numel() for p in adapter.parameters()) == 4 * 6 + 6
-    loss = method.term(Outputs(s[:, :1], [adapter(s)]), Outputs(t[:, :1], [t]), None)
+    loss = method.term(Outputs(s[:, :1], [s]), Outputs(t[:, :1], [t]), None, [adapter])
     loss.backward()
     assert all(p.grad.abs().sum() > 0 for p in adapter.parameters())
 
 
 def test_no_adapter_where_it_is_not_needed():
-    assert FitNet().make_adapter(torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 3, 3)) is None
-    assert Attention().make_adapter(torch.zeros(1, 4, 8, 8), torch.zeros(1, 9, 3, 3)) is None
+    assert FitNet().learned_part(torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 3, 3), torch.zeros(0)) is None
+    assert Attention().learned_part(torch.zeros(1, 4, 8, 8), torch.zeros(1, 9, 3, 3), torch.zeros(0)) is None
 
 
 def test_layers_are_named_in_pairs():

@@ -48,7 +48,7 @@ def teachers(net):
 def test_the_teacher_is_no_part_of_the_task():
     teacher = nn.Linear(3, 4)
     adapters = nn.ModuleList([Adapter(3, 5)])
-    task, _ = make(Lesson(FitNet(), teachers(teacher), adapters=adapters))
+    task, _ = make(Lesson(FitNet(), teachers(teacher), learned=adapters))
     assert set(task.state_dict()) == {"net.weight", "net.bias"}
     assert sum(p.numel() for p in task.parameters()) == 3 * 4 + 4
     optimised = [p for group in task.configure_optimizers().param_groups for p in group["params"]]

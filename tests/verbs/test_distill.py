@@ -144,12 +144,12 @@ def test_kept_outputs_change_nothing(here, trained_run):
         assert main(["distill", f"teacher={trained_run}", *QUICK, "baseline=false", *words]) == 0
         (run,) = (here / f"kept-{kept}" / "distill").glob("*/*")
         weights.append(torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"])
-    assert not any(name.startswith(("adapters", "lesson", "teach")) for name in weights[0])
+    assert not any(name.startswith(("learned", "lesson", "teach")) for name in weights[0])
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("words", [[*FITNET, "augmentation=jitter"], ["distillation=patient"]])
+@pytest.mark.parametrize("words", [[*FITNET, "augmentation=jitter"], ["distillation=patient"], ["distillation=crd"]])
 def test_a_run_that_was_stopped_ends_with_the_same_weights(here, trained_run, words, monkeypatch):
     """Adapters, augmentation and mixup are part of an exact resume."""
     from bmx.tasks.distill import DistillTask
@@ -173,7 +173,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(here, trained_run, wo
     for folder in ("whole", "cut"):
         (run,) = (here / folder / "distill").glob("*/*")
         last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-        states.append({**last["state_dict"], **{f"adapter.{k}": v for k, v in last["bmx"]["adapters"].items()}})
+        states.append({**last["state_dict"], **{f"adapter.{k}": v for k, v in last["bmx"]["learned"].items()}})
         assert not any(
             "adapter" in name for name in torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
         )

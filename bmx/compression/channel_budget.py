@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bmx.compression.narrowing import Kept
 
-Costs = Mapping[str, int]
+Costs = Mapping[str, float]
 # What a net costs at a ratio when some groups are raised above it, and what each group keeps then.
 Trial = Callable[[float, Mapping[str, int]], tuple[Costs, Mapping[str, Kept]]]
 

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import copy
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bmx.compression import narrowing
-from bmx.compression.channel_budget import fill, within
+from bmx.compression.budget import measure
+from bmx.compression.channel_budget import Costs, fill, within
 from bmx.compression.channels import channels_step
 from bmx.compression.method import Context, LayerChange, Outcome
 from bmx.compression.narrowing import Importance, Kept
 from bmx.compression.prunable import check_skip, named_by
 from bmx.errors import UsageError, did_you_mean
-from bmx.measure.macs import count_macs
 from bmx.measure.shadow import looks_at_numbers, shadow
 
 CRITERIA = ("magnitude", "taylor", "random")
 HEADS = ("narrower", "fewer")
-BUDGETS = ("params", "macs")
+BUDGETS = ("params", "macs", "bytes", "latency_ms")
 
 
 @dataclass
@@ -36,8 +37,10 @@ class PruneStructured:
         criterion: ``magnitude``, the norm of all weights of a channel (Li et al. 2017); ``taylor``, weight times
             gradient on calibration samples (Molchanov et al. 2019); ``random``.
         ratio: fraction of the channels of each layer that goes.
-        budget: ``params`` and ``macs``: the most the whole net may have, as a fraction up to 1 of what it has, or a
-            count; the smallest ratio that keeps them takes the place of ``ratio``, and the room it leaves is used up.
+        budget: ``params``, ``macs`` and ``bytes`` of the weights' file: the most the whole net may have, as a fraction
+            up to 1 of what it has, or a count; the smallest ratio that keeps them takes the place of ``ratio``, and the
+            room it leaves is used up. ``latency_ms``: the most a batch of one may take in torch on this machine,
+            median; the smallest ratio that was measured to keep it is taken.
         round_to: channels that are left are a multiple of it.
         heads: ``narrower`` makes every attention head narrower, ``fewer`` takes whole heads out.
         samples: calibration samples, for ``taylor``.
@@ -83,15 +86,17 @@ class PruneStructured:
         """
         narrowing.need_torch_pruning()
         check_skip(net, self.skip)
-        before = _costs(net, context.example)
+        names = ("params", "macs", *(name for name in BUDGETS[2:] if name in self._budget))
+        before = _costs(net, context, names)
         allowed = self._allowed(before)
-        ratio, raised = self._search(net, context.example, allowed) if allowed else (self.ratio, {})
+        ratio, raised = self._search(net, context, allowed) if allowed else (self.ratio, {})
         pruned = copy.deepcopy(net).eval()
         kept = self._narrow(pruned, context.example, ratio, self._importance(pruned, context), raised)
         for parameter in pruned.parameters():
             parameter.grad = None
-        after = _costs(pruned, context.example)
-        assert all(after[name] <= most for name, most in allowed.items()), "the search met what pruning does not"
+        after = _costs(pruned, context, names)
+        counted = {name: most for name, most in allowed.items() if name != "latency_ms"}  # which another time differs
+        assert within(after, counted), "the search met what pruning does not"
         pruned.train(net.training)
         groups = {name: [each.left, each.total] for name, each in kept.items()}
         facts = {"ratio": ratio, "kept": groups, "before": before, "after": after, "budget": allowed}
@@ -106,14 +111,40 @@ class PruneStructured:
 
     # -- the budget --------------------------------------------------------------------------------------------------
 
-    def _allowed(self, before: Mapping[str, int]) -> dict[str, int]:
-        return {name: int(most * before[name]) if most <= 1 else int(most) for name, most in self._budget.items()}
+    def _allowed(self, before: Costs) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, most in self._budget.items():
+            found[name] = most if name == "latency_ms" else int(most * before[name]) if most <= 1 else int(most)
+        return found
 
-    def _search(self, net: nn.Module, example: Tensor, allowed: Mapping[str, int]) -> tuple[float, dict[str, int]]:
-        """What to prune to be within the budget, tried on nets without numbers."""
-        names = tuple(allowed)
+    def _search(self, net: nn.Module, context: Context, allowed: Costs) -> tuple[float, dict[str, int]]:
+        """What to prune to be within the budget, tried on nets without numbers; only a clock needs real ones."""
+        example = context.example
+        counted = {name: most for name, most in allowed.items() if name != "latency_ms"}
+        choices = narrowing.ratios(net, self.round_to, self.heads == "fewer")
+        ratio, raised = self._counted(net, context, counted, choices) if counted else (0.0, {})
+        if "latency_ms" not in allowed:
+            return ratio, raised
 
-        def trial(ratio: float, raised: Mapping[str, int]) -> tuple[dict[str, int], dict[str, Kept]]:
+        def took(ratio: float) -> dict[str, float]:
+            small = copy.deepcopy(net).eval()
+            self._narrow(small, example, ratio, narrowing.even, {})
+            return _costs(small, context, ("latency_ms",))
+
+        timed = {"latency_ms": allowed["latency_ms"]}
+        if within(took(ratio), timed):  # with nothing raised; so nothing is given back
+            return ratio, {}
+        self._must_reach(took(choices[-1]), timed)
+        larger = [each for each in choices[:-1] if each > ratio]
+        at = bisect_left(larger, True, key=lambda ratio: within(took(ratio), timed))
+        return [*larger, choices[-1]][at], {}
+
+    def _counted(
+        self, net: nn.Module, context: Context, allowed: Costs, choices: Sequence[float]
+    ) -> tuple[float, dict[str, int]]:
+        example, names = context.example, tuple(allowed)
+
+        def trial(ratio: float, raised: Mapping[str, int]) -> tuple[Costs, dict[str, Kept]]:
             try:
                 small, like = shadow(net).eval(), example.to("meta")
                 kept = self._narrow(small, like, ratio, narrowing.even, raised)
@@ -122,16 +153,18 @@ class PruneStructured:
                     raise
                 small, like = copy.deepcopy(net).eval(), example
                 kept = self._narrow(small, like, ratio, narrowing.even, raised)
-            return _costs(small, like, names), kept
+            return _costs(small, replace(context, example=like), names), kept
 
-        choices = narrowing.ratios(net, self.round_to, self.heads == "fewer")
-        least, _ = trial(choices[-1], {})
+        self._must_reach(trial(choices[-1], {})[0], allowed)
+        return fill(trial, choices, allowed)
+
+    def _must_reach(self, least: Costs, allowed: Costs) -> None:
         if not within(least, allowed):
             name = next(name for name, most in allowed.items() if least[name] > most)
-            fix = f"use compression.budget.{name}={least[name]} or more, or a smaller compression.round_to"
-            what = f"{allowed[name]:,} {name} cannot be reached by taking out channels: the least is {least[name]:,}"
+            fewest = least[name] if name != "latency_ms" else round(least[name], 4)
+            fix = f"use compression.budget.{name}={fewest} or more, or a smaller compression.round_to"
+            what = f"{allowed[name]:,} {name} cannot be reached by taking out channels: the least is {fewest:,}"
             raise UsageError(what, f"compression.budget.{name}={self.budget[name]}", fix)
-        return fill(trial, choices, allowed)
 
     # -- importance --------------------------------------------------------------------------------------------------
 
@@ -177,9 +210,15 @@ def _sizes(before: nn.Module, after: nn.Module) -> str:
     return ", ".join(words) or f"{list(first[0])}→{list(first[1])}"
 
 
-def _costs(net: nn.Module, example: Tensor, names: Sequence[str] = BUDGETS) -> dict[str, int]:
-    count = {"params": lambda: sum(p.numel() for p in net.parameters()), "macs": lambda: count_macs(net, example)}
-    return {name: count[name]() for name in names}
+def _costs(net: nn.Module, context: Context, names: Sequence[str]) -> dict[str, float]:
+    """What a net costs by the ruler of ``bmx bench``; all but the time, of one without numbers too."""
+    found: dict[str, float] = {}
+    for name in names:
+        weights = net
+        if name == "bytes" and context.example.is_meta:
+            weights = copy.deepcopy(net).to_empty(device="cpu")
+        found[name] = measure(name, weights, context)
+    return found
 
 
 def _gradients(net: nn.Module, context: Context, samples: int) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from bmx.data.random_inputs import random_inputs
 from bmx.data.spec import DataSpec
 from bmx.engine.predictor import Predictor, load_model
+from bmx.errors import UsageError
 from bmx.export.description import Description
 from bmx.export.extras import need
 from bmx.measure.cost import Cost, cost_of
@@ -90,3 +91,17 @@ def load(file: Path) -> Loaded:
         return Loaded(predictor, predictor.spec, predictor.config, file, description)
     predictor = load_model(file)
     return Loaded(predictor, predictor.spec, predictor.config, file)
+
+
+def load_predictor(file: Path) -> Predictor:
+    """The plain model of a checkpoint, .bmxp or .safetensors file, which can be compressed, taught and learned from.
+
+    Raises:
+        UsageError: it is not what its suffix says, or a finished graph.
+    """
+    if file.suffix in (".onnx", ".pt2"):
+        fix = "name the run that it was exported from, or a .bmxp or .safetensors file"
+        raise UsageError("this file is a finished graph, no model that can be taken apart", str(file), fix)
+    model = load(file).model
+    assert isinstance(model, Predictor)
+    return model

@@ -12,10 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from bmx.compression.method import LayerChange
 from bmx.engine.evaluation import Evaluation, evaluate
 from bmx.engine.fit import best_file
-from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
 from bmx.export import engines
-from bmx.export.reading import load
+from bmx.export.reading import load, load_predictor
 from bmx.runs.report import compression as report
 from bmx.runs.report import sensitivity
 from bmx.verbs.fitting import part_of
@@ -65,7 +64,7 @@ def weigh(
     """
     cfg, data = prepared.cfg, prepared.data
     arrays = part_of(data, split)
-    original = evaluate(load_model(parent).to(prepared.device.where), arrays, data.spec, prepared.device)
+    original = evaluate(load_predictor(parent).to(prepared.device.where), arrays, data.spec, prepared.device)
     subjects = []
     for name, file in ((BEFORE, parent), (AFTER, best_file(run_dir))):
         loaded = load(file)

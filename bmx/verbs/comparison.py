@@ -18,6 +18,7 @@ from bmx.engine.evaluation import BATCH_SIZE, Evaluation, evaluate
 from bmx.engine.fit import best_file
 from bmx.engine.predictor import Predictor, load_model
 from bmx.engine.prepare import Prepared
+from bmx.export.reading import load_predictor
 from bmx.measure.calibration import calibration_error
 from bmx.measure.cost import cost_of
 from bmx.measure.latency import clock_for, interleave
@@ -51,7 +52,7 @@ def compare(
         names: of the teachers.
         alone: the run of the student without a teacher, if it was made.
     """
-    teachers = [load_model(file) for file in files]
+    teachers = [load_predictor(file) for file in files]
     sides = [
         _Side(name, "teacher", str(file), [model]) for name, file, model in zip(names, files, teachers, strict=True)
     ]

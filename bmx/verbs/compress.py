@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.engine.build import sources_kept
-from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
+from bmx.export.reading import load_predictor
 from bmx.runs.report import compression as report
 from bmx.verbs import pipeline, targeting
 from bmx.verbs.before_after import weigh
@@ -84,7 +84,7 @@ def _trial(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
 def _compress(cfg: DictConfig, run_dir: Path | None, quiet: bool, split: str = "test") -> dict[str, Any]:
     prepared = _checked.pop(_key(cfg), None) or prepare_compression(cfg)
     file = find_parent(cfg)
-    work = Compressing(load_model(file), int(prepared.cfg.epochs))
+    work = Compressing(load_predictor(file), int(prepared.cfg.epochs))
     job = Job(
         "compress",
         work.start,

@@ -28,6 +28,7 @@ from bmx.engine.predictor import Predictor, load_model, read_model, save_model
 from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.warm_start import model_file
 from bmx.errors import RunFailed, UsageError
+from bmx.export.reading import load_predictor
 from bmx.tasks.distill import DistillTask
 from bmx.tasks.fit import FitTask
 from bmx.tasks.objectives import objective_for
@@ -59,26 +60,24 @@ def prepare_compression(cfg: DictConfig) -> Prepared:
     Raises:
         UsageError: the first thing that could not work.
     """
-    content = read_model(find_parent(cfg))
-    own = OmegaConf.create(content["config"])
-    assert isinstance(own, DictConfig)
+    parent = load_predictor(find_parent(cfg))
     if OmegaConf.select(cfg, "compression") is None:
         raise UsageError("nothing says how to compress", "compression=null", "for example compression=low_rank")
     method = make_method(cfg.compression)
-    cfg = _with_parent(cfg, own)
+    cfg = _with_parent(cfg, parent.config)
     if cfg.epochs is None:
         cfg.epochs = getattr(method, "epochs", EPOCHS)
     if not isinstance(cfg.epochs, int) or cfg.epochs < 0:
         fix = "use 0 for no fine-tuning, or more"
         raise UsageError(f"epochs must be 0 or more, got {cfg.epochs}", f"epochs={cfg.epochs}", fix)
-    recipe = content.get("recipe", [])
+    recipe = parent.recipe
     stored = Path(cfg.resume) / "checkpoints" / COMPRESSED if cfg.resume else None
     if stored is not None and stored.exists():
         recipe = read_model(stored).get("recipe", [])
     trained = copy.deepcopy(cfg)
     trained.epochs = max(1, cfg.epochs)
     prepared = prepare(trained, lambda spec: rebuild(make_model(cfg.model, spec), recipe))
-    _same_kind(DataSpec.from_dict(content["spec"]), prepared.data.spec)
+    _same_kind(parent.spec, prepared.data.spec)
     prepared = replace(prepared, cfg=cfg)
     if OmegaConf.select(cfg, "distillation") is not None:
         check_method(prepared, 1)
@@ -159,7 +158,8 @@ class Compressing:
         if OmegaConf.select(cfg, "distillation") is None:
             return FitTask
         teacher = OmegaConf.select(cfg, "teacher")
-        original = load_model(model_file(str(teacher), Path(cfg.outputs))) if teacher else copy.deepcopy(self.original)
+        file = model_file(str(teacher), Path(cfg.outputs)) if teacher else None
+        original = load_predictor(file) if file else copy.deepcopy(self.original)
         return partial(DistillTask, lesson=make_lesson(prepared, net, [original]))
 
     def _take_up(self, file: Path, recipe: list[Step]) -> None:

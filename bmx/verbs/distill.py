@@ -124,7 +124,8 @@ def _prepare(cfg: DictConfig) -> tuple[Prepared, Student, list[Named]]:
                 from bmx.data.random_inputs import random_inputs
 
                 samples = (random_inputs(prepared.data.spec, 2), random_inputs(spec, 2))
-                match_layers(method, student.make()(prepared.data.spec), net, samples)
+                own = student.make()(prepared.data.spec)
+                match_layers(method, own, net, samples, prepared.data.train.targets)
     return prepared, student, named
 
 

@@ -17,19 +17,20 @@ from bmx.distillation.method import Distillation, Outputs
 from bmx.distillation.teachers import Teacher, Teachers
 from bmx.distillation.views import check_view, view
 from bmx.engine.build import make_augmentation, make_distillation
-from bmx.engine.predictor import Predictor, load_model
+from bmx.engine.predictor import Predictor
 from bmx.engine.prepare import Prepared
 from bmx.errors import UsageError
+from bmx.export.reading import load_predictor
 from bmx.tasks.distill import Lesson, prepared_outputs
 
 
 @dataclass(frozen=True)
 class Layers:
-    """Paths of the layers that a method compares, and the adapters between them."""
+    """Paths of the layers that a method compares, and what is learned to compare them."""
 
     student: tuple[str, ...] = ()
     teacher: tuple[str, ...] = ()
-    adapters: nn.ModuleList | None = None
+    learned: nn.ModuleList | None = None
 
 
 def load_teachers(files: list[Path], prepared: Prepared) -> list[Predictor]:
@@ -40,7 +41,7 @@ def load_teachers(files: list[Path], prepared: Prepared) -> list[Predictor]:
     """
     found = []
     for file in files:
-        predictor = load_model(file)
+        predictor = load_predictor(file)
         check_view(predictor.spec, prepared.data.spec, f"teacher={file}")
         found.append(predictor)
     return found
@@ -68,15 +69,16 @@ def check_method(prepared: Prepared, teachers: int) -> Distillation:
 
 
 def match_layers(
-    method: Distillation, student: nn.Module, teacher: nn.Module, samples: tuple[Tensor, Tensor]
+    method: Distillation, student: nn.Module, teacher: nn.Module, samples: tuple[Tensor, Tensor], targets: Tensor
 ) -> Layers:
-    """The layers that a method compares, and adapters where their widths differ.
+    """The layers that a method compares, and what is learned for that.
 
     Args:
         method: says which, or of which kind.
         student: in any mode; comes back in the same.
         teacher: likewise.
         samples: a batch as each of them takes it.
+        targets: of all training samples.
 
     Raises:
         UsageError: a path that does not exist, or a net without such a layer.
@@ -104,9 +106,12 @@ def match_layers(
         finally:
             net.train(training)
             capture.close()
-    adapters = [method.make_adapter(s, t) for s, t in zip(*seen, strict=True)]
-    needed = any(adapter is not None for adapter in adapters)
-    modules = nn.ModuleList(nn.Identity() if a is None else a for a in adapters) if needed else None
+    try:
+        parts = [method.learned_part(s, t, targets) for s, t in zip(*seen, strict=True)]
+    except ValueError as error:
+        raise UsageError(str(error), "distillation", "choose another word, such as distillation=kd") from error
+    needed = any(part is not None for part in parts)
+    modules = nn.ModuleList(nn.Identity() if part is None else part for part in parts) if needed else None
     return Layers(tuple(paths[0]), tuple(paths[1]), modules)
 
 
@@ -127,10 +132,10 @@ def make_lesson(prepared: Prepared, net: nn.Module, predictors: list[Predictor])
         dtype = next(net.parameters()).dtype
         own = InputStage(prepared.data.spec)(batch)
         samples = (own.to(dtype) if own.is_floating_point() else own, first.input_stage(view(batch, first.shape)))
-        layers = match_layers(method, net, first.net, samples)
+        layers = match_layers(method, net, first.net, samples, prepared.data.train.targets)
     teachers = Teachers(members, layers.teacher)
     kept = _keep(prepared, method, predictors, teachers, layers, batch) if method.weight else None
-    return Lesson(method, teachers, kept, layers.student, layers.adapters)
+    return Lesson(method, teachers, kept, layers.student, layers.learned)
 
 
 def _keep(

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from bmx.compression import budget, narrowing
 from bmx.compression.prune_structured import PruneStructured
 from bmx.compression.recipe import rebuild
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 from bmx.measure.cost import cost_of
+from bmx.measure.macs import count_macs
 from bmx.models.attention import Attention
 from bmx.models.cnn import CNN
 from bmx.models.lenet5 import LeNet5
@@ -101,6 +103,7 @@ def test_vgg16_on_the_meta_device():
     [
         ("lenet5_caffe", "macs", 0.3),
         ("vit", "params", 0.1),
+        ("lenet5_caffe", "bytes", 0.2),
         pytest.param("transformer", "macs", 0.3, marks=pytest.mark.slow),
         pytest.param("resnet18", "params", 0.1, marks=pytest.mark.slow),
     ],
@@ -109,7 +112,7 @@ def test_a_budget_is_never_exceeded(word, name, share):
     net, given = made(word)
     outcome = PruneStructured(budget={name: share})(net, given)
     cost = cost_of(outcome.net, given.example)
-    found = {"params": cost.parameters, "macs": cost.macs}[name]
+    found = {"params": cost.parameters, "macs": cost.macs, "bytes": cost.bytes}[name]
     most = int(share * outcome.facts["before"][name])
     assert found == outcome.facts["after"][name] <= most
     assert found > {"lenet5_caffe": 0.9, "vit": 0.93, "transformer": 0.93, "resnet18": 0.97}[word] * most
@@ -119,6 +122,32 @@ def test_a_count_is_a_budget_too():
     net, given = made("lenet5_caffe")
     outcome = PruneStructured(budget={"params": 100_000, "macs": 1.0}, round_to=1)(net, given)
     assert 98_000 < outcome.facts["after"]["params"] <= 100_000
+
+
+def test_a_budget_of_time_takes_the_fewest_channels_that_the_clock_asks_for(monkeypatch):
+    """A clock that counts multiply-accumulates: one per nanosecond."""
+    net, given = made("lenet5_caffe")
+    monkeypatch.setattr(
+        "bmx.compression.prune_structured.measure",
+        lambda name, net, given: (
+            count_macs(net, given.example) / 1e6 if name == "latency_ms" else budget.measure(name, net, given)
+        ),
+    )
+    before = count_macs(net, given.example) / 1e6
+    outcome = PruneStructured(budget={"latency_ms": before / 2})(net, given)
+    assert outcome.facts["after"]["latency_ms"] <= before / 2 == outcome.facts["budget"]["latency_ms"]
+    smaller = [ratio for ratio in narrowing.ratios(net, 8, False) if ratio < outcome.facts["ratio"]]
+    larger = PruneStructured(ratio=smaller[-1])(net, given)
+    assert count_macs(larger.net, given.example) / 1e6 > before / 2
+    with pytest.raises(UsageError, match="latency_ms cannot be reached"):
+        PruneStructured(budget={"latency_ms": before / 1000})(net, given)
+
+
+def test_a_budget_of_time_by_the_clock_itself():
+    net, given = made("vit")
+    slow = budget.measure("latency_ms", net, given)
+    outcome = PruneStructured(budget={"latency_ms": 100 * slow})(net, given)
+    assert outcome.facts["ratio"] == 0 and outcome.facts["after"]["latency_ms"] > 0
 
 
 def test_a_budget_that_is_met_already_changes_nothing():
@@ -233,7 +262,7 @@ def test_a_net_that_cannot_be_traced_is_refused():
 
 
 @pytest.mark.parametrize(
-    "fields", [{"criterion": "size"}, {"heads": "none"}, {"ratio": 1.0}, {"round_to": 0}, {"budget": {"bytes": 1}}]
+    "fields", [{"criterion": "size"}, {"heads": "none"}, {"ratio": 1.0}, {"round_to": 0}, {"budget": {"watts": 1}}]
 )
 def test_wrong_fields_are_refused(fields):
     with pytest.raises(UsageError):

@@ -84,6 +84,23 @@ def test_a_compressed_run_can_be_compressed_again(trained):
     assert [step["kind"] for step in recipe] == ["low_rank", "quantize"]
 
 
+def test_a_packed_file_is_a_model_like_any_other(trained, capsys):
+    """Loaded, compressed again, and a teacher, as the run it was exported from."""
+    assert main(["compress", "run=latest", "compression=deep", "epochs=0", *QUICK]) == 0
+    assert main(["export", f"run={newest().name}", "format=packed"]) == 0
+    (file,) = Path.cwd().glob("outputs/export/*/*/*.bmxp")
+    weights = bmx.load(newest()).state_dict()
+    assert all(torch.equal(t, weights[name]) for name, t in bmx.load(file).state_dict().items())
+    assert main(["compress", f"run={file}", "compression=quantize", "epochs=0", *QUICK]) == 0
+    assert result_of()["compression"]["before"]["cost"]["bytes"] == file.stat().st_size
+    kinds = [step["kind"] for step in bmx.load(newest()).recipe]
+    assert "quantize" in kinds
+    assert main(["distill", f"teacher={file}", "student=mlp", "data=digits", "epochs=1", "plots=false"]) == 0
+    Path("model.onnx").write_bytes(b"")
+    assert main(["compress", "run=model.onnx", "compression=quantize", *QUICK]) == 2
+    assert "finished graph" in capsys.readouterr().err
+
+
 def test_tuning_can_learn_from_the_original(trained):
     words = ["compression=low_rank", "compression.budget.params=0.3", "epochs=2", "seed=0", *QUICK]
     assert main(["compress", f"run={trained.name}", *words]) == 0

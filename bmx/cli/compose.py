@@ -134,6 +134,8 @@ def hydra_config(config: DictConfig) -> Iterator[None]:
 
 def _without_hydra(config: DictConfig) -> DictConfig:
     """A view of the same nodes, so that ``${...}`` still resolves from the root."""
+    if "hydra" not in config:
+        return config
     keys = [str(key) for key in config if key != "hydra"]
     return OmegaConf.masked_copy(config, keys)
 

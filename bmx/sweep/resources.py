@@ -39,6 +39,8 @@ def slots(jobs: int | str = "auto", per_gpu: int = 1, device: str = "auto") -> l
         per_gpu: jobs that share a GPU.
         device: the ``device`` of the jobs; ``cpu`` leaves the GPUs alone.
 
+    Cores are divided among the jobs, and no job gets more threads than OMP_NUM_THREADS says.
+
     Raises:
         UsageError: jobs is neither ``auto`` nor a whole number from 1 on.
     """
@@ -51,8 +53,14 @@ def slots(jobs: int | str = "auto", per_gpu: int = 1, device: str = "auto") -> l
         count = max(1, min(most, memory() // BYTES_PER_JOB))
     else:
         count = int(jobs)
-    threads = max(1, available // count)
+    threads = max(1, min(available // count, _asked_threads()))
     return [Slot(threads, found[i % len(found)] if found else None) for i in range(count)]
+
+
+def _asked_threads() -> int:
+    """The most that OMP_NUM_THREADS allows, as someone sets it who knows what else is running."""
+    text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(text) if text.isdecimal() and int(text) else cores()
 
 
 def cores() -> int:

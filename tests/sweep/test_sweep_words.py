@@ -135,7 +135,11 @@ def test_places(monkeypatch):
     monkeypatch.setattr(resources, "cores", lambda: 8)
     monkeypatch.setattr(resources, "memory", lambda: 64 << 30)
     monkeypatch.setattr(resources, "gpus", list)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [(len(slots(jobs)), slots(jobs)[0].threads) for jobs in ("auto", 2, 20)] == [(8, 1), (2, 4), (20, 1)]
+    for asked, threads in (("1", 1), ("3,2", 3), ("99", 4), ("0", 4), ("many", 4)):
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        assert slots(2)[0].threads == threads
     monkeypatch.setattr(resources, "memory", lambda: 2 << 30)
     assert len(slots("auto")) == 2
     monkeypatch.setattr(resources, "memory", lambda: 64 << 30)

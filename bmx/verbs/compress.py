@@ -95,6 +95,7 @@ def _compress(cfg: DictConfig, run_dir: Path | None, quiet: bool, split: str = "
         ),
         show=report.show,
         split=split,
+        validates=True,
     )
     return fit_and_test(prepared, job, run_dir, quiet, fits=work.epochs > 0)
 

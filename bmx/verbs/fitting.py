@@ -70,6 +70,7 @@ class Job:
         conclude: adds to the result, and draws, once the model is tested: (result so far, run directory, its test).
         show: prints the end.
         split: what the fitted model is measured on: test, or val for a trial that must not look at the test set.
+        validates: measure the final model on the validation set too; else what its epoch had there counts.
     """
 
     verb: str
@@ -80,6 +81,7 @@ class Job:
     conclude: Callable[[dict[str, Any], Path, Evaluation], dict[str, Any]] = lambda result, run_dir, tested: {}
     show: Callable[[dict[str, Any], Path], None] = summary.show
     split: str = "test"
+    validates: bool = False
 
 
 def fit_and_test(
@@ -137,6 +139,8 @@ def fit_and_test(
             job.finish(run_dir)
             tested = measure_best(prepared, run_dir, job.split)
             outcome = _outcome(prepared, fitting, cost, (job.split, tested), fitted, began)
+            if job.validates and job.split == "test" and prepared.data.val is not None:
+                _validated(outcome, measure_best(prepared, run_dir, "val"))
             outcome |= job.conclude(outcome, run_dir, tested)
             result = results.finish(run_dir, "done", **outcome)
         except (Interrupted, KeyboardInterrupt) as error:
@@ -250,6 +254,14 @@ def _outcome(
     labels = list(spec.labels) or [str(i) for i in range(spec.num_classes)]
     outcome["test"] = {"confusion": tested.confusion, "labels": labels}
     return outcome
+
+
+def _validated(outcome: dict[str, Any], found: Evaluation) -> None:
+    """Puts what the final model has on the validation set in the place of what it had before it was finished."""
+    outcome["metrics"] |= {f"val/{name}": value for name, value in found.metrics.items()}
+    best = outcome.get("best")
+    if best is not None and best["metric"] in outcome["metrics"]:
+        best["value"] = outcome["metrics"][best["metric"]]
 
 
 def _title(prepared: Prepared, cost: Cost, run_dir: Path, threads: int) -> list[str]:

@@ -33,6 +33,11 @@ def newest(verb: str = "compress") -> Path:
     return max(Path.cwd().glob(f"outputs/{verb}/*/*"), key=lambda f: f.stat().st_mtime)
 
 
+def evaluated_on_val(run: Path) -> float:
+    assert main(["evaluate", f"run={run.name}", "split=val", "plots=false"]) == 0
+    return result_of("evaluate")["metrics"]["val/accuracy"]
+
+
 def test_low_rank_without_tuning_is_smaller_and_loads(trained, capsys):
     assert (
         main(["compress", "run=latest", "compression=low_rank", "compression.budget.params=0.5", "epochs=0", *QUICK])
@@ -50,6 +55,8 @@ def test_low_rank_without_tuning_is_smaller_and_loads(trained, capsys):
     model = bmx.load(run)
     assert sum(p.numel() for p in model.net.parameters()) == after["cost"]["parameters"]
     assert "points of accuracy" in capsys.readouterr().out
+    # What compressions can be chosen by, without a look at the test set.
+    assert result["metrics"]["val/accuracy"] == evaluated_on_val(run)
     assert main(["evaluate", f"run={run.name}", "plots=false"]) == 0
     assert result_of("evaluate")["metrics"]["test/accuracy"] == result["metrics"]["test/accuracy"]
 
@@ -67,6 +74,13 @@ def test_pruned_weights_are_zero_after_tuning(trained):
     weights = [p for name, p in bmx.load(newest()).net.named_parameters() if name.endswith("weight")]
     zeros = sum(int((w == 0).sum()) for w in weights)
     assert zeros / sum(w.numel() for w in weights) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_the_model_that_is_kept_is_validated_not_the_one_that_was_tuned(trained):
+    words = ["compression=deep", "compression.sparsity=0.9", "compression.bits.linear=1", "epochs=2"]
+    assert main(["compress", "run=latest", *words, *QUICK]) == 0
+    result, run = result_of(), newest()
+    assert result["best"]["value"] == result["metrics"]["val/accuracy"] == evaluated_on_val(run)
 
 
 def test_what_one_stage_pruned_the_next_leaves_zero(trained):

@@ -17,7 +17,8 @@ _SAID_ABOUT = ("model", "data", "compression")
 def run_name(config: DictConfig, swept: dict[str, list[str]] | None = None) -> str:
     """The chosen experiment, or the chosen words of model, data and optim joined by dashes: ``lenet5-mnist_5k-sgd``.
 
-    A run that is about another one (``run=``) is called as that one.
+    A run that is about another one (``run=``) is called as that one. A model of a library, whose word stands for many
+    (``model=torchvision model.name=resnet18``), is called by its own name.
 
     Args:
         config: the composed configuration with Hydra's node, which knows the choices.
@@ -28,6 +29,8 @@ def run_name(config: DictConfig, swept: dict[str, list[str]] | None = None) -> s
         return _word("experiment", choices["experiment"])
     if config.get("student"):  # an earlier run, not the model word that is chosen by default
         choices["model"] = _name_of(str(config.student), Path(str(config.get("outputs", "outputs"))))
+    elif swept is None and choices.get("model"):
+        choices["model"] = OmegaConf.select(config, "model.name") or choices["model"]
     about = _run_it_is_about(config)
     words = [_word(group, choices[group]) for group in (_SAID_ABOUT if about else _SAID) if choices.get(group)]
     return "-".join(word for word in [about, *words] if word) or config.hydra.job.name

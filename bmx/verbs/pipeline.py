@@ -78,6 +78,7 @@ def check(cfg: DictConfig) -> Prepared:
     """
     with sources_kept():
         prepared = [prepare_compression(stage(cfg, number, str(cfg.run))) for number in range(len(words(cfg)))]
+    prepared[0].cfg.name = cfg.name
     return prepared[0]
 
 

@@ -31,6 +31,10 @@ def test_every_key_has_help(verb, tmp_path, monkeypatch, capsys):
         assert written[key].comment, f"{written[key].file}, line {written[key].line}: {key} has no comment"
 
 
+def test_a_model_of_a_library_gives_a_run_its_own_name():
+    assert compose("train", ["model=torchvision", "model.name=vgg16", "data=cifar10"]).name == "vgg16-cifar10-sgd"
+
+
 def test_every_file_says_what_its_word_is():
     for path in sorted((REPOSITORY / "conf").rglob("*.yaml")):
         assert describe(path), path

@@ -130,11 +130,12 @@ def test_a_pipeline_weighs_every_stage(trained, capsys):
     assert main(["compress", "run=latest", *words]) == 0
     result = result_of()
     assert [stage["word"] for stage in result["stages"]] == ["low_rank", "quantize"]
+    assert result["name"] == newest().parent.name
     sizes = [stage["cost"]["bytes"] for stage in result["stages"]]
     assert result["compression"]["before"]["cost"]["bytes"] > 2 * max(sizes)
     assert result["compression"]["after"]["cost"]["bytes"] == sizes[1]
     said = capsys.readouterr().out
-    assert "original" in said and "low_rank" in said
+    assert "original" in said and "low_rank" in said and f"{result['name']}: " in said
 
 
 def test_a_target_keeps_to_the_validation_accuracy(trained):

@@ -48,8 +48,10 @@ def named_teachers(cfg: DictConfig) -> list[Named]:
     if all(one.file is not None for one in found):
         for key, value in asked.items():
             if value:
-                where = f"teacher.{next(iter(value))}" if key == "teacher_fields" else key
-                raise UsageError("the teacher is trained already", where, "leave it out, or name a model: teacher=mlp")
+                where = f"teacher.{next(iter(value))}" if key == "teacher_fields" else f"{key}={value}"
+                # An experiment may have said it, which is not left out by saying nothing.
+                out = "leave it out" if key == "teacher_fields" else f"{key}={[] if key == 'teacher_words' else 'null'}"
+                raise UsageError("the teacher is trained already", where, f"{out}, or name a model: teacher=mlp")
     return found
 
 

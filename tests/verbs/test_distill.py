@@ -117,7 +117,8 @@ def test_a_student_of_a_run_has_no_fields(here, trained_run, capsys):
         (["teacher=vti", "student=mlp"], "no word 'vti' in the group 'model'", "teacher=vit"),
         (["teacher=vit", "teacher.widht=3", "student=mlp"], "no key", "teacher.width"),
         (["student=mlp"], "teacher has no value", "teacher=VALUE"),
-        (["teacher=RUN", "teacher_epochs=3", "student=mlp"], "trained already", "teacher=mlp"),
+        (["teacher=RUN", "teacher_epochs=3", "student=mlp"], "trained already", "teacher_epochs=null, or"),
+        (["teacher=RUN", "experiment=hinton_distilled", "data=digits"], "trained already", "teacher_words=[], or"),
         (["teacher=RUN", "student=linear", "data=iris"], "10 classes (digits), the data have 3", "iris"),
         (["teacher=RUN", "student=linear", "data=diabetes"], "has none", "mse_logits"),
         (

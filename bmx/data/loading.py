@@ -6,6 +6,7 @@ batch is an index; data that does not is read by a DataLoader with workers.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -100,6 +101,7 @@ class WorkerReader:
             batch_size=None,
             sampler=self.sampler,
             num_workers=workers,
+            multiprocessing_context=_context() if workers else None,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
             # The workers draw no random numbers, and the loader must not move the training's own stream.
@@ -110,6 +112,15 @@ class WorkerReader:
         self.sampler.position = Position(epoch, start)
         for inputs, targets in self.loader:
             yield inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
+
+
+def _context() -> str | None:
+    """How workers are started: forked on Linux, whatever the default is.
+
+    A worker ends when it sees that its parent is gone. Of a fork server, the default from Python 3.14 on, that is the
+    server, which waits for its workers in turn: both would outlive a killed run for ever.
+    """
+    return "fork" if sys.platform == "linux" else None
 
 
 def reader_for(arrays: Arrays, order: BatchOrder, device: torch.device, workers: int = 2) -> Reader:

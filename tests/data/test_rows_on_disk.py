@@ -1,5 +1,12 @@
 """Samples on disk give what the same samples in memory give."""
 
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +65,34 @@ def test_workers_give_the_same_batches_in_the_same_order(source, workers):
         assert len(ours) == len(theirs) == 10 - start
         for (x, y), (u, v) in zip(ours, theirs, strict=True):
             assert torch.equal(x, u) and torch.equal(y, v)
+
+
+KILLED = """
+import multiprocessing, os, signal, torch
+from bmx.data.batches import BatchOrder
+from bmx.data.loading import WorkerReader
+from bmx.data.synthetic import synthetic
+
+multiprocessing.set_start_method("forkserver")  # the default of later Pythons
+reader = WorkerReader(synthetic(samples=100, shape=(1, 4, 4)).train, BatchOrder(100, 10, seed=0), torch.device("cpu"))
+next(iter(reader.epoch(0)))
+print(*(worker.pid for worker in reader.loader._iterator._workers), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_the_workers_of_a_killed_run_end_too():
+    # Not by a pipe that is read to its end: workers that live on would hold it open.
+    with tempfile.TemporaryFile() as said:
+        code = subprocess.run([sys.executable, "-c", KILLED], stdout=said, stderr=subprocess.DEVNULL).returncode
+        said.seek(0)
+        workers = said.read().split()
+    assert code == -signal.SIGKILL and len(workers) == 2
+    deadline = time.monotonic() + 60
+    while left := [pid for pid in workers if Path("/proc", pid.decode(), "task").exists()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
 
 
 def test_a_large_synthetic_set_is_drawn_straight_to_disk(monkeypatch, tmp_path):

@@ -115,8 +115,8 @@ def test_experiment(word, tmp_path):
 @pytest.mark.parametrize("word", [word for word in words("experiment") if verb_of(word) == "distill"])
 def test_distill_experiment(word, tmp_path):
     cfg = bmx.compose("distill", [f"experiment={word}"])
-    # The teacher takes batches of 100.
-    small = [*small, "data.samples=150"] if (small := on_small_data(word, cfg)) else ["data.val_size=0.9"]
+    # The teacher takes batches of 200.
+    small = [*small, "data.samples=250"] if (small := on_small_data(word, cfg)) else ["data.val_size=0.9"]
     asked = [f"experiment={word}", *small, "epochs=1", "teacher_epochs=1", "batch_size=full", "plots=false"]
     fields = [] if "mlp" in cfg.teacher else ["teacher.depth=1"]
     result = bmx.distill(bmx.compose("distill", [*asked, *fields, f"outputs={tmp_path}"]), quiet=True)

@@ -27,6 +27,8 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
     console.print()
     console.print(Text(title(comparison), "bold"))
     console.print(table(comparison))
+    for line in doubts(comparison):
+        console.print(Text(line, "yellow"), soft_wrap=True)
     for line in left_out_lines(comparison):
         console.print(Text(line), soft_wrap=True)
 
@@ -78,6 +80,23 @@ def _scores(row: dict[str, Any], n: int) -> tuple[str, str, str, str]:
         numbers.percent(row["agreement"], n),
         numbers.percent(row["calibration_error"], n),
     )
+
+
+def doubts(comparison: dict[str, Any]) -> list[str]:
+    """What speaks against the distillation: a teacher that is no better than its student alone, or nothing gained."""
+    rows = {row["role"]: row for row in comparison["rows"]}
+    distilled, teacher, alone = rows["distilled"], rows["teacher"], rows.get("alone")
+    if alone is None or "errors" not in alone:
+        return []
+    lines = []
+    if teacher["errors"] >= alone["errors"]:
+        lines.append(f"the teacher makes {teacher['errors']:,} errors, the student alone {alone['errors']:,}")
+    n, more = comparison["n"], "other seeds tell more: bmx distill -m … seeds=3"
+    if distilled["errors"] >= alone["errors"]:
+        lines.append(f"distillation gained nothing here; {more}")
+    elif wilson(n - alone["errors"], n)[1] >= wilson(n - distilled["errors"], n)[0]:
+        lines.append(f"the intervals of the two students overlap; {more}")
+    return lines
 
 
 def left_out_lines(comparison: dict[str, Any]) -> list[str]:

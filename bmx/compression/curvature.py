@@ -16,6 +16,10 @@ from bmx.compression.targets import Target
 from bmx.errors import UsageError
 from bmx.measure.shadow import no_fast_path
 
+# A net that has learnt its training samples is sure of nearly all of them, so that a handful would speak for the rest.
+# Of softened predictions every sample has something to say; at 4, as in distillation, more is kept than at 1.
+TEMPERATURE = 4.0
+
 
 @dataclass
 class Curvature:
@@ -56,8 +60,8 @@ def measure_curvature(
     """One pass of calibration samples through the net, forward and backward.
 
     The gradients are those of the true Fisher information (Martens & Grosse 2015): the labels are drawn from the
-    model's own predictions, by a generator that follows from ``context.seed``, not taken from the data. A regression
-    counts as a normal distribution of unit variance around the output.
+    model's own predictions, softened by a temperature, by a generator that follows from ``context.seed``, and not
+    taken from the data. A regression counts as a normal distribution of unit variance around the output.
 
     Args:
         net: stays as it is; a copy in eval mode is run.
@@ -110,13 +114,13 @@ def _at_most(context: Context, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _noise(outputs: Tensor, task: str, generator: torch.Generator) -> Tensor:
-    """Gradient of the negative log-likelihood of targets drawn from the model, at the outputs (N, K)."""
+    """Gradient of the negative log-likelihood of targets drawn from the softened model, at its logits (N, K)."""
     if task == "regression":
         return torch.randn(outputs.shape, generator=generator)
     if outputs.shape[1] == 1:  # a single logit stands for two classes
-        p = outputs.sigmoid()
+        p = (outputs / TEMPERATURE).sigmoid()
         return p - torch.bernoulli(p, generator=generator)
-    p = outputs.softmax(1)
+    p = (outputs / TEMPERATURE).softmax(1)
     drawn = torch.multinomial(p, 1, generator=generator)
     return p.scatter_add(1, drawn, torch.full_like(p[:, :1], -1.0))
 

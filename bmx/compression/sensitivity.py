@@ -39,7 +39,8 @@ def layer_sensitivity(
     Returns:
         A row for each layer and ratio, layers in the net's order: ``layer``, ``kind``, ``weights``, ``ratio`` as asked
         for, ``kept``, the fraction that the nearest rank below makes of it (above, if even rank 1 does), ``rank``,
-        ``predicted_loss_rise`` in nats, and ``score`` and ``score_drop`` in the score's own unit, None if not measured.
+        ``predicted_loss_rise`` in nats, of predictions softened by :data:`bmx.compression.curvature.TEMPERATURE`, and
+        ``score`` and ``score_drop`` in the score's own unit, None if not measured.
 
     Raises:
         UsageError: as ``LowRank``.

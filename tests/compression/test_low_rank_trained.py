@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from bmx.compression.curvature import TEMPERATURE
 from bmx.compression.low_rank import LowRank
 from bmx.compression.method import Context
 from bmx.compression.sensitivity import layer_sensitivity
@@ -46,15 +47,19 @@ def trained() -> tuple[nn.Module, Context]:
 @pytest.fixture(scope="module")
 def scores(trained: tuple[nn.Module, Context]) -> dict[str, float]:
     net, ctx = trained
-    made = {rule: LowRank(rule, {"params": 0.1})(net, ctx).net for rule in ("ratio", "energy", "activation", "kfac")}
+    made = {rule: LowRank(rule, {"params": 0.05})(net, ctx).net for rule in ("ratio", "energy", "activation", "kfac")}
     return {"whole": ctx.score(net)} | {rule: ctx.score(compressed) for rule, compressed in made.items()}
 
 
-def test_at_a_tenth_of_the_weights_the_more_a_rule_knows_the_better_it_is(scores):
+def test_where_little_is_left_the_more_a_rule_knows_the_better_it_is(scores):
     assert scores["whole"] > 95
-    assert scores["kfac"] >= scores["activation"] >= scores["energy"] >= scores["ratio"], scores
-    assert scores["kfac"] > scores["energy"] + 5, scores
-    assert scores["kfac"] > scores["whole"] - 3, scores
+    assert scores["kfac"] > scores["activation"] + 5, scores
+    assert scores["activation"] >= scores["energy"] >= scores["ratio"], scores
+
+
+def test_at_a_sixth_of_the_weights_little_is_lost(trained, scores):
+    net, ctx = trained
+    assert ctx.score(LowRank(budget={"params": 0.15})(net, ctx).net) > scores["whole"] - 1.5
 
 
 def test_the_predicted_rise_of_the_loss_is_near_the_real_one_where_it_is_small(trained):
@@ -62,8 +67,8 @@ def test_the_predicted_rise_of_the_loss_is_near_the_real_one_where_it_is_small(t
     inputs: Tensor = torch.cat([x for x, _ in ctx.calibration(1200)])
     outcome = LowRank(budget={"params": 0.25}, samples=1200)(net, ctx)
     with torch.no_grad():
-        p = net(inputs).softmax(1)
-        rise = float((p * (net(inputs).log_softmax(1) - outcome.net(inputs).log_softmax(1))).sum(1).mean())
+        before, after = ((model(inputs) / TEMPERATURE).log_softmax(1) for model in (net, outcome.net))
+        rise = TEMPERATURE * float((before.exp() * (before - after)).sum(1).mean())
     assert rise / 10 < outcome.facts["predicted_loss_rise"] < 10 * rise
 
 

@@ -209,25 +209,26 @@ def composed(plan: Plan, wanted: list[Any]) -> tuple[list[tuple[Job, DictConfig]
     """The jobs of points and seeds with their configurations, and those that do not come together."""
     jobs: list[tuple[Job, DictConfig]] = []
     problems: list[Problem] = []
-    current, entered = None, ExitStack()
-    for point, seed in wanted:
-        words = plan.job_words(point, seed)
-        asked = Asked(plan.verb, plan.composer.root, words)
-        try:
-            base = plan.composer.base((*words, *plan.passed_on))
-            if base is not current:  # neighbours mostly choose the same words
-                entered.close()
-                entered.enter_context(hydra_config(base))
-                current = base
-            job, config = plan.job(point, seed)
-            check_values(config, asked, plan.composer.loader)
-            jobs.append((job, config))
-        except Exception as error:
-            told = error if isinstance(error, UsageError) else explain(error, asked, plan.composer.loader)
-            problems.append(
-                Problem(Job("", words, point, seed).label, UsageError(told.what, told.where, told.fix), point)
-            )
-    entered.close()
+    current = None
+    with ExitStack() as entered:
+        for point, seed in wanted:
+            words = plan.job_words(point, seed)
+            asked = Asked(plan.verb, plan.composer.root, words)
+            try:
+                base = plan.composer.base((*words, *plan.passed_on))
+                if base is not current:  # neighbours mostly choose the same words
+                    entered.close()
+                    current = None
+                    entered.enter_context(hydra_config(base))
+                    current = base
+                job, config = plan.job(point, seed)
+                check_values(config, asked, plan.composer.loader)
+                jobs.append((job, config))
+            except Exception as error:
+                told = error if isinstance(error, UsageError) else explain(error, asked, plan.composer.loader)
+                problems.append(
+                    Problem(Job("", words, point, seed).label, UsageError(told.what, told.where, told.fix), point)
+                )
     return jobs, problems
 
 

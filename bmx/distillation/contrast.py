@@ -110,7 +110,8 @@ class Contrast(nn.Module):
 
     def draw(self, targets: Tensor) -> Tensor:
         """Numbers (N, K) of samples of other classes than ``targets``, each equally likely, some perhaps twice."""
-        begin, end = (self.first[targets.long() + i] for i in (0, 1))
+        targets = targets.long()
+        begin, end = self.first[targets], self.first[targets + 1]
         others = (len(self.by_class) - (end - begin))[:, None]
         # On the CPU, whose generator a checkpoint keeps.
         uniform = torch.rand(len(targets), self.negatives, dtype=torch.float64).to(targets.device)

@@ -53,14 +53,14 @@ def slots(jobs: int | str = "auto", per_gpu: int = 1, device: str = "auto") -> l
         count = max(1, min(most, memory() // BYTES_PER_JOB))
     else:
         count = int(jobs)
-    threads = max(1, min(available // count, _asked_threads()))
+    threads = max(1, min(available // count, _most_threads(available)))
     return [Slot(threads, found[i % len(found)] if found else None) for i in range(count)]
 
 
-def _asked_threads() -> int:
-    """The most that OMP_NUM_THREADS allows, as someone sets it who knows what else is running."""
+def _most_threads(available: int) -> int:
+    """The most that OMP_NUM_THREADS allows, as someone sets it who knows what else is running; else all."""
     text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return int(text) if text.isdecimal() and int(text) else cores()
+    return int(text) if text.isdecimal() and int(text) else available
 
 
 def cores() -> int:

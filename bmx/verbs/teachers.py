@@ -41,16 +41,14 @@ def named_teachers(cfg: DictConfig) -> list[Named]:
         raise UsageError("there is no teacher", "teacher=", "name a run, or a model word that is trained first")
     found = [_named(word, cfg) for word in words]
     asked = {
-        "teacher_fields": dict(cfg.teacher_fields),
-        "teacher_epochs": cfg.teacher_epochs,
-        "teacher_words": list(cfg.teacher_words),
+        **{f"teacher.{field}": (True, "leave it out") for field in cfg.teacher_fields},
+        # An experiment may have said these, which are not left out by saying nothing.
+        f"teacher_epochs={cfg.teacher_epochs}": (cfg.teacher_epochs, "teacher_epochs=null"),
+        f"teacher_words={cfg.teacher_words}": (cfg.teacher_words, "teacher_words=[]"),
     }
     if all(one.file is not None for one in found):
-        for key, value in asked.items():
-            if value:
-                where = f"teacher.{next(iter(value))}" if key == "teacher_fields" else f"{key}={value}"
-                # An experiment may have said it, which is not left out by saying nothing.
-                out = "leave it out" if key == "teacher_fields" else f"{key}={[] if key == 'teacher_words' else 'null'}"
+        for where, (is_asked, out) in asked.items():
+            if is_asked:
                 raise UsageError("the teacher is trained already", where, f"{out}, or name a model: teacher=mlp")
     return found
 

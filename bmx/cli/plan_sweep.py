@@ -100,6 +100,7 @@ def _taken_apart(config: DictConfig, invocation: Invocation, settings: dict[str,
     )
     flags = [("--config-dir", invocation.config_dir), ("--config-path", invocation.config_path)]
     flags += [("--config-name", root if root != VERBS[verb].config else None)]
+    objectives, bounds = objective.parse(settings.get("objective"))
     return Plan(
         verb=verb,
         words=words,
@@ -108,7 +109,8 @@ def _taken_apart(config: DictConfig, invocation: Invocation, settings: dict[str,
         passed_on=tuple(
             w for w in map(str, config.hydra.overrides.hydra) if not w.lstrip("+~").startswith(_SWEEP_ONLY)
         ),
-        objectives=objective.parse(settings.get("objective")),
+        objectives=objectives,
+        bounds=bounds,
         outputs=Path(str(config.get("outputs") or "outputs")),
         resumes=VERBS[verb].resumes,
         # Composing is three times as quick where the grammar's tables have been filled once.
@@ -157,6 +159,7 @@ def _plan_grid(plan: Plan, invocation: Invocation) -> None:
 
 def _plan_search(plan: Plan, invocation: Invocation, settings: dict[str, Any]) -> None:
     from bmx.sweep import search_settings
+    from bmx.sweep.first_points import first_points
     from bmx.sweep.space import corners, make_space
 
     search_settings.check(settings, len(plan.objectives))
@@ -169,6 +172,7 @@ def _plan_search(plan: Plan, invocation: Invocation, settings: dict[str, Any]) -
     if len(problems) >= len(tried):
         raise CannotRun(problems, len(tried))
     _leave_out(plan, invocation, problems, seeds)
+    plan.first = first_points(plan.space, settings.get("first") or ())
     plan.objectives = _known(plan, report)
     if plan.objectives == [objective.AUTO]:
         fix = "hold something out, data.val_size=0.1, or name what to choose by: objective=..."
@@ -201,7 +205,7 @@ def _leave_out(plan: Plan, invocation: Invocation, problems: list[Problem], seed
 
 def _known(plan: Plan, report: Report) -> list[objective.Objective]:
     if plan.objectives == [objective.AUTO] and report.chooses_by:
-        return objective.parse(report.chooses_by)
+        return objective.parse(report.chooses_by)[0]
     return plan.objectives
 
 
@@ -269,7 +273,7 @@ def _identity(plan: Plan, settings: dict[str, Any]) -> str:
     keys = sorted(override.get_key_element() for override in plan.words.swept)
     search = None
     if plan.space is not None:
-        names = [one.name for one in plan.objectives]
+        names = [one.name for one in plan.objectives] + [f"{one.name}:{one.bound}" for one in plan.bounds]
         search = [str(plan.space), names, settings["sampler"], settings["pruner"], settings.get("seed")]
         search.append(list(plan.words.seeds))
     return digest({"verb": plan.verb, "base": base, "keys": keys, "search": search})

@@ -28,6 +28,7 @@ SWEEPING: Mapping[str, str] = MappingProxyType(
         "minutes": "hydra.sweeper.minutes",
         "pruner": "hydra.sweeper.pruner",
         "space": "hydra.sweeper.space",
+        "first": "hydra.sweeper.first",
     }
 )
 """The words about a sweep itself, of every verb that ``-m`` runs many times."""

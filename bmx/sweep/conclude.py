@@ -43,7 +43,7 @@ def conclude(
         shares: the importance of each key, of a search.
     """
     objectives = settle(plan.objectives, [end.result for _, _, end in ended])
-    board = leaderboard.make(ended, objectives)
+    board = leaderboard.make(ended, objectives, plan.bounds)
     leaderboard.write_csv(board, sweep / BOARD)
     plots = _plots(board, sweep, shares or {})
     failed = [(job, run, end) for job, run, end in ended if end.state in ("failed", "refused", "half")]
@@ -74,14 +74,17 @@ def _ranking(plan: Plan, board: Board, ended: Ended, interrupted: bool) -> Ranki
     beside, several = board.beside, len(board.objectives) > 1
     objectives = [o for o in board.objectives if o != AUTO]
     columns = ["", *keys, *(f"{o.said}{' *' if i == 0 else ''}" for i, o in enumerate(objectives))]
+    columns += [f"{bound.said} ‡" for bound in board.bounds]
     columns += [beside.replace("/", " ") + " †"] if beside else []
     columns += ["parameters", "time"]
     columns += ["jobs"] if any(entry.count("done") < len(entry.jobs) for entry in board.entries) else []
-    rows = [[*_cells(entry, keys, objectives, beside, several), *_jobs(entry, columns)] for entry in shown]
+    rows = [[*_cells(entry, keys, board, objectives), *_jobs(entry, columns)] for entry in shown]
     notes = []
     if objectives:
         over = f"mean over {seeds} seeds ± 95 % interval, " if seeds > 1 else ""
         notes.append(f"* {over}at the epoch whose weights were kept; the order goes by it")
+    if board.bounds:
+        notes.append(f"‡ only what keeps to {verdict.bounds_said(board.bounds)} is ranked")
     if beside:
         notes.append("† for information: the test set is not used to choose")
     done = sum(end.state == "done" for _, _, end in ended)
@@ -95,15 +98,17 @@ def _ranking(plan: Plan, board: Board, ended: Ended, interrupted: bool) -> Ranki
     return Ranking(title, columns, rows, best, sentences, notes, len(board.entries) - len(shown))
 
 
-def _cells(entry: Entry, keys: list[str], objectives: list[Objective], beside: str | None, several: bool) -> list[str]:
+def _cells(entry: Entry, keys: list[str], board: Board, objectives: list[Objective]) -> list[str]:
+    beside = board.beside
     if entry.rank is None:
         place = numbers.MISSING
-    elif several:
+    elif len(board.objectives) > 1:
         place = "front" if entry.front else ""
     else:
         place = "=1" if entry.tied and entry.rank > 1 else str(entry.rank)
     cells = [place, *(entry.point.get(key, "") for key in keys)]
     cells += [verdict.said(o, m) for o, m in zip(objectives, entry.means, strict=False)]
+    cells += [verdict.said(o, m) for o, m in zip(board.bounds, entry.bounded, strict=True)]
     if beside:
         average = entry.average("metrics", beside)
         cells.append(numbers.percent(average) if beside.endswith("accuracy") else numbers.figures(average))

@@ -45,6 +45,6 @@ def make_pool(plan: Plan, sweep: Path, options: dict[str, Any], device: str) -> 
     """
     places = slots(options["jobs"], int(options["jobs_per_gpu"]), device)
     starter = plan.starter(options["fork"])
-    timed = any(objective.name == "cost/latency" for objective in plan.objectives)
+    timed = any(objective.name == "cost/latency" for objective in (*plan.objectives, *plan.bounds))
     call = latency.CALL if timed else RUN
     return Pool(sweep, starter, places, rules(options), plan.arguments, plan.resumes, call)

@@ -29,7 +29,9 @@ class Entry:
         jobs: the jobs of its seeds, with what became of each.
         values: of each objective, the value for each seed.
         means: of each objective, the mean over the seeds.
-        rank: 1 is best; None if it has no value.
+        bounded: of each bound, the mean over the seeds.
+        kept: it keeps to every bound.
+        rank: 1 is best; None if it has no value, or does not keep to the bounds.
         tied: cannot be told from the best, going by at least two common seeds.
         p: Holm-corrected p-value of the paired comparison with the best; None where there is nothing to compare.
         front: no other is at least as good in every objective and better in one.
@@ -39,6 +41,8 @@ class Entry:
     jobs: list[tuple[Job, Path, Outcome]] = field(default_factory=list)
     values: list[dict[int, float]] = field(default_factory=list)
     means: list[Mean | None] = field(default_factory=list)
+    bounded: list[Mean | None] = field(default_factory=list)
+    kept: bool = True
     rank: int | None = None
     tied: bool = False
     p: float | None = None
@@ -66,6 +70,7 @@ class Board:
 
     entries: list[Entry]
     objectives: list[Objective]
+    bounds: Sequence[Objective] = ()
 
     @property
     def best(self) -> Entry | None:
@@ -86,12 +91,15 @@ class Board:
         return [entry for entry in self.entries[1:] if entry.tied]
 
 
-def make(ended: Sequence[tuple[Job, Path, Outcome]], objectives: list[Objective]) -> Board:
+def make(
+    ended: Sequence[tuple[Job, Path, Outcome]], objectives: list[Objective], bounds: Sequence[Objective] = ()
+) -> Board:
     """Groups jobs by their point, compares, and sorts.
 
     Args:
         ended: every job with its run directory and what became of it.
         objectives: what to choose by, ``auto`` settled.
+        bounds: what an entry has to keep to; one that does not is put behind those that do, and has no rank.
     """
     grouped: dict[tuple[tuple[str, str], ...], Entry] = {}
     for job, run, end in ended:
@@ -100,21 +108,33 @@ def make(ended: Sequence[tuple[Job, Path, Outcome]], objectives: list[Objective]
     entries = list(grouped.values())
     for entry in entries:
         entry.values = [_by_seed(entry, objective) for objective in objectives]
-        entry.means = [mean(list(found.values())) if found else None for found in entry.values]
+        entry.means = [_mean(found) for found in entry.values]
+        entry.bounded = [_mean(_by_seed(entry, bound)) for bound in bounds]
+        limits = zip(bounds, entry.bounded, strict=True)
+        entry.kept = all(centre is not None and bound.excess(centre.value) <= 0 for bound, centre in limits)
     _mark_front(entries, objectives)
     first = objectives[0]
 
-    def order(entry: Entry) -> tuple[bool, bool, float]:
+    def order(entry: Entry) -> tuple[bool, bool, bool, float]:
         centre = entry.means[0]
         if centre is None or any(other is None for other in entry.means):
-            return (True, True, 0.0)
-        return (False, len(objectives) > 1 and not entry.front, -centre.value if first.higher else centre.value)
+            return (True, True, True, 0.0)
+        return (
+            False,
+            not entry.kept,
+            len(objectives) > 1 and not entry.front,
+            -centre.value if first.higher else centre.value,
+        )
 
     entries.sort(key=order)
     _rank(entries, order)
     if len(objectives) == 1:
         _compare_with_best(entries, first)
-    return Board(entries, objectives)
+    return Board(entries, objectives, bounds)
+
+
+def _mean(found: Mapping[int, float]) -> Mean | None:
+    return mean(list(found.values())) if found else None
 
 
 def _by_seed(entry: Entry, objective: Objective) -> dict[int, float]:
@@ -133,7 +153,7 @@ def _seed(job: Job, end: Outcome) -> int:
 def _rank(entries: list[Entry], order: Any) -> None:
     before: tuple[Any, int] | None = None
     for place, entry in enumerate(entries, 1):
-        if any(centre is None for centre in entry.means):
+        if any(centre is None for centre in entry.means) or not entry.kept:
             continue
         key = order(entry)
         entry.rank = before[1] if before is not None and before[0] == key else place
@@ -155,7 +175,7 @@ def _compare_with_best(entries: list[Entry], objective: Objective) -> None:
 
 
 def _mark_front(entries: list[Entry], objectives: list[Objective]) -> None:
-    known = [entry for entry in entries if all(centre is not None for centre in entry.means)]
+    known = [entry for entry in entries if entry.kept and all(centre is not None for centre in entry.means)]
     signs = [1.0 if objective.higher else -1.0 for objective in objectives]
     scores = [[s * centre.value for s, centre in zip(signs, e.means, strict=True) if centre] for e in known]
     for entry, mine in zip(known, scores, strict=True):
@@ -178,6 +198,7 @@ def write_csv(board: Board, path: Path) -> None:
     header = ["rank", "tied_with_best", "p_against_best", *(["pareto_front"] if len(names) > 1 else []), *keys]
     for name in names:
         header += [name, f"{name} ±95%"]
+    header += [f"{bound.name} (bound {bound.bound:g})" for bound in board.bounds]
     header += ["seeds", "done", "failed", "pruned"]
     header += [f"{beside} (not used to choose)"] if beside else []
     header += ["parameters", "macs", "seconds", "runs"]
@@ -191,6 +212,7 @@ def write_csv(board: Board, path: Path) -> None:
             row += [entry.point.get(key) for key in keys]
             for centre in entry.means:
                 row += [centre.value if centre else None, centre.half if centre else None]
+            row += [centre.value if centre else None for centre in entry.bounded]
             seeds = sorted(_seed(job, end) for job, _, end in entry.jobs)
             row += [
                 " ".join(map(str, seeds)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,14 +36,22 @@ class Objective:
     Attributes:
         name: ``val/accuracy``, ``cost/macs``, ``seconds/total``; ``auto`` until the first job has ended.
         higher: whether more is better.
+        bound: it is enough to reach this; None where more is always better.
     """
 
     name: str
     higher: bool
+    bound: float | None = None
 
     def better(self, a: float, b: float) -> bool:
         """Whether a is better than b."""
         return a > b if self.higher else a < b
+
+    def excess(self, reached: float) -> float:
+        """By how much a value misses the bound, as a share of the bound; 0 or less if it keeps to it."""
+        assert self.bound is not None
+        missed = self.bound - reached if self.higher else reached - self.bound
+        return missed / (abs(self.bound) or 1.0)
 
     @property
     def said(self) -> str:
@@ -56,26 +65,37 @@ class Objective:
 AUTO = Objective("auto", True)
 
 
-def parse(asked: Any) -> list[Objective]:
+def parse(asked: Any) -> tuple[list[Objective], list[Objective]]:
     """Reads ``auto``, a name, or a list of names, each with an optional direction: ``min:val/my_score``.
 
+    A number after the name makes it a bound: ``[macs,accuracy:0.97]`` asks for few MACs at 97 % or more.
+
+    Returns:
+        What is to be as good as it can be, and the bounds that have to be kept to.
+
     Raises:
-        UsageError: a test metric, or a name whose direction is not known.
+        UsageError: a test metric, a name whose direction is not known, or nothing but bounds.
     """
     names = [asked] if isinstance(asked, str) or asked is None else list(asked)
-    found = [_one(str(name)) for name in names if name is not None] or [AUTO]
+    named = [_one(str(name)) for name in names if name is not None] or [AUTO]
+    bounds = [one for one in named if one.bound is not None]
+    found = [one for one in named if one.bound is None]
+    if not found:
+        fix = "name what to choose by among those that keep to it: objective=[macs,accuracy:0.97]"
+        raise UsageError("a bound alone does not say what is best", f"objective={names}", fix)
     if AUTO in found and len(found) > 1:
         raise UsageError("auto stands for one objective", f"objective={names}", "name each of them")
     if len({one.name for one in found}) < len(found):
         raise UsageError("an objective is named twice", f"objective={names}", "name each of them once")
-    return found
+    return found, bounds
 
 
 def _one(text: str) -> Objective:
+    text, bound = _bound(text)
     direction, colon, name = text.rpartition(":")
     name = _SHORT.get(name.strip(), name.strip().replace("cost.", "cost/"))
     where = f"objective={text}"
-    if name == "auto":
+    if name == "auto" and bound is None:
         return AUTO
     if name.split("/")[0] == "test":
         raise UsageError(
@@ -86,11 +106,23 @@ def _one(text: str) -> Objective:
     if colon:
         if direction not in ("min", "max"):
             raise UsageError(f"no direction '{direction}'", where, f"write objective=min:{name} or max:{name}")
-        return Objective(name, direction == "max")
+        return Objective(name, direction == "max", bound)
     last = re.split(r"[/_]", name)[-1]
     if last in _HIGHER or last in _LOWER:
-        return Objective(name, last in _HIGHER)
+        return Objective(name, last in _HIGHER, bound)
     raise UsageError(f"is more of '{name}' better, or less?", where, f"write objective=max:{name} or min:{name}")
+
+
+def _bound(text: str) -> tuple[str, float | None]:
+    """The text before a number at its end, and the number."""
+    name, _, number = text.rpartition(":")
+    try:
+        bound = float(number)
+    except ValueError:
+        return text, None
+    if not name or not math.isfinite(bound):
+        raise UsageError(f"no bound '{number}'", f"objective={text}", "write a name and a number: accuracy:0.97")
+    return name, bound
 
 
 def settle(asked: list[Objective], results: Iterable[dict[str, Any]]) -> list[Objective]:

@@ -28,11 +28,13 @@ class Plan:
         flags: flags that each job gets, such as ``--config-dir=...``.
         passed_on: words about Hydra itself that each job gets.
         objectives: what to choose by.
+        bounds: what a result has to keep to, to be chosen.
         outputs: the outputs folder.
         resumes: whether the verb can go on with a run that was stopped.
         modules: what the jobs need imported.
         identity: what makes the sweep itself.
         command: the command line as it was typed.
+        first: of a search, the points to begin with.
         notes: what the user should know before the first job.
     """
 
@@ -48,9 +50,11 @@ class Plan:
     identity: str = ""
     command: str = ""
     found: bool = False
+    bounds: list[Objective] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     space: Any = None
+    first: list[dict[str, Any]] = field(default_factory=list)
     _starter: Nursery | Fresh | None = None
 
     def starter(self, fork: bool | str = "auto") -> Nursery | Fresh:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,8 @@ class Progress:
     shared: bool = False
     forgiving: bool = False
     """Whether a configuration that cannot run is no failure: a search that tries it goes elsewhere."""
+    bounds: Sequence[Objective] = ()
+    """What a job has to keep to, to be the best."""
     began: float = field(default_factory=time.monotonic)
 
     def started(self, job: Job, run: Path, again: bool) -> None:
@@ -116,7 +119,9 @@ class Progress:
         reached = None if first == AUTO else value(job.run_dir(self.sweep), end.result, first)
         if reached is None:
             return ""
-        if self.best is None or first.better(reached, self.best[0]):
+        limits = [(bound, value(job.run_dir(self.sweep), end.result, bound)) for bound in self.bounds]
+        kept = all(found is not None and bound.excess(found) <= 0 for bound, found in limits)
+        if kept and (self.best is None or first.better(reached, self.best[0])):
             self.best = (reached, job.label)
         return f"{first.said} {_value(first.name, reached)}"
 
@@ -203,11 +208,16 @@ class Table(Progress):
 
 
 def choose(
-    sweep: Path, objectives: list[Objective], total: int | None, places: int, forgiving: bool = False
+    sweep: Path,
+    objectives: list[Objective],
+    total: int | None,
+    places: int,
+    forgiving: bool = False,
+    bounds: Sequence[Objective] = (),
 ) -> Progress:
     """The display that suits where the output goes."""
     made = Table if sys.stdout.isatty() else Lines
-    return made(sweep, list(objectives), total, places, forgiving=forgiving)
+    return made(sweep, list(objectives), total, places, forgiving=forgiving, bounds=bounds)
 
 
 def _value(name: str, reached: float) -> str:

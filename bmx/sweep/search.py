@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from bmx.runs.metrics_csv import epoch_rows, read_rows
 from bmx.sweep import outcome, reuse
 from bmx.sweep.conclude import conclude, gather
 from bmx.sweep.job import Job
-from bmx.sweep.objective import value
+from bmx.sweep.objective import Objective, value
 from bmx.sweep.outcome import Outcome
 from bmx.sweep.plan import Plan
 from bmx.sweep.sweeping import failures, opening, recorded, run_elsewhere, run_pool
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _REPEATS = 60
 """So many points in a row that were tried before mean that the space is exhausted."""
+
+
+_UNKNOWN = 1e6
+"""Excess over a bound of what could not be measured."""
 
 
 @dataclass
@@ -96,7 +101,8 @@ class Search:
                 continue
             item = _Open(trial, jobs)
             if all(job.key in self.jobs for job in jobs):
-                self.study.repeated(trial, self._values(jobs))
+                self.study.bound(trial, self._excesses(jobs))
+                self.study.repeated(trial, self._values(jobs, self.plan.objectives))
                 self._repeated()
                 continue
             self._repeats = 0
@@ -122,8 +128,9 @@ class Search:
         if self.prunes and end.state == "done":
             self._report_rest(item, job)
         states = [one.state for one in item.ended.values()]
+        self.study.bound(item.trial, self._excesses(item.jobs))
         if all(state == "done" for state in states):
-            values = self._values(item.jobs)
+            values = self._values(item.jobs, self.plan.objectives)
             self.study.tell(item.trial, values, "done" if values is not None else "failed")
         elif "pruned" in states:
             self.study.tell(item.trial, None, "pruned")
@@ -151,11 +158,19 @@ class Search:
             rows = epoch_rows(read_rows(file))
             self.study.report(item.trial, rows, self.plan.objectives[0].name, item.seen)
 
-    def _values(self, jobs: list[Job]) -> list[float] | None:
+    def _excesses(self, jobs: list[Job]) -> dict[str, float]:
+        """By how much a trial misses each bound; far more than any could where nothing was measured."""
+        bounds = self.plan.bounds
+        reached = self._values(jobs, bounds)
+        if reached is None:
+            return {one.name: _UNKNOWN for one in bounds}
+        return {one.name: one.excess(number) for one, number in zip(bounds, reached, strict=True)}
+
+    def _values(self, jobs: list[Job], objectives: Sequence[Objective]) -> list[float] | None:
         """The mean of each objective over the seeds; None if one of them is missing."""
         ended = gather(self.plan, self.sweep, jobs)
         means = []
-        for objective in self.plan.objectives:
+        for objective in objectives:
             found = [value(run, end.result, objective) for _, run, end in ended if end.state == "done"]
             known = [number for number in found if number is not None]
             if len(known) < len(jobs):
@@ -188,7 +203,17 @@ def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any])
     minutes = settings.get("minutes")
     interrupted = False
     with recorded(plan, sweep):
-        study = Study(sweep, plan.identity, plan.objectives, settings["sampler"], pruner, settings.get("seed"), places)
+        study = Study(
+            sweep,
+            plan.identity,
+            plan.objectives,
+            settings["sampler"],
+            pruner,
+            settings.get("seed"),
+            places,
+            settings.get("trials"),
+            plan.first,
+        )
         try:
             before = _jobs_before(plan, study)
             stand = [outcome.read(job.run_dir(sweep)).state for job in before]

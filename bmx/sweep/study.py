@@ -35,6 +35,8 @@ class Study:
         pruner: none, median or halving.
         seed: of the sampler.
         places: how many trials are open at a time.
+        trials: how many there will be; None for any number.
+        first: points to begin with, as names and values of dimensions.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Study:
         pruner: str = "none",
         seed: int | None = 0,
         places: int = 1,
+        trials: int | None = None,
+        first: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.sweep = sweep
@@ -65,8 +69,11 @@ class Study:
             )
             entered = int(self.study.user_attrs.get("processes", 0))
             self.study.set_user_attr("processes", entered + 1)
+            for point in first if not entered else ():
+                self.study.enqueue_trial(dict(point), skip_if_exists=True)
             # The second process on a study, or the same one later, must not draw the first one's points again.
-            self.study.sampler = _sampler(sampler, None if seed is None else seed + entered, places)
+            drawn = None if seed is None else seed + entered
+            self.study.sampler = _sampler(sampler, drawn, places, trials)
 
     def close(self) -> None:
         """Leave the study."""
@@ -118,6 +125,11 @@ class Study:
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, state=TrialState.FAIL)
+
+    def bound(self, trial: Trial, excesses: Mapping[str, float]) -> None:
+        """Say by how much a trial misses each bound, before what it was worth; 0 or less where it keeps to it."""
+        for name, excess in excesses.items():
+            trial.set_constraint(name, excess)
 
     def repeated(self, trial: Trial, values: Sequence[float] | None) -> None:
         """Say that a trial came out at the point of an earlier one, whose values it has."""
@@ -182,17 +194,23 @@ def suggest(trial: Trial, one: Dimension) -> str:
     return one.text(trial.suggest_float(one.name, one.low, one.high, log=one.log))
 
 
-def _sampler(name: str, seed: int | None, places: int) -> optuna.samplers.BaseSampler:
+def _sampler(name: str, seed: int | None, places: int, trials: int | None) -> optuna.samplers.BaseSampler:
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "gp":
         return optuna.samplers.GPSampler(seed=seed)
     if name == "nsga2":
         return optuna.samplers.NSGAIISampler(seed=seed, population_size=16)
+    # A short search cannot spend half of its trials at random.
+    startup = 8 if trials is None else min(8, max(3, trials // 3))
     # `constant_liar`: what is being tried elsewhere is not tried here. `group`: keys that are not always there are
     # learned together with those they come with.
     return optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, group=True, constant_liar=places > 1, n_startup_trials=8
+        seed=seed,
+        multivariate=True,
+        group=True,
+        constant_liar=places > 1,
+        n_startup_trials=startup,
     )
 
 

@@ -96,7 +96,8 @@ def failures(ended: list[tuple[Job, Path, Outcome]]) -> list[str]:
 
 def run_pool(pool: Pool, source: Source, plan: Plan, sweep: Path, total: int | None) -> bool:
     """Run a source of jobs in bmx's pool; whether it was interrupted."""
-    progress: Progress = choose(sweep, plan.objectives, total, len(pool.free), forgiving=plan.space is not None)
+    forgiving = plan.space is not None
+    progress: Progress = choose(sweep, plan.objectives, total, len(pool.free), forgiving, plan.bounds)
     try:
         pool.run(source, progress)
     finally:

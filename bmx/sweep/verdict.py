@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bmx.runs.report import numbers
 from bmx.sweep.leaderboard import Board, Entry
 from bmx.sweep.objective import Objective
@@ -13,6 +15,8 @@ _NAMED = 3
 def sentences(board: Board) -> list[str]:
     """One to three sentences about the best and those that cannot be told from it."""
     best = board.best
+    if best is None and any(not entry.kept for entry in board.entries):
+        return [f"No configuration keeps to {bounds_said(board.bounds)}{_nearest(board)}."]
     if best is None:
         return ["Nothing can be ranked: no job has ended with a value to choose by."]
     if len(board.objectives) > 1:
@@ -37,6 +41,25 @@ def sentences(board: Board) -> list[str]:
     if beaten:
         found.append(f"{best.label} is better than {_list(beaten)} ({_p(beaten)}, paired over common seeds).")
     return found
+
+
+def bounds_said(bounds: Sequence[Objective]) -> str:
+    """Bounds in words: ``val accuracy of at least 97.0 %``."""
+    limits = [(one, "at least" if one.higher else "at most", Mean(one.bound or 0.0, None, 1)) for one in bounds]
+    return " and ".join(f"{one.said} of {which} {said(one, limit)}" for one, which, limit in limits)
+
+
+def _nearest(board: Board) -> str:
+    known = [entry for entry in board.entries if all(entry.bounded)]
+    if not known:
+        return ""
+
+    def missed(entry: Entry) -> float:
+        return max(one.excess(c.value) for one, c in zip(board.bounds, entry.bounded, strict=True) if c)
+
+    nearest = min(known, key=missed)
+    reached = [f"{one.said} {said(one, c)}" for one, c in zip(board.bounds, nearest.bounded, strict=True)]
+    return f"; nearest is {nearest.label}, {', '.join(reached)}"
 
 
 def said(objective: Objective, centre: Mean | None, n: float | None = None) -> str:

@@ -51,6 +51,21 @@ def test_a_grid_of_two_keys_on_train_with_a_failing_job(work, capsys):
     assert (sweep / "plots" / "heat_map.png").exists()
 
 
+def test_only_what_keeps_to_a_bound_is_ranked(work, capsys):
+    words = ["sweep", "model=mlp", "model.hidden=[2],[4],[8]", *TINY[1:], "jobs=2"]
+    parameters = {"[2]": 40, "[4]": 78, "[8]": 154}
+    assert main([*words, "objective=[accuracy,min:cost/parameters:100]"]) == 0
+    said, rows = capsys.readouterr().out, board(sweeps(work)[-1])
+    assert {row["model.hidden"]: int(float(row["parameters"])) for row in rows} == parameters
+    assert [row["rank"] for row in rows].count("") == 1 and rows[-1]["model.hidden"] == "[8]"
+    assert float(rows[-1]["cost/parameters (bound 100)"]) == 154
+    assert "only what keeps to parameters of at most 100 is ranked" in said and "came out best" in said
+    assert main([*words, "objective=[accuracy,min:cost/parameters:10]"]) == 0
+    said = capsys.readouterr().out
+    assert "No configuration keeps to parameters of at most 10; nearest is model.hidden=[2], parameters 40" in said
+    assert "again" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -62,6 +77,8 @@ def test_a_grid_of_two_keys_on_train_with_a_failing_job(work, capsys):
         (["lr=1,2", "on_error=ignore"], "on_error"),
         (["lr=1,2", "retries=-1"], "retries"),
         (["lr=1,2", "objective=test/accuracy"], "test set must not choose"),
+        (["lr=1,2", "objective=accuracy:0.9"], "bound alone"),
+        (["sweeper=tpe", "lr=1,2", "hydra.sweeper.first=[{lr: 3}]"], "lr cannot be 3"),
         (["lr=1,2", "seeds=2", "seed=1,2"], "exclude"),
         (["sweeper=tpe", "lr=1,2", "trials=0"], "trials"),
         (["sweeper=tpe", "lr=1,2", "pruner=sharp"], "pruner"),

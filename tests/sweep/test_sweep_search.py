@@ -11,6 +11,8 @@ from tests.sweep.sweep_trees import Tree
 optuna = pytest.importorskip("optuna", reason="needs bmx[optuna]")
 
 from bmx.cli.main import main  # noqa: E402
+from bmx.errors import UsageError  # noqa: E402
+from bmx.sweep.first_points import first_points  # noqa: E402
 from bmx.sweep.objective import Objective  # noqa: E402
 from bmx.sweep.space import Dimension, Space  # noqa: E402
 from bmx.sweep.study import Study  # noqa: E402
@@ -38,6 +40,34 @@ def test_every_sampler_asks_and_learns(tmp_path, sampler):
     assert found.ask(space, 12) is None and found.counted() == 12
     assert set(found.importances()) == {"lr", "depth", "width"}
     found.close()
+
+
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
+def test_a_bound_is_searched_along(tmp_path, sampler):
+    """More is better, up to a third; points beyond are worth more and may not be chosen."""
+    found, reached = study(tmp_path, sampler=sampler, trials=40), []
+    for _ in range(40):
+        trial, point = found.ask(Space((Dimension("x", low=0.0, high=1.0),)), 40)
+        reached.append(float(point["x"]))
+        found.bound(trial, {"x": reached[-1] - 1 / 3})
+        found.tell(trial, [reached[-1]])
+    assert sum(abs(x - 1 / 3) < 0.1 for x in reached[20:]) >= 10  # at random 4 would be
+    assert max(x for x in reached if x <= 1 / 3) > 0.32
+    found.close()
+
+
+def test_known_points_come_first_and_once(tmp_path):
+    points = first_points(SPACE, [{"optim": "sgd", "lr": 0.5}, {"optim": "sgd", "optim.momentum": 0.9}])
+    found, again = study(tmp_path, first=points), study(tmp_path, first=points)
+    one, two, three = (which.ask(SPACE, 5)[1] for which in (found, again, again))
+    assert (one["lr"], one["optim"], two["optim.momentum"]) == ("0.5", "sgd", "0.9")
+    assert one["optim.momentum"] not in ("0", "0.9") and three not in (one, two)
+    for wrong in ({"lr": 11.0}, {"lr": True}, {"optim": "adm"}, {"optim.momentum": 0.9}, {"lrr": 1}, 3):
+        with pytest.raises(UsageError):
+            first_points(SPACE, [wrong])
+    assert first_points(SPACE, [{"optim": "sgd", "optim.momentum": 0}])[0] == {"optim": "sgd", MOMENTUM.name: 0.0}
+    found.close()
+    again.close()
 
 
 def test_keys_come_along_with_their_choice_only(tmp_path):

@@ -12,7 +12,7 @@ from bmx.sweep.composing import Composer
 from bmx.sweep.duration import seconds
 from bmx.sweep.grid import points, take_apart
 from bmx.sweep.identity import digest, job_key
-from bmx.sweep.objective import AUTO, parse
+from bmx.sweep.objective import AUTO, Objective, parse
 from bmx.sweep.resources import slots
 from bmx.sweep.space import corners, make_space
 from tests.sweep.sweep_jobs import TINY
@@ -118,13 +118,28 @@ def test_times():
 
 
 def test_objectives():
-    assert parse("auto") == [AUTO]
-    assert [(one.name, one.higher) for one in parse(["accuracy", "macs"])] == [
-        ("val/accuracy", True),
-        ("cost/macs", False),
-    ]
-    assert parse("min:val/oddity")[0].higher is False
-    for wrong in ("test/accuracy", "test/loss", "val/oddity", ["auto", "macs"], ["macs", "cost/macs"], "up:val/loss"):
+    assert parse("auto") == ([AUTO], [])
+    assert parse(["accuracy", "macs"]) == ([Objective("val/accuracy", True), Objective("cost/macs", False)], [])
+    assert parse("min:val/oddity") == ([Objective("val/oddity", False)], [])
+    found = parse(["macs", "accuracy:0.97", "min:cost/bytes:2e4"])
+    assert found == (
+        [Objective("cost/macs", False)],
+        [Objective("val/accuracy", True, 0.97), Objective("cost/bytes", False, 2e4)],
+    )
+    assert found[1][0].excess(0.97) == 0 and found[1][0].excess(0.873) == pytest.approx(0.1)
+    assert found[1][1].excess(2.2e4) == pytest.approx(0.1) and found[1][1].excess(1e4) < 0
+    for wrong in (
+        "accuracy:0.9",
+        ["macs", "accuracy:nan"],
+        ["macs", "test/accuracy:0.9"],
+        ["lr", ":3"],
+        "test/accuracy",
+        "test/loss",
+        "val/oddity",
+        ["auto", "macs"],
+        ["macs", "cost/macs"],
+        "up:val/loss",
+    ):
         with pytest.raises(UsageError):
             parse(wrong)
 

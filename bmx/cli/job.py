@@ -137,6 +137,8 @@ def _log(run_dir: Path, error: BaseException, with_traceback: bool) -> None:
     lines = error.lines() if isinstance(error, BmxError) else []
     text = "".join(traceback.format_exception(error)) if with_traceback else "\n".join(lines) + "\n"
     now = time.strftime("%Y-%m-%d %H:%M:%S")
+    if not run_dir.exists():  # nothing was begun, so there is nothing to keep a log of
+        return
     try:
         with (run_dir / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{now} ERROR {text}")

@@ -53,6 +53,19 @@ def even(group: Any) -> Tensor:
     return torch.arange(len(group[0].idxs), dtype=torch.float32)
 
 
+def need_plain_attention(net: nn.Module) -> None:
+    """Makes sure that heads can be narrowed.
+
+    Raises:
+        UsageError: an attention layer's projections are factored or quantised.
+    """
+    for name, module in net.named_modules():
+        if isinstance(module, Attention) and not all(isinstance(part, nn.Linear) for part in (module.qkv, module.out)):
+            what = f"the projections of the attention layer {name} are factored or quantised: its heads stay as wide"
+            fix = "take channels out first: stages=[prune_structured,low_rank,quantize]"
+            raise UsageError(what, "compression=prune_structured", fix)
+
+
 def narrow(
     net: nn.Module,
     example: Tensor,

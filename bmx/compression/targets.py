@@ -145,7 +145,9 @@ def _why_not(layer: nn.Module) -> str | None:
     if parametrize.is_parametrized(layer):
         return "its weight is computed from others"
     if isinstance(layer, Factored):
-        return None if layer.scheme == "channel" else f"already factored, by {layer.scheme}"
+        if layer.scheme != "channel":
+            return f"already factored, by {layer.scheme}"
+        return None if all(map(_is_plain, layer.children())) else "its factors do not hold plain floating numbers"
     if isinstance(layer, nn.RNNBase | nn.RNNCellBase):
         return "recurrent: torch's kernel takes whole matrices"
     if isinstance(layer, nn.MultiheadAttention):
@@ -168,8 +170,8 @@ def _why_not(layer: nn.Module) -> str | None:
 
 def _is_plain(layer: nn.Module) -> bool:
     """Whether it computes what its class in torch.nn does, on floating numbers."""
-    base = next(kind for kind in (nn.Linear, *CONVOLUTIONS) if isinstance(layer, kind))
-    same = type(layer).forward is base.forward
+    base = next((kind for kind in (nn.Linear, *CONVOLUTIONS) if isinstance(layer, kind)), None)
+    same = base is not None and type(layer).forward is base.forward
     return same and isinstance(layer.weight, nn.Parameter) and layer.weight.is_floating_point()
 
 

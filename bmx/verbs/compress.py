@@ -13,10 +13,10 @@ from bmx.export.reading import load_predictor
 from bmx.runs.report import compression as report
 from bmx.verbs import pipeline, targeting
 from bmx.verbs.before_after import weigh
-from bmx.verbs.compressing import Compressing, find_parent, prepare_compression
+from bmx.verbs.compressing import Compressing, find_parent, prepare_compression, split_of
 from bmx.verbs.fitting import Job, fit_and_test
 from bmx.verbs.pipeline import is_pipeline
-from bmx.verbs.targeting import Target
+from bmx.verbs.target import Target
 
 # What check() loaded, for the compress() that follows it in the same process.
 _checked: dict[str, Prepared] = {}
@@ -64,26 +64,20 @@ def compress(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) 
     """
     target = Target.of(cfg)
     if target is not None:
-        return targeting.search(cfg, target, run_dir, quiet, _trial)
+        return targeting.search(cfg, target, run_dir, quiet, _inner)
     if is_pipeline(cfg):
-        return pipeline.pipeline(cfg, run_dir, quiet, _stage)
+        return pipeline.pipeline(cfg, run_dir, quiet, _inner)
     return _compress(cfg, run_dir, quiet)
 
 
-def _stage(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+def _inner(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+    """A stage or a trial: a compression inside another one."""
     return _compress(cfg, run_dir, quiet=True)
 
 
-def _trial(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
-    """A compression that is measured on the validation set."""
-    if is_pipeline(cfg):
-        return pipeline.pipeline(cfg, run_dir, True, lambda alone, where: _compress(alone, where, True, "val"), "val")
-    return _compress(cfg, run_dir, True, "val")
-
-
-def _compress(cfg: DictConfig, run_dir: Path | None, quiet: bool, split: str = "test") -> dict[str, Any]:
+def _compress(cfg: DictConfig, run_dir: Path | None, quiet: bool) -> dict[str, Any]:
     prepared = _checked.pop(_key(cfg), None) or prepare_compression(cfg)
-    file = find_parent(cfg)
+    file, split = find_parent(cfg), split_of(cfg)
     work = Compressing(load_predictor(file), int(prepared.cfg.epochs))
     job = Job(
         "compress",

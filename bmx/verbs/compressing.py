@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 
 from bmx.compression.holding import Holding
-from bmx.compression.method import Context, Outcome
+from bmx.compression.method import Context, Method, Outcome
 from bmx.compression.recipe import Step, rebuild
 from bmx.compression.sensitivity import layer_sensitivity
 from bmx.data.prepare import DataSet
@@ -27,13 +27,13 @@ from bmx.engine.fit import best_file
 from bmx.engine.predictor import Predictor, load_model, read_model, save_model
 from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.warm_start import model_file
-from bmx.errors import RunFailed, UsageError
+from bmx.errors import RunFailed, UsageError, did_you_mean
 from bmx.export.reading import load_predictor
 from bmx.tasks.distill import DistillTask
 from bmx.tasks.fit import FitTask
 from bmx.tasks.objectives import objective_for
 from bmx.verbs.before_after import Change
-from bmx.verbs.fitting import Start
+from bmx.verbs.fitting import Start, part_of
 from bmx.verbs.lessons import check_method, load_teachers, make_lesson
 
 COMPRESSED = "compressed.ckpt"
@@ -52,6 +52,18 @@ def find_parent(cfg: DictConfig) -> Path:
         UsageError: there is no such run, or it has no model.
     """
     return model_file(str(cfg.run), Path(cfg.outputs))
+
+
+def split_of(cfg: DictConfig) -> str:
+    """What the compressed model is measured on: ``test`` or ``val``.
+
+    Raises:
+        UsageError: neither.
+    """
+    split, known = str(OmegaConf.select(cfg, "split") or "test"), ["test", "val"]
+    if split not in known:
+        raise UsageError(f"no split '{split}' for a compression", f"split={split}", did_you_mean(split, known))
+    return split
 
 
 def prepare_compression(cfg: DictConfig) -> Prepared:
@@ -78,6 +90,7 @@ def prepare_compression(cfg: DictConfig) -> Prepared:
     trained.epochs = max(1, cfg.epochs)
     prepared = prepare(trained, lambda spec: rebuild(make_model(cfg.model, spec), recipe))
     _same_kind(parent.spec, prepared.data.spec)
+    part_of(prepared.data, split_of(cfg))
     prepared = replace(prepared, cfg=cfg)
     if OmegaConf.select(cfg, "distillation") is not None:
         check_method(prepared, 1)
@@ -136,7 +149,7 @@ class Compressing:
         random_state.seed_everything(int(cfg.seed))
         self.context = context_for(prepared, self.original)
         method = make_method(cfg.compression)
-        self.outcome = outcome = method(copy.deepcopy(self.original.net).eval(), self.context)
+        self.outcome = outcome = self._compressed(method)
         if OmegaConf.select(cfg, "sensitivity"):
             rows = layer_sensitivity(copy.deepcopy(self.original.net).eval(), self.context)
             self.outcome = outcome = replace(outcome, facts={**outcome.facts, "sensitivity": rows})
@@ -151,6 +164,16 @@ class Compressing:
         # What an earlier compression pruned stays pruned, whatever is done to the model now.
         tuning = outcome.tuning or Holding(outcome.net) or None
         return Start(outcome.net, recipe, tuning, self._task(prepared, outcome.net))
+
+    def _compressed(self, method: Method) -> Outcome:
+        assert self.context is not None
+        try:
+            return method(copy.deepcopy(self.original.net).eval(), self.context)
+        except UsageError as error:
+            if not any(step.get("kind") == "quantize" for step in self.original.recipe):
+                raise
+            fix = "compress the run that it was quantised from: rounding to few bits comes last"
+            raise UsageError(f"{error.what}; this model is quantised already", error.where, fix) from error
 
     def _task(self, prepared: Prepared, net: nn.Module) -> Callable[..., FitTask]:
         """Plain fitting, or learning from the original as well."""

@@ -18,7 +18,7 @@ from bmx.runs.report import numbers
 from bmx.runs.report import pipeline as report
 from bmx.verbs.before_after import Change, weigh
 from bmx.verbs.compound import compound_run, inner_run
-from bmx.verbs.compressing import find_parent, prepare_compression
+from bmx.verbs.compressing import find_parent, prepare_compression, split_of
 from bmx.verbs.fitting import measure_best
 
 PIPELINE = "pipeline"
@@ -117,9 +117,7 @@ def _said(result: dict[str, Any]) -> str:
     return f"{said}, {numbers.size(after['cost']['bytes'])} of weights, after {took}"
 
 
-def pipeline(
-    cfg: DictConfig, run_dir: Path | None, quiet: bool, compress: Compress, split: str = "test"
-) -> dict[str, Any]:
+def pipeline(cfg: DictConfig, run_dir: Path | None, quiet: bool, compress: Compress) -> dict[str, Any]:
     """Runs all stages and weighs the last model against the first.
 
     Args:
@@ -127,7 +125,6 @@ def pipeline(
         run_dir: the run directory; made under ``cfg.outputs`` if None.
         quiet: print nothing.
         compress: makes one stage.
-        split: what the last model is measured on.
     """
     prepared, parent = check(cfg), find_parent(cfg)
 
@@ -135,7 +132,7 @@ def pipeline(
         stages = run_stages(cfg, run_dir / FOLDER, parent, compress, quiet)
         epochs = sum(int(s["result"].get("epochs") or 0) for s in stages)
         model = best_file(Path(stages[-1]["run"]))
-        weighed = take_over(prepared, parent, model, run_dir, Change(epochs=epochs), split)
+        weighed = take_over(prepared, parent, model, run_dir, Change(epochs=epochs))
         return {"stages": [_stage_facts(s) for s in stages], **weighed}
 
     result, run_dir = compound_run(prepared, "compress", parent, run_dir, make)
@@ -144,18 +141,22 @@ def pipeline(
     return result
 
 
-def take_over(
-    prepared: Prepared, parent: Path, model: Path, run_dir: Path, change: Change, split: str = "test"
-) -> dict[str, Any]:
-    """Makes a finished model file the one of ``run_dir`` and weighs it against the parent, for ``result.json``."""
+def take_over(prepared: Prepared, parent: Path, model: Path, run_dir: Path, change: Change) -> dict[str, Any]:
+    """Makes a finished model file the one of ``run_dir`` and weighs it against the parent, for ``result.json``.
+
+    What it has on the validation set is measured too, so that a sweep can choose by it.
+    """
     best_file(run_dir).parent.mkdir(exist_ok=True)
     shutil.copyfile(model, best_file(run_dir))
+    split = split_of(prepared.cfg)
     measured = measure_best(prepared, run_dir, split)
-    spec = prepared.data.spec
+    found = {split: measured.metrics}
+    if split == "test" and prepared.data.val is not None:
+        found["val"] = measure_best(prepared, run_dir, "val").metrics
     outcome: dict[str, Any] = {
         "name": str(prepared.cfg.name),
-        "metrics": {f"{split}/{name}": value for name, value in measured.metrics.items()},
-        "test": {"confusion": measured.confusion, "labels": list(spec.labels)},
+        "metrics": {f"{part}/{name}": value for part, metrics in found.items() for name, value in metrics.items()},
+        "test": {"confusion": measured.confusion, "labels": list(prepared.data.spec.labels)},
     }
     return outcome | weigh(prepared, parent, outcome, run_dir, measured, change, split)
 

@@ -1,4 +1,4 @@
-"""How the fractions that are kept are chosen, trial after trial."""
+"""How the fraction that is kept is chosen, trial after trial."""
 
 from __future__ import annotations
 
@@ -67,48 +67,3 @@ def need_optuna() -> None:
     """
     if find_spec("optuna") is None:
         raise UsageError("optuna is not installed", "target, with several stages", "pip install 'bmx[optuna]'")
-
-
-def several(
-    trial: Callable[[dict[str, float]], Point], least: dict[str, float], trials: int, seed: int, smallest: bool
-) -> list[Point]:
-    """Searches several fractions together, by the tree-structured Parzen estimator.
-
-    What is minimised is the logarithm of the size, or what is lost of the accuracy where the size is the target, with
-    the excess over the target as a constraint. The same results give the same trials, so a search can be taken up.
-
-    Args:
-        trial: makes the trial of fractions.
-        least: the smallest fraction of each knob.
-        trials: how many.
-        seed: of the sampler.
-        smallest: whether the smallest model is wanted, rather than the best that is small enough.
-    """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-    def constraint(frozen: Any) -> list[float]:
-        return [float(frozen.user_attrs["excess"])]
-
-    sampler = optuna.samplers.TPESampler(
-        seed=seed, n_startup_trials=max(3, trials // 3), multivariate=False, constraints_func=constraint
-    )
-    study = optuna.create_study(sampler=sampler)
-    points = []
-    for _ in range(trials):
-        asked = study.ask()
-        kept = {path: asked.suggest_float(path, low, 1.0, log=True) for path, low in least.items()}
-        point = trial(kept)
-        points.append(point)
-        asked.set_user_attr("excess", min(point.excess, 1e6))
-        lost = _accuracy_lost(point)
-        study.tell(asked, min(math.log(point.size) if smallest else lost, 1e6) if point.result else 1e6)
-    return points
-
-
-def _accuracy_lost(point: Point) -> float:
-    if not point.result:
-        return math.inf
-    metrics = point.result["compression"]["after"]["metrics"]
-    return 1 - metrics["accuracy"] if "accuracy" in metrics else float(metrics["rmse"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -151,6 +152,39 @@ def test_a_target_keeps_to_the_validation_accuracy(trained):
     assert not any(name.startswith("test/") for name in trial["metrics"])
 
 
+STAGES = ("compression=pipeline", "stages=[prune_structured,low_rank]", "epochs=1", *QUICK)
+
+
+def test_several_fractions_are_searched_together_by_a_sweep(trained, capsys):
+    assert main(["compress", "run=latest", *STAGES, "target.accuracy_drop=6", "target.trials=4"]) == 0
+    run, said = newest(), capsys.readouterr().out
+    result = json.loads((run / "result.json").read_text())
+    assert said.count("trial ") >= 4 and "keeps to the target" in said
+    held = [trial for trial in result["trials"] if trial["holds"]]
+    assert len(result["trials"]) >= 4 and held
+    smallest = min(held, key=lambda trial: trial["cost"]["nonzero_parameters"])
+    assert result["compression"]["after"]["cost"] == smallest["cost"]
+    assert set(smallest["kept"]) == {"prune_structured.budget.params", "low_rank.budget.params"}
+    assert result["compression"]["facts"]["kept"] == smallest["kept"]
+    assert result["compression"]["epochs"] == 2 and "fine-tuning" in said and "no fine-tuning" not in said
+    assert result["metrics"]["val/accuracy"] == evaluated_on_val(run) and "test/accuracy" in result["metrics"]
+    trials = [json.loads(file.read_text()) for file in run.glob("trials/jobs/*/result.json")]
+    assert all(not name.startswith("test/") for trial in trials for name in trial.get("metrics", {}))
+    assert (run / "trials/leaderboard.csv").exists()
+
+
+def test_a_pipeline_can_be_chosen_by_its_validation_accuracy(trained, capsys):
+    words = ["compression.low_rank.budget.params=0.6,0.1", "split=val", "jobs=1"]
+    assert main(["compress", "-m", "run=latest", "compression=pipeline", "stages=[low_rank]", "epochs=0", *words]) == 0
+    assert "* at the epoch whose weights were kept" in capsys.readouterr().out
+    (sweep,) = Path.cwd().glob("outputs/sweep/*/*")
+    board = list(csv.DictReader((sweep / "leaderboard.csv").open()))
+    assert board[0]["compression.low_rank.budget.params"] == "0.6"
+    results = [json.loads(file.read_text()) for file in sweep.glob("jobs/*/result.json")]
+    assert all("val/accuracy" in result["metrics"] and "test/accuracy" not in result["metrics"] for result in results)
+    assert all(result["compression"]["split"] == "val" for result in results)
+
+
 def test_a_target_of_bytes_is_not_exceeded(trained):
     words = ["compression=low_rank", "target.bytes=12000", "target.trials=4", "epochs=0", *QUICK]
     assert main(["compress", "run=latest", *words]) == 0
@@ -162,6 +196,41 @@ def test_a_target_that_cannot_be_met_says_what_came_nearest(trained, capsys):
     assert main(["compress", "run=latest", *words]) == 1
     said = capsys.readouterr().err
     assert "none of 2 compressions kept to the target" in said and "nearest" in said
+
+
+METHODS = ("low_rank", "prune", "prune_structured", "quantize", "quantize_weights", "deep")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("quantize", "low_rank", "this model is quantised already"),
+        ("quantize_weights", "prune_structured", "no layer of this net has channels that can go; this model"),
+    ],
+)
+def test_what_is_quantised_is_not_compressed_further(trained, capsys, first, second, told):
+    assert main(["compress", "run=latest", f"compression={first}", "epochs=0", *QUICK]) == 0
+    capsys.readouterr()
+    assert main(["compress", "run=latest", f"compression={second}", "epochs=0", *QUICK]) == 2
+    said = capsys.readouterr().err
+    assert told in said and "compress the run that it was quantised from" in said and said.count("bmx:") == 1
+    assert len(list(Path.cwd().glob("outputs/compress/*/*"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [("cnn", "model.width=16", "model.depth=2"), ("vit", "model.patch_size=4")])
+def test_any_two_methods_one_after_the_other(tmp_path, monkeypatch, model):
+    """The second works on what the first left, or says in one sentence why it cannot."""
+    monkeypatch.chdir(tmp_path)
+    word, *fields = model
+    assert main(["train", "data=digits", f"model={word}", *fields, "epochs=1", "plots=false"]) == 0
+    base, settled = newest("train"), ["epochs=0", "engines=[]", "batch_sizes=[1]", "seconds=0.01", "plots=false"]
+    for one in METHODS:
+        assert main(["compress", f"run={base}", f"compression={one}", *settled]) == 0
+        run = newest()
+        for two in METHODS:
+            refused = one.startswith("quantize") or (word, one, two) == ("vit", "low_rank", "prune_structured")
+            assert main(["compress", f"run={run}", f"compression={two}", *settled]) == (2 if refused else 0)
 
 
 def test_training_and_pruning_in_one(tmp_path, monkeypatch):
@@ -211,6 +280,7 @@ def test_a_run_of_runs_that_was_stopped_goes_on(trained, capsys, words):
         (["compression=low_rank", "compression.budget.params=-1"], "budget"),
         (["compression=low_rank", "compression.skip=[hiden.linear1]"], "hidden.linear1"),
         (["epochs=-1"], "epochs"),
+        (["split=train"], "no split 'train'"),
         (["run=nothing"], "nothing"),
         (["compression=quantize", "target.accuracy_drop=1"], "no size to search"),
         (["target.accuracy_drop=1", "target.bytes=3"], "2 targets"),

@@ -64,15 +64,18 @@ def compress(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) 
     """
     target = Target.of(cfg)
     if target is not None:
-        return targeting.search(cfg, target, run_dir, quiet, _inner)
+        return targeting.search(cfg, target, run_dir, quiet, _trial)
     if is_pipeline(cfg):
-        return pipeline.pipeline(cfg, run_dir, quiet, _inner)
+        return pipeline.pipeline(cfg, run_dir, quiet, _stage)
     return _compress(cfg, run_dir, quiet)
 
 
-def _inner(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
-    """A stage or a trial: a compression inside another one."""
+def _stage(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
     return _compress(cfg, run_dir, quiet=True)
+
+
+def _trial(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+    return pipeline.pipeline(cfg, run_dir, True, _stage) if is_pipeline(cfg) else _stage(cfg, run_dir)
 
 
 def _compress(cfg: DictConfig, run_dir: Path | None, quiet: bool) -> dict[str, Any]:

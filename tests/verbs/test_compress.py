@@ -152,6 +152,16 @@ def test_a_target_keeps_to_the_validation_accuracy(trained):
     assert not any(name.startswith("test/") for name in trial["metrics"])
 
 
+def test_one_fraction_among_several_stages_is_bisected(trained):
+    words = ["compression=pipeline", "stages=[low_rank,quantize]", "target.bytes=11000", "target.trials=3", "epochs=0"]
+    assert main(["compress", "run=latest", *words, *QUICK]) == 0
+    result = result_of()
+    assert [set(trial["kept"]) for trial in result["trials"]] == 3 * [{"low_rank.budget.params"}]
+    assert result["compression"]["after"]["cost"]["bytes"] <= 11000
+    kinds = [step["kind"] for step in bmx.load(newest()).recipe]
+    assert kinds[0] == "low_rank" and set(kinds[1:]) == {"quantize"}
+
+
 STAGES = ("compression=pipeline", "stages=[prune_structured,low_rank]", "epochs=1", *QUICK)
 
 

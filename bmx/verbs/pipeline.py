@@ -78,7 +78,10 @@ def check(cfg: DictConfig) -> Prepared:
     """
     with sources_kept():
         prepared = [prepare_compression(stage(cfg, number, str(cfg.run))) for number in range(len(words(cfg)))]
-    prepared[0].cfg.name = cfg.name
+    first = prepared[0].cfg
+    with open_dict(first):  # with what it takes from the model it begins with, but of all stages
+        for key in ("name", "compression", "target", "teacher"):
+            first[key] = cfg.get(key)
     return prepared[0]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import bmx
 from bmx.cli.main import main
@@ -132,6 +133,8 @@ def test_a_pipeline_weighs_every_stage(trained, capsys):
     result = result_of()
     assert [stage["word"] for stage in result["stages"]] == ["low_rank", "quantize"]
     assert result["name"] == newest().parent.name
+    kept = OmegaConf.load(newest() / "config.yaml")
+    assert kept.compression.stages == ["low_rank", "quantize"] and kept.model.hidden == [64, 32]
     sizes = [stage["cost"]["bytes"] for stage in result["stages"]]
     assert result["compression"]["before"]["cost"]["bytes"] > 2 * max(sizes)
     assert result["compression"]["after"]["cost"]["bytes"] == sizes[1]

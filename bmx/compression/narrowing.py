@@ -53,12 +53,15 @@ def even(group: Any) -> Tensor:
     return torch.arange(len(group[0].idxs), dtype=torch.float32)
 
 
-def need_plain_attention(net: nn.Module) -> None:
-    """Makes sure that heads can be narrowed.
+def need_plain_layers(net: nn.Module) -> None:
+    """Makes sure that there are layers to narrow, and heads that can be.
 
     Raises:
-        UsageError: an attention layer's projections are factored or quantised.
+        UsageError: no linear layer or convolution, or the projections of an attention layer are factored or quantised.
     """
+    if not any(isinstance(module, _LAYERS) for module in net.modules()):
+        fix = "choose a model with linear or convolution layers"
+        raise UsageError("no layer of this net has channels that can go", "compression=prune_structured", fix)
     for name, module in net.named_modules():
         if isinstance(module, Attention) and not all(isinstance(part, nn.Linear) for part in (module.qkv, module.out)):
             what = f"the projections of the attention layer {name} are factored or quantised: its heads stay as wide"

@@ -86,16 +86,13 @@ class PruneStructured:
         """
         narrowing.need_torch_pruning()
         check_skip(net, self.skip)
-        narrowing.need_plain_attention(net)
+        narrowing.need_plain_layers(net)
         names = ("params", "macs", *(name for name in BUDGETS[2:] if name in self._budget))
         before = _costs(net, context, names)
         allowed = self._allowed(before)
         ratio, raised = self._search(net, context, allowed) if allowed else (self.ratio, {})
         pruned = copy.deepcopy(net).eval()
         kept = self._narrow(pruned, context.example, ratio, self._importance(pruned, context), raised)
-        if ratio and not kept:
-            fix = "use compression=prune or low_rank"
-            raise UsageError("no layer of this net has channels that can go", "compression=prune_structured", fix)
         for parameter in pruned.parameters():
             parameter.grad = None
         after = _costs(pruned, context, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -189,7 +190,8 @@ def test_several_fractions_are_searched_together_by_a_sweep(trained, capsys):
 def test_a_pipeline_can_be_chosen_by_its_validation_accuracy(trained, capsys):
     words = ["compression.low_rank.budget.params=0.6,0.1", "split=val", "jobs=1"]
     assert main(["compress", "-m", "run=latest", "compression=pipeline", "stages=[low_rank]", "epochs=0", *words]) == 0
-    assert "* at the epoch whose weights were kept" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "* at the epoch whose weights were kept" in said and re.search(r"compression +val +change", said)
     (sweep,) = Path.cwd().glob("outputs/sweep/*/*")
     board = list(csv.DictReader((sweep / "leaderboard.csv").open()))
     assert board[0]["compression.low_rank.budget.params"] == "0.6"

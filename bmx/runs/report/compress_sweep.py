@@ -30,7 +30,7 @@ def show(found: list[dict[str, Any]], sweep: Path) -> None:
     console.print()
     console.print(table(found, beaten))
     file = sweep / "plots" / "pareto.png"
-    pareto.draw(found, file)
+    pareto.draw(found, file, "test" if found[0]["split"] == "test" else "validation")
     console.print()
     for point, pale in sorted(zip(found, beaten, strict=True), key=lambda pair: (pair[1], _bytes(pair[0]))):
         if not pale:
@@ -46,7 +46,7 @@ def points(sweep: Path) -> list[dict[str, Any]]:
             words = [str(word) for word in result.get("overrides") or [] if str(word) not in _OF_SWEEPS]
             point: dict[str, Any] = {"parent": str(result["parent"]), "words": words}
             point |= {"command": shlex.join(["bmx", "compress", *words]), "run": str(folder)}
-            found.append(point | {key: result["compression"][key] for key in ("before", "after")})
+            found.append(point | {key: result["compression"][key] for key in ("before", "after", "split")})
     differing = {word for point in found for word in point["words"] if any(word not in p["words"] for p in found)}
     for point in found:
         said = [word.removeprefix("compression.").removeprefix("compression=") for word in point["words"]
@@ -63,7 +63,8 @@ def table(found: list[dict[str, Any]], beaten: list[bool]) -> Table:
     drawn.add_column("")
     drawn.add_column("compression")
     timings = [(t["engine"], t["batch_size"]) for t in found[0]["after"]["timings"]]
-    for heading in ("test", "change", "parameters", "not zero", "MACs", "size", *(f"{e}, {b}" for e, b in timings)):
+    headings = [found[0]["split"], "change", "parameters", "not zero", "MACs", "size"]
+    for heading in (*headings, *(f"{engine}, {size}" for engine, size in timings)):
         drawn.add_column(heading, justify="right", no_wrap=True)
     drawn.add_row("", "original", *_cells(found[0]["before"], found[0]["before"], timings))
     for point, pale in sorted(zip(found, beaten, strict=True), key=lambda pair: _bytes(pair[0])):

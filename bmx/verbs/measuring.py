@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bmx.data.arrays import Arrays
 from bmx.data.loading import available_memory
 from bmx.data.random_inputs import random_inputs
+from bmx.data.spec import DataSpec
 from bmx.engine.device import Device
 from bmx.engine.evaluation import evaluate
 from bmx.engine.predictor import Predictor
@@ -81,7 +82,7 @@ def measure(models: list[Subject], ruler: Ruler) -> list[dict[str, Any]]:
                     candidates.append(made)
                 else:
                     failures[model.name].append(made)
-        times = _times(candidates, ruler)
+        times = _times(candidates, ruler, failures)
         return [
             {
                 "name": model.name,
@@ -148,7 +149,7 @@ def _calibration(model: Subject) -> list[Tensor]:
         return list(predictor.input_stage(train.batch(some)[0]).split(64))
 
 
-def _times(candidates: list[Candidate], ruler: Ruler) -> dict[Key, Latency]:
+def _times(candidates: list[Candidate], ruler: Ruler, failures: dict[str, list[dict[str, str]]]) -> dict[Key, Latency]:
     """Latency of every candidate at every batch size; those of one size are measured in turns."""
     found: dict[Key, Latency] = {}
     for size in ruler.batch_sizes:
@@ -156,6 +157,8 @@ def _times(candidates: list[Candidate], ruler: Ruler) -> dict[Key, Latency]:
         clocks: dict[Key, Clock] = {}
         for c in candidates:
             if not _fits(c, size):
+                reason = f"a batch of {size:,} does not fit into the memory that is free"
+                failures[c.subject.name].append({"engine": c.engine.name, "reason": reason})
                 continue
             inputs = _inputs(c, size)
             key = (c.subject.name, c.engine.name, size)
@@ -171,8 +174,14 @@ def _fits(candidate: Candidate, size: int) -> bool:
     net, spec = candidate.subject.net, candidate.subject.spec
     if net is None or candidate.engine.device.type != "cpu":
         return True
-    one = sum(layer.bytes for layer in layers_of(net, random_inputs(spec, 1, dtype_of(net))))
-    return size * one < available_memory()
+    fixed, each = _output_bytes(net, spec)
+    return fixed + size * each < available_memory()
+
+
+def _output_bytes(net: nn.Module, spec: DataSpec) -> tuple[int, int]:
+    """What all modules of a net return, in bytes: whatever the batch, as weights that are unpacked, and a sample."""
+    one, two = (sum(layer.bytes for layer in layers_of(net, random_inputs(spec, n, dtype_of(net)))) for n in (1, 2))
+    return 2 * one - two, two - one
 
 
 def _inputs(candidate: Candidate, size: int) -> Tensor:
@@ -208,9 +217,9 @@ def _layers(model: Subject, ruler: Ruler) -> list[dict[str, Any]]:
     net = model.net
     if net is None:
         return []
-    one = random_inputs(model.spec, 1, dtype_of(net))
-    found = layers_of(net, one)
-    size = min(max(ruler.batch_sizes), max(1, available_memory() // 4 // max(1, sum(layer.bytes for layer in found))))
+    found = layers_of(net, random_inputs(model.spec, 1, dtype_of(net)))
+    _, each = _output_bytes(net, model.spec)
+    size = min(max(ruler.batch_sizes), max(1, available_memory() // 4 // max(1, each)))
     inputs = random_inputs(model.spec, size, dtype_of(net)).to(ruler.where)
     times = time_layers(net.to(ruler.where), inputs, ruler.seconds)
     net.cpu()

@@ -166,6 +166,17 @@ def test_one_fraction_among_several_stages_is_bisected(trained):
     assert kinds[0] == "low_rank" and set(kinds[1:]) == {"quantize"}
 
 
+@pytest.mark.parametrize(("memory", "sizes"), [(200_000, [1, 64]), (40_000, [1])])
+def test_a_batch_that_memory_cannot_hold_is_left_out_and_named(trained, capsys, monkeypatch, memory, sizes):
+    """A quantised net unpacks 26 kB of weights, once for a whole batch."""
+    monkeypatch.setattr("bmx.verbs.measuring.available_memory", lambda: memory)
+    words = ["compression=quantize_weights", "epochs=0", "plots=false", "engines=[eager]", "batch_sizes=[1,64]"]
+    assert main(["compress", "run=latest", *words, "seconds=0.01"]) == 0
+    after, said = result_of()["compression"]["after"], capsys.readouterr().out
+    assert [timing["batch_size"] for timing in after["timings"]] == sizes
+    assert ("a batch of 64 does not fit into the memory that is free" in said) == (sizes == [1])
+
+
 STAGES = ("compression=pipeline", "stages=[prune_structured,low_rank]", "epochs=1", *QUICK)
 
 

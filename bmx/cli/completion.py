@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmx.cli.near import suggestion
+from bmx.cli.rewriting import rewrite_aliases
 from bmx.cli.shell_scripts import SCRIPTS
-from bmx.cli.verbs import VERBS, Verb, rewrite_aliases
+from bmx.cli.verbs import VERBS, Verb
 from bmx.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from bmx.cli.errors import Asked, explain
+from bmx.cli.asked import Asked
+from bmx.cli.errors import explain
 from bmx.cli.knobs import KNOBS, complaint
 from bmx.cli.naming import run_name
+from bmx.cli.rewriting import rewrite_words
 from bmx.cli.search_path import extend_sys_path, make_loader
-from bmx.cli.verbs import VERBS, rewrite_words
+from bmx.cli.verbs import VERBS
 from bmx.errors import UsageError
 from bmx.verbs import composing
 

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from bmx.cli.asked import Asked, asked_line
 from bmx.cli.near import either, suggestion
 from bmx.errors import BmxError, UsageError
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
-
-
-class Asked(NamedTuple):
-    """What was asked for: the verb, the root file, and the words of the command line."""
-
-    verb: str
-    config: str
-    words: tuple[str, ...]
-    multirun: bool = False
-
-    def where(self, key: str, loader: ConfigLoader | None = None) -> str:
-        """Where a key was set: the argument, else the file and line, else the key itself."""
-        for word in reversed(self.words):
-            if word.partition("=")[0].lstrip("+~") == key:
-                return f"the argument '{word}'"
-        entry = _entry(key, self, loader)
-        return f"{entry[0]}, line {entry[1]}" if entry else f"the key '{key}'"
 
 
 def explain(error: BaseException, asked: Asked, loader: ConfigLoader | None) -> BmxError:
@@ -85,12 +69,6 @@ def _group_of_another_verb(error: BaseException, asked: Asked, loader: ConfigLoa
     return f"this chooses from '{group[1]}', a group that bmx {asked.verb} does not have", fix
 
 
-def asked_line(asked: Asked) -> str:
-    """The command, as it is shown in an error; long ones are cut."""
-    line = " ".join(["bmx", asked.verb, *asked.words])
-    return line if len(line) <= 100 else line[:97] + "..."
-
-
 def _bad_yaml(error: object) -> UsageError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or "not valid YAML"
@@ -123,18 +101,6 @@ def _bad_value(error: object, asked: Asked, loader: ConfigLoader | None) -> Usag
         return UsageError(f"{key} refers to '{refers[1]}', which does not exist", asked.where(key, loader), fix)
     where = asked.where(key, loader) if key else _source_named_in(error, loader) or asked_line(asked)
     return UsageError(f"{key}: {message}" if key else message, where, "give it a value that fits")
-
-
-def _entry(key: str, asked: Asked, loader: ConfigLoader | None) -> tuple[str, int] | None:
-    if loader is None:
-        return None
-    from bmx.cli.yaml_source import entries
-
-    try:
-        found = entries(loader, asked.config, list(asked.words)).get(key)
-    except Exception:  # the composition itself is what is wrong; the key alone must do
-        return None
-    return (str(found.file), found.line) if found else None
 
 
 def _source_named_in(error: object, loader: ConfigLoader | None) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bmx.cli.errors import Asked
+from bmx.cli.asked import Asked
 from bmx.cli.verbs import VERBS, Verb
 
 if TYPE_CHECKING:

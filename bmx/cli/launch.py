@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmx.cli import flags
-from bmx.cli.errors import Asked, asked_line, explain
-from bmx.cli.verbs import VERBS, rewrite_words, write_switches
+from bmx.cli.asked import Asked, asked_line
+from bmx.cli.errors import explain
+from bmx.cli.rewriting import rewrite_words, write_switches
+from bmx.cli.verbs import VERBS
 from bmx.errors import BmxError, UsageError
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from bmx.errors import UsageError
 
+AUTO = "auto"
+"""In the place of a run directory or a sweep's: one is to be made, with a name of its own."""
 _SAID = ("model", "data", "optim")
 # Of a run that is about another one: what was done to it.
 _SAID_ABOUT = ("model", "data", "compression")

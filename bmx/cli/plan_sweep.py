@@ -8,13 +8,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from bmx.cli.asked import Asked
 from bmx.cli.compose import check_values, hydra_config
-from bmx.cli.errors import Asked, explain
+from bmx.cli.errors import explain
 from bmx.cli.experiments import listed
 from bmx.cli.invocation import Invocation
 from bmx.cli.job import OWN_SWEEPERS
-from bmx.cli.naming import run_name
-from bmx.cli.prepare import AUTO, quoted
+from bmx.cli.naming import AUTO, run_name
+from bmx.cli.quoting import quoted
 from bmx.cli.search_path import make_loader
 from bmx.cli.verbs import VERBS
 from bmx.cli.words import find_wrong_word, is_group_choice

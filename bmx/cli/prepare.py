@@ -10,7 +10,8 @@ from omegaconf import DictConfig, open_dict
 from bmx.cli.compose import compose_raw, hydra_config, job_config, settle
 from bmx.cli.invocation import Invocation
 from bmx.cli.knobs import complaint
-from bmx.cli.naming import run_name
+from bmx.cli.naming import AUTO, run_name
+from bmx.cli.quoting import quoted
 from bmx.cli.search_path import make_loader
 from bmx.cli.target import locate
 from bmx.cli.words import find_wrong_word, is_group_choice
@@ -19,8 +20,6 @@ from bmx.errors import UsageError
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
-
-AUTO = "auto"
 
 
 def prepare_run(config: DictConfig, invocation: Invocation) -> None:
@@ -105,13 +104,6 @@ def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
         with open_dict(config.hydra.overrides):
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(sweep))}")
     invocation.composed = True
-
-
-def quoted(text: str) -> str:
-    """A value as Hydra's grammar reads it back, whatever it holds."""
-    from hydra.core.override_parser.types import Quote, QuotedString
-
-    return QuotedString(text, Quote.single).with_quotes()
 
 
 def _swept(config: DictConfig, loader: ConfigLoader) -> list[Override]:

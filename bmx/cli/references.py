@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bmx.cli.prepare import quoted
+from bmx.cli.quoting import quoted, unquoted
 from bmx.cli.verbs import Verb
 from bmx.errors import UsageError
 
@@ -23,16 +23,14 @@ def _written(word: str, verb: Verb, outputs: Path) -> str:
         return word
     group = verb.named_runs[key]
     if group:
-        return f"{key}={quoted(_pinned(_plain(value), outputs))}" if _means_run(_plain(value)) else f"{group}={value}"
+        return (
+            f"{key}={quoted(_pinned(unquoted(value), outputs))}" if _means_run(unquoted(value)) else f"{group}={value}"
+        )
     # Written out already (a resumed run's own word), or a sweep over teachers written by hand.
     if value.startswith(("['", '["', "$")) or re.match(r"\w+\(", value):
         return word
-    items = [_plain(item.strip()) for item in value.strip("[]").split(",") if item.strip()]
+    items = [unquoted(item.strip()) for item in value.strip("[]").split(",") if item.strip()]
     return f"{key}=[{','.join(quoted(_pinned(item, outputs, teacher=True)) for item in items)}]"
-
-
-def _plain(value: str) -> str:
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
 def _means_run(value: str) -> bool:

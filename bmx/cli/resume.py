@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from bmx.cli.flags import Command
-from bmx.cli.prepare import quoted
+from bmx.cli.quoting import quoted, unquoted
 from bmx.cli.yaml_source import Loader
 from bmx.errors import UsageError
 from bmx.runs.slurm import remembered
@@ -36,7 +36,7 @@ def expand(command: Command) -> Command:
     from bmx.runs.directory import find
 
     added = [word for word in command.words if not word.startswith(f"{KEY}=")]
-    wanted = _unquoted(named[-1])
+    wanted = unquoted(named[-1].partition("=")[2])
     try:
         run = find(wanted, _outputs(added), command.verb if wanted == "latest" else None, resumable=True).resolve()
     except UsageError as error:
@@ -78,11 +78,6 @@ def _read(file: Path) -> Any:
 
 def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+~")
-
-
-def _unquoted(word: str) -> str:
-    value = word.partition("=")[2]
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
 def _outputs(words: list[str]) -> Path:

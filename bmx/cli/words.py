@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bmx.cli.asked import Asked
 from bmx.cli.config_keys import keys, nearest_keys, parts
-from bmx.cli.errors import Asked
 from bmx.cli.near import either, suggestion
 from bmx.errors import UsageError
 

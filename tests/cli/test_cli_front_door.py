@@ -9,6 +9,7 @@ import pytest
 from bmx import __version__
 from bmx.cli import verbs
 from bmx.cli.main import main
+from bmx.cli.rewriting import rewrite_aliases
 from bmx.cli.target import locate
 from bmx.cli.verbs import VERBS
 
@@ -71,7 +72,7 @@ def test_targets_of_plain_verbs_exist(name):
 def test_alias_words_are_rewritten_and_nothing_else():
     aliases = {"teacher": "model@teacher"}
     words = ["teacher=mlp", "+teacher=mlp", "teacher.width=3", "teachers=1", "teacher=a,b", "x=teacher=1"]
-    written = verbs.rewrite_aliases(words, aliases)
+    written = rewrite_aliases(words, aliases)
     assert written == ["model@teacher=mlp", "+model@teacher=mlp", *words[2:4], "model@teacher=a,b", words[5]]
 
 

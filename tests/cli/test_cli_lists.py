@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import bmx
 from bmx.cli.main import main
-from bmx.cli.verbs import write_lists, write_switches
+from bmx.cli.rewriting import write_lists, write_switches
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import Tensor
 from bmx.data.arrays import Arrays
 from bmx.data.spec import DataSpec
 from bmx.engine.evaluation import Evaluation
-from bmx.runs.report.mistakes import Mistake
+from bmx.runs.mistake import Mistake
 
 # For regression every answer is a little wrong; the sheet shows this many of the worst.
 _WORST = 36

@@ -16,7 +16,6 @@ from bmx.engine.prepare import Prepared
 from bmx.export import engines
 from bmx.export.reading import load, load_predictor
 from bmx.runs.report import compression as report
-from bmx.runs.report import sensitivity
 from bmx.verbs.fitting import part_of
 from bmx.verbs.measuring import Ruler, measure
 from bmx.verbs.subjects import Subject
@@ -89,6 +88,8 @@ def weigh(
         weighed["agreement"] = float((original.predicted == measured.predicted).double().mean())
     found = {"cost": sides[AFTER]["cost"], "compression": weighed}
     if cfg.plots:
+        from bmx.runs.report import sensitivity
+
         report.draw({**result, **found}, run_dir / "plots" / "compression.png")
         sensitivity.draw(change.facts.get("sensitivity", []), run_dir / "plots" / "sensitivity.png")
     return found

@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from bmx.data.input_stage import InputStage
 from bmx.engine import fit
@@ -37,13 +37,11 @@ _COMPRESS = {
 
 
 def check_compression(cfg: DictConfig) -> None:
-    """Checks what ``compression=`` asks of a training, if anything.
+    """Checks what ``compression=`` asks of a training.
 
     Raises:
         UsageError: fields that the method does not have, or a compression that cannot be made while training.
     """
-    if OmegaConf.select(cfg, "compression") is None:
-        return
     when = str(cfg.compress_when)
     if when not in (AFTER, DURING):
         raise UsageError(f"no time '{when}'", f"compress_when={when}", did_you_mean(when, (AFTER, DURING)))

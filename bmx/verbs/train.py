@@ -12,7 +12,6 @@ from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.warm_start import weights_for
 from bmx.runs.directory import create
 from bmx.tasks.objectives import objective_for
-from bmx.verbs.compressed_training import DURING, check_compression, compress_trained, train_compressed
 from bmx.verbs.fitting import Job, Start, fit_and_test
 
 # What check() loaded, for the train() that follows it in the same process.
@@ -26,7 +25,10 @@ def check(cfg: DictConfig) -> None:
         UsageError: it cannot; says what, where and what to do.
     """
     _checked.clear()
-    check_compression(cfg)
+    if _compresses(cfg):
+        from bmx.verbs.compressed_training import check_compression
+
+        check_compression(cfg)
     _checked[_key(cfg)] = prepare(cfg)
 
 
@@ -55,12 +57,17 @@ def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
 
         return plan(cfg, quiet)
     prepared = _checked.pop(_key(cfg), None) or prepare(cfg)
-    wanted = OmegaConf.select(cfg, "compression") is not None
-    if wanted and cfg.compress_when == DURING:
+    job = Job("train", start)
+    if not _compresses(cfg):
+        return fit_and_test(prepared, job, run_dir, quiet)
+    # A third of a second of imports that few trainings need.
+    from bmx.verbs.compressed_training import DURING, compress_trained, train_compressed
+
+    if cfg.compress_when == DURING:
         return train_compressed(prepared, run_dir, quiet)
     run_dir = run_dir or create(Path(cfg.outputs), "train", str(cfg.name or "run"))
-    result = fit_and_test(prepared, Job("train", start), run_dir, quiet)
-    if wanted and result["status"] == "done":
+    result = fit_and_test(prepared, job, run_dir, quiet)
+    if result["status"] == "done":
         result["compressed"] = compress_trained(cfg, run_dir, quiet)
     return result
 
@@ -72,6 +79,10 @@ def start(prepared: Prepared, run_dir: Path) -> Start:
     if cfg.init_from:
         net.load_state_dict(weights_for(net, str(cfg.init_from), Path(cfg.outputs)))
     return Start(net)
+
+
+def _compresses(cfg: DictConfig) -> bool:
+    return OmegaConf.select(cfg, "compression") is not None
 
 
 def _key(cfg: DictConfig) -> str:

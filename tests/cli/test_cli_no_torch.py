@@ -45,6 +45,12 @@ def test_nothing_that_does_not_run_imports_torch(house):
     assert said == [[line, code, [], True] for line, code in answers.items()]
 
 
+def test_a_run_that_draws_nothing_imports_no_matplotlib(house):
+    words = "train data=points model=linear epochs=1 plots=false"
+    _, said = ask([words], house, BMX_CONF="")
+    assert said[0][:2] == [words, 0] and "torch" in said[0][2] and "matplotlib" not in said[0][2]
+
+
 def test_completion_too(house):
     line = "bmx train model="
     out, said = ask(["_complete"], house, COMP_LINE=line, COMP_POINT=str(len(line)))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bmx.runs.mistake import Mistake
 from bmx.runs.report import confusion, curves, mistakes, per_class, plots
-from bmx.runs.report.mistakes import Mistake
 
 HEADER = "row,epoch,step,lr,train/loss,train/accuracy,val/loss,val/accuracy\n"
 

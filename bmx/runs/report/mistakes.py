@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bmx.runs.mistake import Mistake
 from bmx.runs.report import numbers
 from bmx.runs.report.figure import INK, ORANGE, SOFT, drawing, head, place, text_width
 
 MOST = 36
 _LINE = 0.245  # inches between lines of text
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One example that was answered wrongly."""
-
-    index: int  # its position in the test set
-    input: Any  # uint8 image (H, W, C) or (H, W); or text
-    target: int | float | str
-    predicted: int | float | str
-    probability: float | None  # that the model gave to its answer; None for regression
-    loss: float
 
 
 def draw(mistakes: Sequence[Mistake], path: Path, of: int | None = None, noun: str = "test examples") -> None:

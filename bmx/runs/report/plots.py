@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bmx.runs.metrics_csv import read_rows
 
 if TYPE_CHECKING:
-    from bmx.runs.report.mistakes import Mistake
+    from bmx.runs.mistake import Mistake
 
 _NOUNS = {"image": "images", "tokens": "sequences", "table": "rows"}
 

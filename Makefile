@@ -43,7 +43,7 @@ contracts: $(STAMP)  ## import-linter: arrows point down only
 check: lint types contracts test  ## everything CI runs but the slow tests
 
 bench: $(STAMP)  ## print speed ratios against a bare loop and a bare Trainer (quiet machine)
-	$(BIN)/python -m pytest tests/benchmarks -m benchmark --override-ini=addopts= -s
+	$(BIN)/python -m pytest tests/benchmarks -m benchmark --override-ini=addopts= --timeout=0 -s
 
 clean:  ## remove .venv and caches; outputs/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis dist build

@@ -1,4 +1,7 @@
-"""With the teacher's outputs kept, an epoch of distillation costs about as much as one of plain training."""
+"""With the teacher's outputs kept, an epoch of distillation costs about as much as one of plain training.
+
+Nothing is asserted, as in :mod:`tests.benchmarks.test_ratios`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from bmx.distillation.kept import Kept
 from bmx.distillation.method import Outputs
 from bmx.distillation.teachers import Teachers
 from bmx.engine.build import make_distillation
+from bmx.engine.device import use_threads
 from bmx.engine.fit import build_net
 from bmx.engine.prepare import prepare
 from bmx.tasks.blocks import StepBlocks
@@ -71,6 +75,7 @@ def _stepper(prepared, make_task):
 def test_an_epoch_with_kept_outputs_costs_little_more(model, word, capsys):
     cfg = bmx.compose("distill", [f"model={model}", f"distillation={word}", "teacher=mlp"])
     prepared = prepare(cfg)
+    use_threads(1)  # what is counted is processor time, and a second thread that waits spends it too
     method = make_distillation(cfg.distillation)
     kept = Kept(method.prepare(Outputs(torch.randn(len(prepared.data.train), 10)), prepared.data.train.targets))
 
@@ -88,4 +93,3 @@ def test_an_epoch_with_kept_outputs_costs_little_more(model, word, capsys):
     with capsys.disabled():
         each = {name: 1000 * statistics.median(values) / STEPS for name, values in seconds.items()}
         print(f"\n{model} {word}: {each['plain']:.3f} -> {each['distilled']:.3f} ms a step, {ratio:.3f} times")
-    assert ratio < 1.25

@@ -23,9 +23,8 @@ def _written(word: str, verb: Verb, outputs: Path) -> str:
         return word
     group = verb.named_runs[key]
     if group:
-        return (
-            f"{key}={quoted(_pinned(unquoted(value), outputs))}" if _means_run(unquoted(value)) else f"{group}={value}"
-        )
+        named = unquoted(value)
+        return f"{key}={quoted(_pinned(named, outputs))}" if _means_run(named) else f"{group}={value}"
     # Written out already (a resumed run's own word), or a sweep over teachers written by hand.
     if value.startswith(("['", '["', "$")) or re.match(r"\w+\(", value):
         return word

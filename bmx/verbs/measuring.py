@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bmx.data.arrays import Arrays
 from bmx.data.loading import available_memory
 from bmx.data.random_inputs import random_inputs
-from bmx.data.spec import DataSpec
 from bmx.engine.device import Device
 from bmx.engine.evaluation import evaluate
 from bmx.engine.predictor import Predictor
@@ -152,11 +151,13 @@ def _calibration(model: Subject) -> list[Tensor]:
 def _times(candidates: list[Candidate], ruler: Ruler, failures: dict[str, list[dict[str, str]]]) -> dict[Key, Latency]:
     """Latency of every candidate at every batch size; those of one size are measured in turns."""
     found: dict[Key, Latency] = {}
+    on_cpu = {c.subject.name: c.subject for c in candidates if c.engine.device.type == "cpu"}
+    needs = {name: _output_bytes(subject) for name, subject in on_cpu.items()}
     for size in ruler.batch_sizes:
         calls: dict[Key, Call] = {}
         clocks: dict[Key, Clock] = {}
         for c in candidates:
-            if not _fits(c, size):
+            if c.engine.device.type == "cpu" and not _fits(*needs[c.subject.name], size):
                 reason = f"a batch of {size:,} does not fit into the memory that is free"
                 failures[c.subject.name].append({"engine": c.engine.name, "reason": reason})
                 continue
@@ -169,17 +170,19 @@ def _times(candidates: list[Candidate], ruler: Ruler, failures: dict[str, list[d
     return found
 
 
-def _fits(candidate: Candidate, size: int) -> bool:
+def _fits(fixed: int, each: int, size: int) -> bool:
     """Whether a batch can be computed without driving the machine into its swap."""
-    net, spec = candidate.subject.net, candidate.subject.spec
-    if net is None or candidate.engine.device.type != "cpu":
-        return True
-    fixed, each = _output_bytes(net, spec)
-    return fixed + size * each < available_memory()
+    return not each or fixed + size * each < available_memory()
 
 
-def _output_bytes(net: nn.Module, spec: DataSpec) -> tuple[int, int]:
-    """What all modules of a net return, in bytes: whatever the batch, as weights that are unpacked, and a sample."""
+def _output_bytes(subject: Subject) -> tuple[int, int]:
+    """What all modules of a net return, in bytes: whatever the batch, as weights that are unpacked, and a sample.
+
+    Of a file without modules nothing is known: (0, 0).
+    """
+    net, spec = subject.net, subject.spec
+    if net is None:
+        return 0, 0
     one, two = (sum(layer.bytes for layer in layers_of(net, random_inputs(spec, n, dtype_of(net)))) for n in (1, 2))
     return 2 * one - two, two - one
 
@@ -218,7 +221,7 @@ def _layers(model: Subject, ruler: Ruler) -> list[dict[str, Any]]:
     if net is None:
         return []
     found = layers_of(net, random_inputs(model.spec, 1, dtype_of(net)))
-    _, each = _output_bytes(net, model.spec)
+    _, each = _output_bytes(model)
     size = min(max(ruler.batch_sizes), max(1, available_memory() // 4 // max(1, each)))
     inputs = random_inputs(model.spec, size, dtype_of(net)).to(ruler.where)
     times = time_layers(net.to(ruler.where), inputs, ruler.seconds)

@@ -69,10 +69,6 @@ class Target:
         assert self.latency_ms is not None
         return score, f"min:cost/latency:{self.latency_ms / 1000!r}"
 
-    def holds(self, result: dict[str, Any]) -> bool:
-        """Whether a trial keeps to the target."""
-        return self.excess(result) <= 1e-9
-
     def excess(self, result: dict[str, Any]) -> float:
         """By how much a trial misses the target: points, or the logarithm of the ratio; 0 or less if it holds."""
         if self.accuracy_drop is not None:

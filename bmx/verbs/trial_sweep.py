@@ -11,20 +11,19 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.errors import Interrupted, RunFailed
 from bmx.sweep import outcome
 from bmx.sweep.child import Spec
+from bmx.sweep.ending import INTERRUPTED
 from bmx.sweep.job import JOBS
 from bmx.sweep.outcome import Outcome
 
 _ROOT = "trial"
 _LADDER = 8  # at most so many trials that treat every fraction alike
 _POLL = 0.2  # seconds
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class TrialSweep:
             process.wait()
             raise
         yield from self._ended(told)
-        if process.returncode == _INTERRUPTED:
+        if process.returncode == INTERRUPTED:
             raise Interrupted("stopped while it searched")
         # 1 says that some trials have failed, which those that did not may make up for.
         if process.returncode not in (0, 1) or not told:
@@ -77,8 +76,8 @@ class TrialSweep:
 
     def _start(self) -> subprocess.Popen[str]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        root = {"defaults": ["_self_", {"hydra": "bmx"}], **_plain(self.cfg)}
-        (self.folder / f"{_ROOT}.yaml").write_text(OmegaConf.to_yaml(root), encoding="utf-8")
+        root = "defaults: [_self_, {hydra: bmx}]\n" + OmegaConf.to_yaml(self.cfg, resolve=True)
+        (self.folder / f"{_ROOT}.yaml").write_text(root, encoding="utf-8")
         log = str((self.folder / outcome.LOG).resolve())
         spec = Spec(call="bmx.cli.main:main", arguments=[self.words()], log=log, env={}, threads=0)
         command = [sys.executable, "-m", "bmx.sweep.child", str(os.getpid())]
@@ -90,6 +89,8 @@ class TrialSweep:
 
     def words(self) -> list[str]:
         """The command line of the sweep, after ``bmx``."""
+        from hydra.core.override_parser.types import Quote, QuotedString
+
         where = self.folder.resolve()
         return [
             "compress",
@@ -98,11 +99,11 @@ class TrialSweep:
             f"--config-name={_ROOT}",
             "hydra/sweeper=tpe",
             f"hydra.sweeper.trials={self.trials}",
-            f"hydra.sweeper.seed={self.cfg.seed if self.cfg.seed is not None else 0}",
+            f"hydra.sweeper.seed={self.cfg.seed}",
             f"hydra.sweeper.objective=[{','.join(self.objective)}]",
             f"hydra.sweeper.first=[{','.join(self._first())}]",
             f"hydra.launcher.jobs={self.jobs}",
-            f"hydra.sweep.dir='{where}'",
+            f"hydra.sweep.dir={QuotedString(str(where), Quote.single).with_quotes()}",
             *(f"{key}=tag(log,interval({low},1.0))" for key, low in self.least.items()),
         ]
 
@@ -123,9 +124,3 @@ class TrialSweep:
         file = run / ".hydra" / "overrides.yaml"
         words = [str(word).partition("=") for word in OmegaConf.load(file)] if file.exists() else []
         return {key: float(value) for key, _, value in words if key in self.least}
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    found = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bmx.engine.allocator import keep_freed_memory
 from bmx.errors import UsageError, did_you_mean
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
@@ -80,8 +81,9 @@ def resolve(device: str, precision: str) -> Device:
     return Device(resolved, precision)
 
 
-def use_threads(threads: int | None) -> int:
-    """Sets the CPU threads of an operation, unless null, and returns how many there are."""
+def use_cpu(threads: int | None) -> int:
+    """Makes the CPU ready to compute: sets the threads of an operation, unless null, and returns how many there are."""
+    keep_freed_memory()
     if threads is not None:
         if threads < 1:
             raise UsageError(f"trainer.threads must be at least 1, got {threads}", f"trainer.threads={threads}")

@@ -22,12 +22,8 @@ def check(settings: dict[str, Any], objectives: int) -> None:
         UsageError: a value that does not fit, or Optuna is missing.
     """
     sampler = settings["sampler"]
-    if find_spec("optuna") is None:
-        raise UsageError(
-            f"sweeper={sampler} needs the package optuna, which is not installed",
-            f"sweeper={sampler}",
-            "pip install 'bmx[optuna]', or list the values for a grid",
-        )
+    word = f"sweeper={sampler}"
+    need_optuna(word, word, "list the values for a grid")
     if sampler not in SAMPLERS:
         raise UsageError(f"no sampler '{sampler}'", "hydra.sweeper.sampler", did_you_mean(str(sampler), SAMPLERS))
     trials, minutes, pruner = settings.get("trials"), settings.get("minutes"), settings.get("pruner")
@@ -42,3 +38,19 @@ def check(settings: dict[str, Any], objectives: int) -> None:
     if objectives > 1 and pruner in ("median", "halving"):
         fix = "leave pruner out, or name one objective"
         raise UsageError("with several objectives no job can be called hopeless", f"pruner={pruner}", fix)
+
+
+def need_optuna(what: str, where: str, instead: str) -> None:
+    """Makes sure that Optuna is there.
+
+    Args:
+        what: what needs it.
+        where: the key or argument that asks for it.
+        instead: what can be done without it.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if find_spec("optuna") is None:
+        missing = f"{what} needs the package optuna, which is not installed"
+        raise UsageError(missing, where, f"pip install 'bmx[optuna]', or {instead}")

@@ -68,9 +68,8 @@ def weigh(
     for name, file in ((BEFORE, parent), (AFTER, best_file(run_dir))):
         loaded = load(file)
         subjects.append(Subject(name, loaded, str(file), loaded.cost(), replace(data, test=arrays)))
-    ruler = Ruler(
-        _engines(cfg), [int(n) for n in cfg.batch_sizes], float(cfg.seconds), prepared.device.where, check_memory=False
-    )
+    sizes, where = [int(n) for n in cfg.batch_sizes], prepared.device.where
+    ruler = Ruler(_engines(cfg), sizes, float(cfg.seconds), where, check_memory=False)
     entries = {entry["name"]: entry for entry in measure(subjects, ruler)}
     sides = {}
     for subject, evaluation in zip(subjects, (original, measured), strict=True):

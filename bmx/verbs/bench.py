@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from bmx.engine.device import resolve, use_threads
+from bmx.engine.device import resolve, use_cpu
 from bmx.errors import UsageError
 from bmx.export import engines
 from bmx.runs import result as results
@@ -48,7 +48,7 @@ def bench(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
     """
     check(cfg)
     where = resolve(str(cfg.device), "32-true").where
-    threads = use_threads(cfg.threads)
+    threads = use_cpu(cfg.threads)
     words, sizes = _engines(cfg), _batch_sizes(cfg)
     models = subjects.subjects(cfg, want_data=cfg.accuracy or "onnx_int8" in words)
     name = str(cfg.name or "bench")
@@ -69,7 +69,8 @@ def bench(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
         began = time.perf_counter()
         try:
-            ruler = Ruler(words, sizes, float(cfg.seconds), where, bool(cfg.check_memory), bool(cfg.accuracy))
+            wanted = {"check_memory": bool(cfg.check_memory), "accuracy": bool(cfg.accuracy), "layers": True}
+            ruler = Ruler(words, sizes, float(cfg.seconds), where, **wanted)
             measured = measure(models, ruler)
         except BaseException as error:
             spent = {"total": time.perf_counter() - began}

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from bmx.engine.device import use_threads
+from bmx.engine.device import use_cpu
 from bmx.engine.prepare import Prepared
 from bmx.errors import Interrupted
 from bmx.runs import result as results
@@ -33,7 +33,7 @@ def compound_run(
     cfg = prepared.cfg
     name = str(cfg.name or verb)
     run_dir = run_dir or create(Path(cfg.outputs), verb, name)
-    facts = {**run_facts(prepared, use_threads(cfg.trainer.threads)), "parent": str(parent)}
+    facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent)}
     with lock(run_dir):
         results.start(run_dir, verb, name, **facts)
         began = time.perf_counter()

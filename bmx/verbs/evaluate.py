@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from bmx.data.arrays import Arrays
 from bmx.data.prepare import DataSet
 from bmx.engine.answers import mistakes
-from bmx.engine.device import resolve, use_threads
+from bmx.engine.device import resolve, use_cpu
 from bmx.engine.evaluation import evaluate as measure
 from bmx.engine.warm_start import model_file
 from bmx.errors import UsageError, did_you_mean
@@ -51,7 +51,7 @@ def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) 
     file = model_file(str(cfg.run), Path(cfg.outputs))
     model = load(file)
     device = resolve(str(cfg.device), str(cfg.precision or model.config.precision))
-    threads = use_threads(model.config.trainer.threads)
+    threads = use_cpu(model.config.trainer.threads)
     data = data_for(cfg, model.spec, model.config)
     arrays = _split(cfg, data)
     name = str(cfg.name or model.config.name or "run")

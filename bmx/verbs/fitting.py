@@ -21,7 +21,7 @@ from bmx.data.input_stage import InputStage
 from bmx.data.prepare import DataSet
 from bmx.engine import fit
 from bmx.engine.answers import mistakes
-from bmx.engine.device import use_threads
+from bmx.engine.device import use_cpu
 from bmx.engine.display import Silent, choose
 from bmx.engine.evaluation import Evaluation, evaluate
 from bmx.engine.finders import settle
@@ -104,7 +104,7 @@ def fit_and_test(
         RunFailed: training could not go on; result.json says ``failed``.
     """
     cfg = prepared.cfg
-    threads = use_threads(cfg.trainer.threads)
+    threads = use_cpu(cfg.trainer.threads)
     name = str(cfg.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), job.verb, name)
     display = Silent() if quiet else choose()

@@ -58,6 +58,7 @@ class Ruler:
         where: the device of the torch engines.
         check_memory: run a training step for real too.
         accuracy: of each engine on the test set, where there are data.
+        layers: each layer's share of the time.
     """
 
     engines: list[str]
@@ -66,6 +67,7 @@ class Ruler:
     where: torch.device
     check_memory: bool = True
     accuracy: bool = True
+    layers: bool = False
 
 
 def measure(models: list[Subject], ruler: Ruler) -> list[dict[str, Any]]:
@@ -91,7 +93,7 @@ def measure(models: list[Subject], ruler: Ruler) -> list[dict[str, Any]]:
                 "cost": {**model.cost.to_dict(), "frozen_parameters": model.cost.frozen_parameters},
                 "note": model.note,
                 "memory": [memory.to_dict() for memory in _memory(model, ruler, times)],
-                "layers": _layers(model, ruler),
+                "layers": _layers(model, ruler) if ruler.layers else [],
                 "engines": [_engine(c, ruler.accuracy) for c in candidates if c.subject is model],
                 "failures": failures[model.name],
                 "timings": [

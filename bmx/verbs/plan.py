@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from bmx.data.input_stage import InputStage
 from bmx.engine import fit
-from bmx.engine.device import use_threads
+from bmx.engine.device import use_cpu
 from bmx.engine.finders import settle
 from bmx.engine.forecast import memory_needed, time_needed
 from bmx.engine.prepare import prepare
@@ -34,7 +34,7 @@ def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
         UsageError: the configuration cannot run.
     """
     prepared = prepare(cfg)
-    threads = use_threads(cfg.trainer.threads)
+    threads = use_cpu(cfg.trainer.threads)
     net = fit.build_net(prepared)
     if cfg.init_from:
         net.load_state_dict(weights_for(net, str(cfg.init_from), Path(cfg.outputs)))

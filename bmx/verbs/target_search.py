@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-from bmx.errors import UsageError
 
 # Two fractions this near to each other are not worth a trial: the ratio of their logarithms.
 _NEAR = 1.03
@@ -57,13 +54,3 @@ def single(trial: Callable[[float], Point], least: float, trials: int, smallest:
         else:
             low = middle
     return points
-
-
-def need_optuna() -> None:
-    """Makes sure that Optuna is there.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    if find_spec("optuna") is None:
-        raise UsageError("optuna is not installed", "target, with several stages", "pip install 'bmx[optuna]'")

@@ -17,6 +17,7 @@ from bmx.errors import RunFailed, UsageError
 from bmx.export.reading import load_predictor
 from bmx.runs.report import compression as report
 from bmx.runs.report import pareto
+from bmx.sweep.search_settings import need_optuna
 from bmx.tasks.objectives import objective_for
 from bmx.verbs.before_after import Change
 from bmx.verbs.choices import in_sweep
@@ -26,7 +27,7 @@ from bmx.verbs.fitting import part_of
 from bmx.verbs.pipeline import check as check_pipeline
 from bmx.verbs.pipeline import is_pipeline, take_over, words
 from bmx.verbs.target import Target, drop
-from bmx.verbs.target_search import Point, need_optuna, single
+from bmx.verbs.target_search import Point, single
 from bmx.verbs.trial_sweep import TrialSweep
 
 # What is left of a model, as a field of each method: the least that is tried.
@@ -59,7 +60,7 @@ def check(cfg: DictConfig, target: Target) -> None:
     if prepared.data.spec.task != "classification" and target.by_accuracy:
         raise UsageError("this model has no accuracy", "target.accuracy_drop", "use target.bytes")
     if len(named) > 1:
-        need_optuna()
+        need_optuna("a target over several stages", "target", "keep one stage that has a budget")
 
 
 def knobs(cfg: DictConfig) -> dict[str, float]:

@@ -22,6 +22,7 @@ from bmx.sweep.job import JOBS
 from bmx.sweep.outcome import Outcome
 
 _ROOT = "trial"
+_CONF = "conf"  # not the sweep's own directory: what lies beside a root configuration, as plots/, is taken for a group
 _LADDER = 8  # at most so many trials that treat every fraction alike
 _POLL = 0.2  # seconds
 
@@ -75,9 +76,10 @@ class TrialSweep:
             raise RunFailed(f"the search failed: {reason}", str(self.folder / outcome.LOG), "see its last lines")
 
     def _start(self) -> subprocess.Popen[str]:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        conf = self.folder / _CONF
+        conf.mkdir(parents=True, exist_ok=True)
         root = "defaults: [_self_, {hydra: bmx}]\n" + OmegaConf.to_yaml(self.cfg, resolve=True)
-        (self.folder / f"{_ROOT}.yaml").write_text(root, encoding="utf-8")
+        (conf / f"{_ROOT}.yaml").write_text(root, encoding="utf-8")
         log = str((self.folder / outcome.LOG).resolve())
         spec = Spec(call="bmx.cli.main:main", arguments=[self.words()], log=log, env={}, threads=0)
         command = [sys.executable, "-m", "bmx.sweep.child", str(os.getpid())]
@@ -95,7 +97,7 @@ class TrialSweep:
         return [
             "compress",
             "-m",
-            f"--config-dir={where}",
+            f"--config-dir={where / _CONF}",
             f"--config-name={_ROOT}",
             "hydra/sweeper=tpe",
             f"hydra.sweeper.trials={self.trials}",

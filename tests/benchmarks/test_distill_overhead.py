@@ -19,7 +19,7 @@ from bmx.distillation.kept import Kept
 from bmx.distillation.method import Outputs
 from bmx.distillation.teachers import Teachers
 from bmx.engine.build import make_distillation
-from bmx.engine.device import use_threads
+from bmx.engine.device import use_cpu
 from bmx.engine.fit import build_net
 from bmx.engine.prepare import prepare
 from bmx.tasks.blocks import StepBlocks
@@ -75,7 +75,7 @@ def _stepper(prepared, make_task):
 def test_an_epoch_with_kept_outputs_costs_little_more(model, word, capsys):
     cfg = bmx.compose("distill", [f"model={model}", f"distillation={word}", "teacher=mlp"])
     prepared = prepare(cfg)
-    use_threads(1)  # what is counted is processor time, and a second thread that waits spends it too
+    use_cpu(1)  # what is counted is processor time, and a second thread that waits spends it too
     method = make_distillation(cfg.distillation)
     kept = Kept(method.prepare(Outputs(torch.randn(len(prepared.data.train), 10)), prepared.data.train.targets))
 

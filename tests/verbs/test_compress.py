@@ -211,6 +211,14 @@ def test_a_pipeline_can_be_chosen_by_its_validation_accuracy(trained, capsys):
     assert all(result["compression"]["split"] == "val" for result in results)
 
 
+def test_a_search_without_optuna_names_what_to_install(trained, capsys, monkeypatch):
+    monkeypatch.setattr("bmx.sweep.search_settings.find_spec", lambda name: None)
+    assert main(["compress", "run=latest", *STAGES, "target.accuracy_drop=6"]) == 2
+    said = capsys.readouterr().err
+    assert "a target over several stages needs the package optuna" in said and "bmx[optuna]" in said
+    assert not list(Path.cwd().glob("outputs/compress/*/*"))
+
+
 def test_a_target_of_bytes_is_not_exceeded(trained):
     words = ["compression=low_rank", "target.bytes=12000", "target.trials=4", "epochs=0", *QUICK]
     assert main(["compress", "run=latest", *words]) == 0

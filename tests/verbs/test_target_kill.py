@@ -35,6 +35,7 @@ def test_it_goes_on_where_it_was(tmp_path, monkeypatch, how):
     assert tree.gone(15), "orphans"
     (run,) = tmp_path.glob("outputs/compress/*/*")
     assert json.loads((run / "result.json").read_text())["status"] != "done"
+    (run / "trials" / "plots").mkdir(exist_ok=True)  # which a sweep of two trials leaves, and one of one does not
     again = Tree(tmp_path, "compress", f"resume={run.name}")
     assert again.wait() == 0, again.said
     result = json.loads((run / "result.json").read_text())

@@ -5,12 +5,14 @@ All take logits of shape (N, K) and give a scalar, the mean over the batch. The 
 
 from __future__ import annotations
 
-import torch
+import math
+
 import torch.nn.functional as F
 from torch import Tensor
 
-# Added to a variance, so that the division is finite where all logits of a sample are equal.
-_TINY = 1e-12
+# Added to a variance, so that the division is finite where all values are equal: of logits, and of probabilities,
+# which may differ by very little.
+_TINY, _LEAST = 1e-12, 1e-17
 
 
 def kd(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -40,8 +42,7 @@ def divergence(student: Tensor, teacher_logs: Tensor, temperature: float) -> Ten
 def standardise(logits: Tensor) -> Tensor:
     """Each sample's logits (N, K) with mean 0 and (sample) standard deviation 1 over its classes."""
     classes = logits.shape[1]
-    # One kernel instead of five; it divides by the standard deviation of the population.
-    return F.layer_norm(logits, (classes,), eps=_TINY) * ((classes - 1) / classes) ** 0.5
+    return _standard(logits, _TINY) * ((classes - 1) / classes) ** 0.5
 
 
 def kd_std(student: Tensor, teacher: Tensor, temperature: float = 2.0) -> Tensor:
@@ -76,37 +77,42 @@ def dkd(
     Args:
         targets: int64 class numbers (N,).
     """
-    theirs = target_pair(teacher, targets, temperature), other_logs(teacher, targets, temperature)
-    return decoupled(student, theirs, targets, temperature, target_weight, other_weight)
+    said = decoupling(teacher, targets, temperature, target_weight, other_weight)
+    return decoupled(student, said, targets, temperature)
 
 
-def decoupled(
-    student: Tensor,
-    teacher_logs: tuple[Tensor, Tensor],
-    targets: Tensor,
-    temperature: float,
-    target_weight: float,
-    other_weight: float,
-) -> Tensor:
-    """:func:`dkd` from the teacher's :func:`target_pair` and :func:`other_logs`."""
-    ours = target_pair(student, targets, temperature), other_logs(student, targets, temperature)
-    weights = (target_weight, other_weight)
-    total = student.new_zeros(())
-    for mine, its, weight in zip(ours, teacher_logs, weights, strict=True):
-        total = total + weight * F.kl_div(mine, its, reduction="batchmean", log_target=True)
-    return temperature**2 * total
+def decoupling(
+    teacher: Tensor, targets: Tensor, temperature: float, target_weight: float, other_weight: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All that :func:`dkd` needs of the teacher's logits, sample by sample.
+
+    With s the student's log-probabilities and o the log of all that it gives to other classes than the target, the
+    loss of a sample is T² (c - w·s + v o).
+
+    Returns:
+        w (N, K), v (N,) and c (N,).
+    """
+    column = targets.unsqueeze(1)
+    logs = soften(teacher, temperature)
+    target, others = logs.gather(1, column).squeeze(1), _all_but(logs, column)
+    among = logs - others.unsqueeze(1)  # log-probabilities among the other classes
+    shares = among.exp().scatter(1, column, 0.0)
+    c = target_weight * (target.exp() * target + others.exp() * others) + other_weight * (shares * among).sum(1)
+    w = (other_weight * shares).scatter(1, column, target_weight * target.exp().unsqueeze(1))
+    return w, other_weight - target_weight * others.exp(), c
 
 
-def target_pair(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Logs of (p_target, 1 - p_target), shape (N, 2)."""
-    logs = soften(logits, temperature)
-    # The log of the sum of the others: exact where p_target is nearly 1, which log(1 - p) is not.
-    return torch.stack([_at(logs, targets), _others(logs, targets).logsumexp(1)], dim=1)
+def decoupled(student: Tensor, teacher: tuple[Tensor, Tensor, Tensor], targets: Tensor, temperature: float) -> Tensor:
+    """:func:`dkd` from what :func:`decoupling` gave."""
+    w, v, c = teacher
+    logs = soften(student, temperature)
+    others = _all_but(logs, targets.unsqueeze(1))
+    return ((v * others).sum() - (w * logs).sum() + c.sum()) * (temperature**2 / len(logs))
 
 
-def other_logs(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Log-probabilities among the classes that are not the target, shape (N, K - 1)."""
-    return soften(_others(logits, targets), temperature)
+def _all_but(logs: Tensor, column: Tensor) -> Tensor:
+    """Log of the sum over all classes but the target's, (N,): exact where the target has nearly all."""
+    return logs.scatter(1, column, -math.inf).logsumexp(1)
 
 
 def dist(
@@ -120,24 +126,32 @@ def dist(
 
     ``T² (between_weight · inter + within_weight · intra)``. Huang et al. 2022, https://arxiv.org/abs/2205.10536.
     """
-    ours, theirs = F.softmax(student / temperature, dim=1), F.softmax(teacher / temperature, dim=1)
-    between = 1 - correlation(ours, theirs).mean()
+    return correlated(student, correlates(teacher, temperature), temperature, between_weight, within_weight)
+
+
+def correlates(teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """What :func:`dist` needs of the teacher's logits: its probabilities (N, K), and those as :func:`unit` rows."""
+    theirs = F.softmax(teacher / temperature, dim=1)
+    return theirs, unit(theirs)
+
+
+def correlated(
+    student: Tensor, teacher: tuple[Tensor, Tensor], temperature: float, between_weight: float, within_weight: float
+) -> Tensor:
+    """:func:`dist` from what :func:`correlates` gave."""
+    theirs, rows = teacher
+    ours = F.softmax(student / temperature, dim=1)
+    between = 1 - (unit(ours) * rows).sum() / len(ours)
     # One sample has no spread to correlate with.
-    within = 1 - correlation(ours.T, theirs.T).mean() if len(ours) > 1 else 0.0
+    within = 1 - (unit(ours.T) * unit(theirs.T)).sum() / ours.shape[1] if len(ours) > 1 else 0.0
     return temperature**2 * (between_weight * between + within_weight * within)
 
 
-def correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Pearson's correlation of each row of ``a`` (R, C) with the same row of ``b``, shape (R,)."""
-    return F.cosine_similarity(a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True), dim=1, eps=1e-8)
+def unit(values: Tensor) -> Tensor:
+    """Each row of (R, C) moved and scaled to mean 0 and length 1: the product of two such rows is their correlation."""
+    return _standard(values, _LEAST) / values.shape[1] ** 0.5
 
 
-def _at(values: Tensor, targets: Tensor) -> Tensor:
-    return values.gather(1, targets.unsqueeze(1)).squeeze(1)
-
-
-def _others(values: Tensor, targets: Tensor) -> Tensor:
-    """(N, K) without each sample's target column, (N, K - 1)."""
-    n, classes = values.shape
-    places = torch.arange(classes - 1, device=values.device).expand(n, -1)
-    return values.gather(1, places + (places >= targets.unsqueeze(1)))
+def _standard(values: Tensor, least: float) -> Tensor:
+    """Each row with mean 0 and the standard deviation of a population 1; one kernel instead of five."""
+    return F.layer_norm(values, (values.shape[1],), eps=least)

@@ -140,12 +140,13 @@ class DKD(Distillation):
         self.target_weight, self.other_weight = target_weight, other_weight
 
     def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
-        others = of_logits.other_logs(teacher.logits, targets, self.temperature)
-        return Outputs(of_logits.target_pair(teacher.logits, targets, self.temperature), [others])
+        weights = (self.temperature, self.target_weight, self.other_weight)
+        first, *rest = of_logits.decoupling(teacher.logits, targets, *weights)
+        return Outputs(first, rest)
 
     def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
-        weights = (self.temperature, self.target_weight, self.other_weight)
-        return of_logits.decoupled(student.logits, (teacher.logits, teacher.features[0]), targets, *weights)
+        said = (teacher.logits, teacher.features[0], teacher.features[1])
+        return of_logits.decoupled(student.logits, said, targets, self.temperature)
 
 
 class DIST(Distillation):
@@ -164,9 +165,13 @@ class DIST(Distillation):
         self.temperature = above_zero("temperature", temperature)
         self.between_weight, self.within_weight = between_weight, within_weight
 
+    def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
+        theirs, rows = of_logits.correlates(teacher.logits, self.temperature)
+        return Outputs(theirs, [rows])
+
     def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         weights = (self.temperature, self.between_weight, self.within_weight)
-        return of_logits.dist(student.logits, teacher.logits, *weights)
+        return of_logits.correlated(student.logits, (teacher.logits, teacher.features[0]), *weights)
 
 
 class LayerMethod(Distillation):

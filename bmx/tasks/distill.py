@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from itertools import chain
 from typing import Any
 
@@ -86,18 +87,21 @@ class DistillTask(FitTask):
         if mixed is not None:
             inputs = mixed.inputs
         outputs = self.net(self.input_stage(inputs))
-        loss = outputs.new_zeros(())
+        # Only what counts is added up: on a small net each operation on a scalar is a hundredth of a step.
+        terms: list[Tensor] = []
         if method.alpha:
-            loss = self.objective.loss(outputs, targets)
+            own = self.objective.loss(outputs, targets)
             if mixed is not None:
                 other = self.objective.loss(outputs, targets.index_select(0, mixed.partner))
-                loss = mixed.share * loss + (1 - mixed.share) * other
-            loss = method.alpha * loss
+                own = mixed.share * own + (1 - mixed.share) * other
+            terms.append(own if method.alpha == 1 else method.alpha * own)
         features = self._capture.take() if self._capture is not None else []
         if method.weight:
             rows = self._rows(len(targets)) if method.needs_rows or self.lesson.kept is not None else None
             taught = self._taught(inputs, targets, rows)
-            loss = loss + method.weight * self._term(outputs, features, taught, targets, rows)
+            term = self._term(outputs, features, taught, targets, rows)
+            terms.append(term if method.weight == 1 else method.weight * term)
+        loss = reduce(torch.add, terms) if terms else outputs.new_zeros(())
         return loss, self.objective.score_sum(outputs.detach(), targets)
 
     def _term(

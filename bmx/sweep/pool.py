@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bmx.runs.held_file import HeldFile
 from bmx.runs.locking import is_locked
 from bmx.runs.metrics_csv import epoch_rows, read_rows
 from bmx.sweep import claims, outcome
@@ -36,7 +37,7 @@ class Running:
 
     job: Job
     run: Path
-    claim: claims.Claim
+    claim: HeldFile
     process: Process
     slot: Slot
     began: float

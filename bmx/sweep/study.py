@@ -12,7 +12,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from bmx.sweep.claims import Claim, alone, take_file
+from bmx.runs.held_file import HeldFile
+from bmx.sweep.claims import alone, take_file
 from bmx.sweep.objective import Objective
 from bmx.sweep.space import Dimension, Space
 
@@ -54,7 +55,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.sweep = sweep
         self.me = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._alive: Claim | None = take_file(self._life(self.me))
+        self._alive: HeldFile | None = take_file(self._life(self.me))
         with warnings.catch_warnings(), alone(sweep / _LOCK):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             storage = optuna.storages.RDBStorage(

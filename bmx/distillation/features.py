@@ -65,5 +65,17 @@ def _relative_distances(x: Tensor) -> Tensor:
 
 
 def _cosines(x: Tensor) -> Tensor:
-    edges = F.normalize(x.unsqueeze(0) - x.unsqueeze(1), dim=2)
-    return torch.bmm(edges, edges.transpose(1, 2)).flatten()
+    """Of the angle at sample i between j and k, shape (N, N, N); 0 where one of them coincides with i.
+
+    By the inner products of all pairs, which need no (N, N, D) edges: for wide features tens of times faster.
+    """
+    x = x - x.mean(0)  # differences of small numbers are more exact
+    inner = x @ x.T
+    square = inner.diagonal()
+    apart = square[:, None] + square[None, :] - 2 * inner
+    differ = apart > 10 * torch.finfo(x.dtype).eps * (square[:, None] + square[None, :])
+    # The inner choice keeps the gradient of what is not used finite.
+    inverse = torch.where(differ, torch.where(differ, apart, 1.0).rsqrt(), 0.0)
+    # (j - i)·(k - i) = j·k - i·j - i·k + i·i
+    half = square[:, None] / 2 - inner
+    return (inner + half[:, :, None] + half[:, None, :]) * inverse[:, :, None] * inverse[:, None, :]

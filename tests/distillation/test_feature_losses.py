@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from bmx.distillation.features import attention, attention_map, channels_first, fitnet, rkd_angle, rkd_distance
@@ -57,6 +59,19 @@ def test_rkd_angle_by_hand():
         cosines[name] = torch.stack(values)
     expected = nn.functional.smooth_l1_loss(cosines["s"], cosines["t"])
     assert rkd_angle(student, teacher).item() == pytest.approx(expected.item(), abs=1e-7)
+
+
+@given(st.integers(0, 1000), st.integers(2, 7), st.integers(1, 9))
+def test_rkd_angle_is_that_of_the_edges(seed, n, width):
+    generator = torch.Generator().manual_seed(seed)
+    student, teacher = (torch.randn(n, d, generator=generator, dtype=torch.float64) for d in (width, 4))
+    student[-1] = student[0]  # an angle with no side is taken for a right one
+    cosines = []
+    for x in (student, teacher):
+        edges = nn.functional.normalize(x.unsqueeze(0) - x.unsqueeze(1), dim=2)
+        cosines.append(edges @ edges.transpose(1, 2))
+    expected = nn.functional.smooth_l1_loss(*cosines)
+    assert rkd_angle(student, teacher).item() == pytest.approx(expected.item(), abs=1e-9)
 
 
 def test_rkd_has_finite_gradients_where_samples_coincide():

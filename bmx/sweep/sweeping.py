@@ -136,11 +136,12 @@ def run_elsewhere(launcher: Others, jobs: list[Job], sweep: Path, first: int = 0
 
 def opening(plan: Plan, sweep: Path, stand: Sequence[str], taken: int, what: str = "") -> Iterator[str]:
     """What is said before the first job."""
+    from bmx.runs.report import numbers
     from bmx.runs.report.ranking import relative
 
     done = stand.count("done")
     half = sum(state in ("half", "failed", "refused") for state in stand)
-    parts = [what or f"{len(stand)} job{'s' * (len(stand) != 1)}"]
+    parts = [what or numbers.counted(len(stand), "job")]
     if done:
         parts.append(f"{done} done before" + (f" ({taken} in another sweep)" if taken else ""))
     if half:

@@ -35,7 +35,7 @@ from bmx.runs import result as results
 from bmx.runs import slurm
 from bmx.runs.directory import create
 from bmx.runs.locking import lock
-from bmx.runs.report import plots, summary
+from bmx.runs.report import numbers, plots, summary
 from bmx.tasks.fit import FitTask
 from bmx.verbs.choices import chosen_words, in_sweep
 
@@ -267,10 +267,11 @@ def _validated(outcome: dict[str, Any], found: Evaluation) -> None:
 def _title(prepared: Prepared, cost: Cost, run_dir: Path, threads: int) -> list[str]:
     cfg, data = prepared.cfg, prepared.data
     held_out = f"{len(data.val):,} validation, " if data.val is not None else ""
-    device = f"{threads} threads" if prepared.device.where.type == "cpu" else _device_name(prepared.device.where)
+    where, steps = prepared.device.where, prepared.timeline.steps_per_epoch
+    device = numbers.counted(threads, "thread") if where.type == "cpu" else _device_name(where)
     return [
         f"{cfg.name}: {cost.parameters:,} parameters, {len(data.train):,} training, {held_out}{len(data.test):,} test",
-        f"{cfg.epochs} epochs of {prepared.timeline.steps_per_epoch:,} steps, batch {prepared.batch_size:,}, "
+        f"{numbers.counted(cfg.epochs, 'epoch')} of {numbers.counted(steps, 'step')}, batch {prepared.batch_size:,}, "
         f"lr {cfg.lr:g}, seed {cfg.seed}, {device}, {prepared.device.precision}",
         summary.short_path(run_dir),
     ]

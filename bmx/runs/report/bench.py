@@ -53,9 +53,9 @@ def conditions(result: dict[str, Any]) -> str:
     """Where it was measured: device, threads, processor and its flags of note."""
     cpu = result.get("cpu") or {}
     flags = " ".join(cpu.get("flags") or [])
-    threads = result.get("threads")
+    threads = numbers.counted(int(result.get("threads") or 1), "thread")
     on = str(result.get("device") or "cpu")
-    return f"{on}, {threads} thread{'s' * (threads != 1)}, {cpu.get('model') or 'unknown processor'} ({flags})"
+    return f"{on}, {threads}, {cpu.get('model') or 'unknown processor'} ({flags})"
 
 
 def cost_table(models: list[dict[str, Any]]) -> Table:

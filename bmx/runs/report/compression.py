@@ -134,8 +134,8 @@ def title(result: dict[str, Any]) -> str:
     if "accuracy" in before:
         points = 100 * (after["accuracy"] - before["accuracy"])
         head += f", {points:+.2f} points of accuracy" if abs(points) >= 0.005 else ", the same accuracy"
-    after_tuning = found.get("epochs")
-    return f"{head} ({f'{after_tuning} epochs of fine-tuning' if after_tuning else 'no fine-tuning'})"
+    epochs = found.get("epochs")
+    return f"{head} ({numbers.counted(epochs, 'epoch') + ' of' if epochs else 'no'} fine-tuning)"
 
 
 def _show_layers(layers: list[dict[str, Any]], console: Console) -> None:

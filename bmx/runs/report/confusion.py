@@ -121,4 +121,4 @@ def _title(counts: np.ndarray[Any, Any], labels: list[str], noun: str) -> tuple[
     i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
     times = int(wrong[i, j])
     said = [labels[x] or str(x) for x in (i, j)]
-    return title, f"most often: {said[0]} taken for {said[1]}, {times:,} time{'s' * (times != 1)}"
+    return title, f"most often: {said[0]} taken for {said[1]}, {numbers.counted(times, 'time')}"

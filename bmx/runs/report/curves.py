@@ -134,7 +134,7 @@ def _title(
     if best is not None:
         x, name, y = best
         value = numbers.percent(y) if name.endswith("accuracy") else numbers.figures(y, 3)
-        many = f"{len(epochs)} epoch{'s' * (len(epochs) != 1)}"
+        many = numbers.counted(len(epochs), "epoch")
         if kept:
             fact = f"Validation {_said(name)} {value} at epoch {x:g}"
             return fact, f"{many}; the ring marks the weights that were kept"

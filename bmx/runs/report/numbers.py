@@ -19,6 +19,11 @@ def whole(value: Any) -> str:
     return f"{round(value):,}" if is_number(value) else MISSING
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: 1 epoch; 3,000 runs."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def short(value: Any) -> str:
     """A large count with one decimal and k, M, G: 416.5 k; below 1,000 as it is."""
     return _scaled(value, "").rstrip()

@@ -52,15 +52,20 @@ def lines(planned: dict[str, Any]) -> list[Line]:
         Line("memory", "memory", numbers.size(memory["total"]), f"{said}; {numbers.size(memory['free'])} free")
     )
     if seconds:
-        epochs, steps = planned["epochs"], seconds["steps_measured"]
-        note = f"{epochs} epochs of {numbers.seconds(seconds['epoch'])}, from {steps} steps of "
-        note += f"{numbers.figures(1000 * seconds['step'], 3)} ms"
-        found.append(Line("time", "time", numbers.seconds(seconds["total"]), note))
-    threads = planned["threads"]
-    device = planned["device"] if planned["device"] != "cpu" else f"cpu, {threads} thread{'s' * (threads != 1)}"
-    steps = numbers.whole(planned["steps"])
+        epochs = f"{numbers.counted(planned['epochs'], 'epoch')} of {numbers.seconds(seconds['epoch'])}"
+        steps = (
+            f"{numbers.counted(seconds['steps_measured'], 'step')} of {numbers.figures(1000 * seconds['step'], 3)} ms"
+        )
+        found.append(Line("time", "time", numbers.seconds(seconds["total"]), f"{epochs}, from {steps}"))
+    threads = numbers.counted(planned["threads"], "thread")
+    device = planned["device"] if planned["device"] != "cpu" else f"cpu, {threads}"
     found.append(
-        Line("time", "steps", steps, f"of {planned['batch_size']:,} samples, on {device}, {planned['precision']}")
+        Line(
+            "time",
+            "steps",
+            numbers.whole(planned["steps"]),
+            f"of {planned['batch_size']:,} samples, on {device}, {planned['precision']}",
+        )
     )
     found.append(Line("disk", "disk", numbers.size(disk["needed"]), f"{numbers.size(disk['free'])} free"))
     found += [

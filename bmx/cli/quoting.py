@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 
 def quoted(text: str) -> str:
-    """A value as Hydra's grammar reads it back, whatever it holds."""
+    """A value as Hydra's grammar reads it back, whatever it holds; a plain path needs no quotes, nor a shell's."""
+    if re.fullmatch(r"/[\w./-]+", text, re.ASCII):
+        return text
     from hydra.core.override_parser.types import Quote, QuotedString
 
     return QuotedString(text, Quote.single).with_quotes()

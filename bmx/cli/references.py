@@ -9,6 +9,9 @@ from bmx.cli.quoting import quoted, unquoted
 from bmx.cli.verbs import Verb
 from bmx.errors import UsageError
 
+# As a whole value, or as one of several that a sweep goes through.
+_LATEST = re.compile(r"(?<![^,(\[ ])latest(?![^,)\] ])")
+
 
 def write_runs(words: list[str], verb: Verb) -> list[str]:
     """The words with each run of ``verb.named_runs`` as its directory, and a word of a group as a choice of it."""
@@ -25,6 +28,9 @@ def _written(word: str, verb: Verb, outputs: Path) -> str:
     if group:
         named = unquoted(value)
         return f"{key}={quoted(_pinned(named, outputs))}" if _means_run(named) else f"{group}={value}"
+    if key not in verb.lists:
+        newest = _pinned("latest", outputs) if _LATEST.search(value) else "latest"
+        return word if newest == "latest" else f"{key}={_LATEST.sub(lambda _: quoted(newest), value)}"
     # Written out already (a resumed run's own word), or a sweep over teachers written by hand.
     if value.startswith(("['", '["', "$")) or re.match(r"\w+\(", value):
         return word

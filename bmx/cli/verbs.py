@@ -95,6 +95,7 @@ VERBS: dict[str, Verb] = {
         resumes=True,
         switches={"--plan": ("plan=true", "say what the run will cost and stop; nothing is written")},
         preview="bmx.verbs.plan:plan",
+        named_runs={"init_from": ""},
     ),
     "compress": Verb(
         help="make the model of a run smaller or faster, fine-tune it, and show what it cost",
@@ -112,6 +113,7 @@ VERBS: dict[str, Verb] = {
         aliases=SWEEPING,
         nullable=("name", "batch_size", "seed", "epochs"),
         least={"epochs": 0},
+        named_runs={"run": "", "teacher": ""},
         job_words=("plots=false", "engines=[]"),
         resumes=True,
         report="bmx.verbs.compress_sweep:report",
@@ -153,6 +155,7 @@ VERBS: dict[str, Verb] = {
         flags=("--multirun",),
         jobs="train",
         job_words=("plots=false",),
+        named_runs={"init_from": ""},
     ),
     "evaluate": Verb(
         help="metrics of a run or an exported file on any split or data set",
@@ -166,6 +169,7 @@ VERBS: dict[str, Verb] = {
             "bmx evaluate run=model.onnx",
         ),
         aliases=SWEEPING,
+        named_runs={"run": ""},
         nullable=("name", "lr", "epochs", "batch_size", "seed", "device", "precision"),
     ),
     "bench": Verb(
@@ -195,6 +199,7 @@ VERBS: dict[str, Verb] = {
             "bmx export run=latest preprocessing=beside",
         ),
         aliases=SWEEPING,
+        named_runs={"run": ""},
         nullable=("name", "lr", "epochs", "batch_size", "seed", "device", "precision"),
     ),
     "runs": Verb(

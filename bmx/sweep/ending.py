@@ -35,10 +35,10 @@ def judge(run: Path, code: int | None, stopped: str, epochs: int, timeout: float
         return outcome.read(run)
     if stopped == "timeout":
         return _failed(run, f"it took longer than {timeout:g} s")
+    if code == USAGE:
+        return _failed(run, end.reason or outcome.last_line(run) or "its configuration cannot run", refused=True)
     if end.state == "failed" and code is not None and code > 0:
         return end
-    if code == USAGE:
-        return _failed(run, outcome.last_line(run) or "its configuration cannot run", refused=True)
     if code is not None and code < 0:
         hint = ", perhaps because memory ran out" if -code == signal.SIGKILL else ""
         return _failed(run, f"it was killed by {_name(-code)}{hint}")
@@ -67,7 +67,9 @@ def orderly(interrupt: Callable[[str], None]) -> Iterator[None]:
 
 def _failed(run: Path, reason: str, refused: bool = False) -> Outcome:
     outcome.set_failed(run, reason, refused)
-    return outcome.read(run)
+    end = outcome.read(run)
+    # Where it could not be written down, it is no less so.
+    return end if end.state not in ("missing", "half") else Outcome("refused" if refused else "failed", {}, reason)
 
 
 def _name(number: int) -> str:

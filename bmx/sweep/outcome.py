@@ -59,6 +59,7 @@ def set_pruned(run: Path, epoch: int) -> None:
 def set_failed(run: Path, reason: str, refused: bool = False) -> None:
     """Write down why a job failed that could not do so itself: it was killed, took too long, or cannot run at all."""
     with contextlib.suppress(Exception):  # a full disk: the exit code still tells
+        run.mkdir(parents=True, exist_ok=True)
         more = {"refused": True} if refused else {}
         if not _result(run):
             results.write(run, {"status": "failed", "reason": reason, **more})

@@ -154,7 +154,8 @@ def opening(plan: Plan, sweep: Path, stand: Sequence[str], taken: int, what: str
 def recorded(plan: Plan, sweep: Path) -> Iterator[None]:
     """Writes that a sweep runs, and if it breaks, that it has."""
     folder.write(sweep, {"identity": plan.identity, "command": plan.command, "verb": plan.verb})
-    results.start(sweep, "sweep", sweep.parent.name, command=plan.command)
+    every = [*plan.flags, *plan.passed_on]
+    results.start(sweep, "sweep", sweep.parent.name, command=plan.command, flags=every)
     try:
         yield
     except KeyboardInterrupt:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+
+from bmx.sweep.claims import CLAIM
 
 
 def chosen_words() -> tuple[dict[str, str], list[str]]:
@@ -19,6 +23,8 @@ def chosen_words() -> tuple[dict[str, str], list[str]]:
     return choices, [str(word) for word in hydra.overrides.task]
 
 
-def in_sweep() -> bool:
-    """Whether this run is a job of a sweep."""
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+def in_sweep(run_dir: Path) -> bool:
+    """Whether the run in this directory is a job of a sweep."""
+    # A job in a process of its own is run by an ordinary command; that it is one says the claim on its directory.
+    multirun = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return multirun or (run_dir / CLAIM).exists()

@@ -168,7 +168,7 @@ def _begin(prepared: Prepared, job: Job, run_dir: Path) -> Start:
     try:
         return job.start(prepared, run_dir)
     except UsageError:
-        if not prepared.cfg.resume and not in_sweep():
+        if not prepared.cfg.resume and not in_sweep(run_dir):
             shutil.rmtree(run_dir, ignore_errors=True)
             with contextlib.suppress(OSError):  # other runs are in there
                 run_dir.parent.rmdir()

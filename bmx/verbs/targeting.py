@@ -128,7 +128,7 @@ class _Trials:
         cfg = self._alone({})
         cfg.seed = prepared.cfg.seed
         # Trials that are chosen by their time must not disturb each other, nor the other jobs of a sweep.
-        jobs = "1" if in_sweep() or self.target.latency_ms is not None else "auto"
+        jobs = "1" if in_sweep(self.folder.parent) or self.target.latency_ms is not None else "auto"
         keys = {f"compression.{path}": low for path, low in least.items()}
         score = objective_for(prepared.data.spec).score_name
         wanted = self.target.objective(f"val/{score}", self._before(prepared)[score])

@@ -211,6 +211,21 @@ def test_a_pipeline_can_be_chosen_by_its_validation_accuracy(trained, capsys):
     assert all(result["compression"]["split"] == "val" for result in results)
 
 
+def test_a_sweep_names_what_cannot_run_and_how_to_repeat_the_rest(trained, capsys):
+    """That a budget is too small is found out while the job runs."""
+    Path("conf").mkdir()
+    words = ["run=latest", "compression=low_rank", "compression.budget.params=0.6,0.5,0.01", "epochs=0", "jobs=1"]
+    assert main(["compress", "-m", "--config-dir=conf", *words]) == 1
+    said = capsys.readouterr().out
+    why = "cannot run compression.budget.params=0.01"
+    assert re.search(rf"{re.escape(why)} · .* · low rank cannot bring this net to params=0.01", said)
+    assert "2 of 3 jobs done" in said and "1 cannot run" in said and "job.log" in said
+    command = f"bmx compress --config-dir=conf run={trained} compression=low_rank epochs=0 compression.budget.params"
+    assert f"again  {command}" in said
+    for budget in ("0.6", "0.5"):
+        assert f"budget.params={budget}:  {command}={budget}\n" in said
+
+
 def test_a_search_without_optuna_names_what_to_install(trained, capsys, monkeypatch):
     monkeypatch.setattr("bmx.sweep.search_settings.find_spec", lambda name: None)
     assert main(["compress", "run=latest", *STAGES, "target.accuracy_drop=6"]) == 2

@@ -219,7 +219,7 @@ def test_latest_is_neither_distilled_nor_a_comparison(here, trained_run):
     run = runs(here, "train")[0].parent
     assert main(["distill", "teacher=latest", *QUICK, "epochs=1"]) == 0
     (word,) = write_runs(["teacher=latest"], VERBS["distill"])
-    assert word == f"teacher=['{run}']"
+    assert word == f"teacher=[{run}]"
 
 
 def test_from_python(here, trained_run):

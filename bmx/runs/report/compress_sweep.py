@@ -6,6 +6,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmx.errors import UsageError
+from bmx.runs import result as results
 from bmx.runs.report import numbers, pareto
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.summary import short_path
@@ -40,12 +42,12 @@ def show(found: list[dict[str, Any]], sweep: Path) -> None:
 
 def points(sweep: Path) -> list[dict[str, Any]]:
     """The finished compressions of a sweep directory: each with its name, its command and what was measured."""
-    found = []
+    found, flags = [], _flags(sweep)
     for folder, result in done_jobs(sweep):
         if "compression" in result:
             words = [str(word) for word in result.get("overrides") or [] if str(word) not in _OF_SWEEPS]
             point: dict[str, Any] = {"parent": str(result["parent"]), "words": words}
-            point |= {"command": shlex.join(["bmx", "compress", *words]), "run": str(folder)}
+            point |= {"command": shlex.join(["bmx", "compress", *flags, *words]), "run": str(folder)}
             found.append(point | {key: result["compression"][key] for key in ("before", "after", "split")})
     differing = {word for point in found for word in point["words"] if any(word not in p["words"] for p in found)}
     for point in found:
@@ -53,6 +55,14 @@ def points(sweep: Path) -> list[dict[str, Any]]:
                 if word in differing]  # fmt: skip
         point["name"] = " ".join(said) or Path(point["run"]).name
     return found
+
+
+def _flags(sweep: Path) -> list[str]:
+    """What every job of the sweep was told besides its own words, such as ``--config-dir=...``."""
+    try:
+        return [str(flag) for flag in results.read(sweep).get("flags") or []]
+    except UsageError:  # a sweep of Hydra's own sweeper
+        return []
 
 
 def table(found: list[dict[str, Any]], beaten: list[bool]) -> Table:

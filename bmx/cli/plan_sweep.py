@@ -15,7 +15,6 @@ from bmx.cli.experiments import listed
 from bmx.cli.invocation import Invocation
 from bmx.cli.job import OWN_SWEEPERS
 from bmx.cli.naming import AUTO, run_name
-from bmx.cli.quoting import quoted
 from bmx.cli.search_path import make_loader
 from bmx.cli.verbs import VERBS
 from bmx.cli.words import find_wrong_word, is_group_choice
@@ -28,6 +27,7 @@ from bmx.sweep.job import Job
 from bmx.sweep.launching import rules
 from bmx.sweep.plan import Plan, unique
 from bmx.sweep.preflight import CannotRun, Problem, Report, check, representatives
+from bmx.sweep.quoting import quoted
 from bmx.sweep.resources import slots
 
 SEARCH = f"{OWN_SWEEPERS}SearchSweeper"

@@ -11,11 +11,11 @@ from bmx.cli.compose import compose_raw, hydra_config, job_config, settle
 from bmx.cli.invocation import Invocation
 from bmx.cli.knobs import complaint
 from bmx.cli.naming import AUTO, run_name
-from bmx.cli.quoting import quoted
 from bmx.cli.search_path import make_loader
 from bmx.cli.target import locate
 from bmx.cli.words import find_wrong_word, is_group_choice
 from bmx.errors import UsageError
+from bmx.sweep.quoting import quoted
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bmx.cli.quoting import quoted, unquoted
 from bmx.cli.verbs import Verb
 from bmx.errors import UsageError
+from bmx.sweep.quoting import quoted, unquoted
 
 # As a whole value, or as one of several that a sweep goes through.
 _LATEST = re.compile(r"(?<![^,(\[ ])latest(?![^,)\] ])")

@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from bmx.cli.flags import Command
-from bmx.cli.quoting import quoted, unquoted
 from bmx.cli.yaml_source import Loader
 from bmx.errors import UsageError
 from bmx.runs.slurm import remembered
+from bmx.sweep.quoting import quoted, unquoted
 
 KEY = "resume"
 """Holds the run directory in the composed configuration; null in a run that starts afresh."""

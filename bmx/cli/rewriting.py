@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bmx.cli.quoting import quoted
 from bmx.cli.references import write_runs
 from bmx.cli.verbs import Verb
+from bmx.sweep.quoting import quoted
 
 
 def rewrite_words(words: list[str], verb: Verb) -> list[str]:

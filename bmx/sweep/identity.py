@@ -47,6 +47,13 @@ def content(config: DictConfig) -> dict[str, Any]:
     return kept
 
 
+def latest_runs(config: DictConfig) -> dict[str, str]:
+    """The directory of each run that the configuration names by the word ``latest``, by its key."""
+    outputs = Path(str(config.get("outputs") or "outputs"))
+    named = {key: _meant("latest", outputs) for key in _REFERENCES if config.get(key) == "latest"}
+    return {key: run for key, run in named.items() if run != "latest"}
+
+
 def digest(value: Any) -> str:
     """Twelve hex digits of a plain value; the order of keys does not matter, 1 and 1.0 are the same number."""
     text = json.dumps(_canonical(value), sort_keys=True, ensure_ascii=True, default=str)

@@ -11,9 +11,10 @@ from omegaconf import DictConfig
 
 from bmx.sweep.composing import Composer
 from bmx.sweep.grid import SEED, Words
-from bmx.sweep.identity import job_key
+from bmx.sweep.identity import job_key, latest_runs
 from bmx.sweep.job import Job
 from bmx.sweep.objective import Objective
+from bmx.sweep.quoting import quoted
 from bmx.sweep.starter import Fresh, Nursery, make_starter
 
 
@@ -78,6 +79,8 @@ class Plan:
         """A job and its composed configuration."""
         words = self.job_words(point, seed)
         config = self.composer.compose((*words, *self.passed_on))
+        # By the time that the job begins, another run may be the latest.
+        words += tuple(f"{key}={quoted(run)}" for key, run in latest_runs(config).items())
         epochs = config.get("epochs")
         known = epochs if isinstance(epochs, int) and not isinstance(epochs, bool) else 0
         return Job(job_key(self.verb, config), words, dict(point), seed, known), config
@@ -89,9 +92,7 @@ class Plan:
 
     def arguments(self, job: Job, run: Path, resume: bool) -> list[str]:
         """The command line of a job in its directory, after ``bmx``."""
-        from hydra.core.override_parser.types import Quote, QuotedString
-
-        where = QuotedString(str(run.resolve()), Quote.single).with_quotes()
+        where = quoted(str(run.resolve()))
         resumed = [f"resume={where}"] if resume else []
         words = [*self.flags, *job.words, *self.passed_on, f"hydra.run.dir={where}", *resumed]
         return [self.verb, *words]

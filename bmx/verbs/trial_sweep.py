@@ -20,6 +20,7 @@ from bmx.sweep.child import Spec
 from bmx.sweep.ending import INTERRUPTED
 from bmx.sweep.job import JOBS
 from bmx.sweep.outcome import Outcome
+from bmx.sweep.quoting import quoted
 
 _ROOT = "trial"
 _CONF = "conf"  # not the sweep's own directory: what lies beside a root configuration, as plots/, is taken for a group
@@ -91,8 +92,6 @@ class TrialSweep:
 
     def words(self) -> list[str]:
         """The command line of the sweep, after ``bmx``."""
-        from hydra.core.override_parser.types import Quote, QuotedString
-
         where = self.folder.resolve()
         return [
             "compress",
@@ -105,7 +104,7 @@ class TrialSweep:
             f"hydra.sweeper.objective=[{','.join(self.objective)}]",
             f"hydra.sweeper.first=[{','.join(self._first())}]",
             f"hydra.launcher.jobs={self.jobs}",
-            f"hydra.sweep.dir={QuotedString(str(where), Quote.single).with_quotes()}",
+            f"hydra.sweep.dir={quoted(str(where))}",
             *(f"{key}=tag(log,interval({low},1.0))" for key, low in self.least.items()),
         ]
 

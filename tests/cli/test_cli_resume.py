@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.cli.quoting import quoted
+from bmx.sweep.quoting import quoted
 from tests.cli.conftest import write
 
 

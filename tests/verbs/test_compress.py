@@ -226,6 +226,15 @@ def test_a_sweep_names_what_cannot_run_and_how_to_repeat_the_rest(trained, capsy
         assert f"budget.params={budget}:  {command}={budget}\n" in said
 
 
+def test_the_latest_run_is_settled_for_all_jobs_though_nobody_wrote_it(trained, capsys):
+    words = ["compression=low_rank", "compression.budget.params=0.6,0.5", "epochs=0", "jobs=1"]
+    assert main(["compress", "-m", *words]) == 0
+    again = re.search(r"^again  (.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert again is not None and f"run={trained}" in again[1]
+    for file in Path.cwd().glob("outputs/sweep/*/*/jobs/*/.hydra/overrides.yaml"):
+        assert f"run={trained}" in OmegaConf.load(file)
+
+
 def test_a_search_without_optuna_names_what_to_install(trained, capsys, monkeypatch):
     monkeypatch.setattr("bmx.sweep.search_settings.find_spec", lambda name: None)
     assert main(["compress", "run=latest", *STAGES, "target.accuracy_drop=6"]) == 2

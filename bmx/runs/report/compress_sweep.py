@@ -35,8 +35,7 @@ def show(found: list[dict[str, Any]], sweep: Path) -> None:
     pareto.draw(found, file, "test" if found[0]["split"] == "test" else "validation")
     console.print()
     for point, pale in sorted(zip(found, beaten, strict=True), key=lambda pair: (pair[1], _bytes(pair[0]))):
-        if not pale:
-            console.print(Text(f"  {point['name']}:  {point['command']}"), soft_wrap=True)
+        console.print(Text(f"  {point['name']}:  {point['command']}", "dim" if pale else ""), soft_wrap=True)
     console.print(Text(f"  plot  {short_path(file)}"), soft_wrap=True)
 
 

@@ -20,7 +20,7 @@ def kd(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
 
     T² keeps the gradient's size as T grows. Hinton, Vinyals & Dean 2015, https://arxiv.org/abs/1503.02531.
     """
-    return divergence(student, soften(teacher, temperature), temperature)
+    return temperature**2 * divergence(student, soften(teacher, temperature), temperature)
 
 
 def soften(logits: Tensor, temperature: float) -> Tensor:
@@ -29,14 +29,13 @@ def soften(logits: Tensor, temperature: float) -> Tensor:
 
 
 def divergence(student: Tensor, teacher_logs: Tensor, temperature: float) -> Tensor:
-    """:func:`kd` from the teacher's softened log-probabilities."""
-    kl = F.kl_div(
+    """Kullback-Leibler divergence in nats of the softened student from the teacher's log-probabilities, without T²."""
+    return F.kl_div(
         soften(student, temperature),
         teacher_logs,
         reduction="batchmean",  # "mean" would divide by the number of classes too
         log_target=True,
     )
-    return kl * temperature**2
 
 
 def standardise(logits: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The words of ``distillation=``: each weighs the labels' loss against what the teacher says.
 
-The loss of a step is ``alpha`` times the task's own loss plus ``weight`` times what :meth:`Distillation.term` gives.
-With ``weight`` left out it is 1 - ``alpha``: L = α·CE + (1 - α)·KD.
+The loss of a step is ``alpha`` times the task's own loss plus :attr:`Distillation.scale` times what
+:meth:`Distillation.term` gives. The scale is ``weight``, which is 1 - ``alpha`` if it is left out, times what the
+method itself prescribes: L = α·CE + (1 - α)·T²·KL.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Distillation:
         mixup: parameter of the Beta distribution by which pairs of samples are mixed; 0 mixes none.
 
     Raises:
-        ValueError: a weight below 0.
+        ValueError: a weight below 0, or all of them 0.
     """
 
     needs_classes = True
@@ -56,8 +57,12 @@ class Distillation:
         for name, value in (("alpha", alpha), ("weight", weight or 0.0), ("mixup", mixup)):
             if value < 0:
                 raise ValueError(f"{name} must be 0 or more, got {value}")
+        if not alpha and weight == 0:
+            raise ValueError("alpha=0 and weight=0 leave nothing to learn from")
         self.alpha = float(alpha)
         self.weight = 1 - self.alpha if weight is None else float(weight)
+        # What the term is multiplied by: one operation for all its factors.
+        self.scale = self.weight
         self.mixup = float(mixup)
         self.student_layers: tuple[str, ...] | None = None
         self.teacher_layers: tuple[str, ...] | None = None
@@ -96,6 +101,7 @@ class KD(Distillation):
     ) -> None:
         super().__init__(alpha, weight, mixup)
         self.temperature = above_zero("temperature", temperature)
+        self.scale *= self.temperature**2
 
     def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
         return Outputs(of_logits.soften(teacher.logits, self.temperature))

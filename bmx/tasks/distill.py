@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 from itertools import chain
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from bmx.distillation.capture import Capture
 from bmx.distillation.kept import Kept
 from bmx.distillation.method import Distillation, Outputs
-from bmx.distillation.mixup import mixup
+from bmx.distillation.mixup import Mixed, mixup
 from bmx.distillation.teachers import Teachers
 from bmx.tasks.blocks import StepBlocks
 from bmx.tasks.fit import FitTask
@@ -53,8 +52,9 @@ class DistillTask(FitTask):
         self.lesson = lesson
         layers = lesson.student_layers
         self._capture = Capture(self.net, layers, "distillation.student_layers") if layers else None
-        # Rows of the epoch and of the step that batch_loss is in: (epoch, permutation), (step, samples seen).
-        self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
+        # Rows of the epoch that batch_loss is in, as (epoch, permutation, batch size), and of the step, as (step,
+        # samples seen).
+        self._order: tuple[int, Tensor, int] = (-1, torch.empty(0, dtype=torch.int64), 0)
         self._seen = (-1, 0)
 
     def trained_parameters(self) -> Iterable[nn.Parameter]:
@@ -87,22 +87,24 @@ class DistillTask(FitTask):
         if mixed is not None:
             inputs = mixed.inputs
         outputs = self.net(self.input_stage(inputs))
-        # Only what counts is added up: on a small net each operation on a scalar is a hundredth of a step.
-        terms: list[Tensor] = []
-        if method.alpha:
-            own = self.objective.loss(outputs, targets)
-            if mixed is not None:
-                other = self.objective.loss(outputs, targets.index_select(0, mixed.partner))
-                own = mixed.share * own + (1 - mixed.share) * other
-            terms.append(own if method.alpha == 1 else method.alpha * own)
         features = self._capture.take() if self._capture is not None else []
+        loss = self._own_loss(outputs, targets, mixed) if method.alpha else None
         if method.weight:
             rows = self._rows(len(targets)) if method.needs_rows or self.lesson.kept is not None else None
             taught = self._taught(inputs, targets, rows)
             term = self._term(outputs, features, taught, targets, rows)
-            terms.append(term if method.weight == 1 else method.weight * term)
-        loss = reduce(torch.add, terms) if terms else outputs.new_zeros(())
+            # One operation for product and sum: on a small net each one on a scalar is a hundredth of a step.
+            loss = torch.add(loss, term, alpha=method.scale) if loss is not None else method.scale * term
+        assert loss is not None, "a method weighs labels or teacher, or both"
         return loss, self.objective.score_sum(outputs.detach(), targets)
+
+    def _own_loss(self, outputs: Tensor, targets: Tensor, mixed: Mixed | None) -> Tensor:
+        """The labels' part of the loss."""
+        loss, alpha = self.objective.loss(outputs, targets), self.lesson.method.alpha
+        if mixed is not None:
+            other = self.objective.loss(outputs, targets.index_select(0, mixed.partner))
+            loss = mixed.share * loss + (1 - mixed.share) * other
+        return loss if alpha == 1 else alpha * loss
 
     def _term(
         self, outputs: Tensor, features: list[Tensor], taught: Outputs, targets: Tensor, rows: Tensor | None
@@ -126,16 +128,19 @@ class DistillTask(FitTask):
     def _rows(self, n: int) -> Tensor:
         """The numbers of the next ``n`` samples of the current step; which they are follows from seed and position."""
         position = self.position
-        blocks = self.trainer.train_dataloader
-        assert isinstance(blocks, StepBlocks)
         if self._order[0] != position.epoch:
-            self._order = (position.epoch, blocks.order.permutation(position.epoch).to(self.device))
-        step = position.step
+            self._order = (position.epoch, *self._order_of(position.epoch))
+        _, permutation, batch_size = self._order
         # A batch that is split to save memory comes here in parts, one after another.
         seen = self._seen[1] if self._seen[0] == self.steps_done else 0
         self._seen = (self.steps_done, seen + n)
-        first = step * blocks.order.batch_size + seen
-        return self._order[1][first : first + n]
+        first = position.step * batch_size + seen
+        return permutation[first : first + n]
+
+    def _order_of(self, epoch: int) -> tuple[Tensor, int]:
+        blocks = self.trainer.train_dataloader
+        assert isinstance(blocks, StepBlocks)
+        return blocks.order.permutation(epoch).to(self.device), blocks.order.batch_size
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

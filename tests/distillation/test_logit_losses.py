@@ -28,7 +28,7 @@ def _batch(seed, n, k):
 def total(method, student, teacher, targets):
     """α·CE + weight·term, as a training step adds them up."""
     taught = method.prepare(Outputs(teacher), targets)
-    return method.alpha * F.cross_entropy(student, targets) + method.weight * method.term(
+    return method.alpha * F.cross_entropy(student, targets) + method.scale * method.term(
         Outputs(student), taught, targets
     )
 
@@ -137,6 +137,7 @@ def test_mse_logits_by_hand():
         (lambda: KD(alpha=-0.1), "alpha must be 0 or more"),
         (lambda: KD(alpha=1.5), "negative"),
         (lambda: KD(mixup=-1.0), "mixup must be 0 or more"),
+        (lambda: MSELogits(alpha=0.0, weight=0.0), "leave nothing to learn from"),
     ],
 )
 def test_fields_out_of_range(make, says):

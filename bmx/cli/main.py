@@ -6,6 +6,7 @@ import os
 import sys
 
 from bmx.cli.near import suggestion
+from bmx.cli.outlet import open_outlets
 from bmx.errors import BmxError, UsageError
 
 INTERRUPTED = 130
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run() -> None:
     """The console script: ``main`` on this process's arguments, then exit with its code."""
+    open_outlets()
     try:
         code = main()
         sys.stdout.flush()

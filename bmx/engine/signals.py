@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SLURM's notice, turned into a stop between two optimiser steps."""
+"""Ctrl-C, SIGTERM, a hangup and SLURM's notice, turned into a stop between two optimiser steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from types import FrameType
 from bmx.errors import Interrupted
 from bmx.runs import slurm
 
-NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+NAMES = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "SIGTERM",
+    # The terminal was closed, or a connection broke; what is started with nohup ignores it and goes on.
+    signal.SIGHUP: "SIGHUP: nobody reads its output any more",
+}
 # What `#SBATCH --signal=SIGUSR1@90` sends before the time is up; Lightning listens for the same one.
 REQUEUE = signal.SIGUSR1
 REQUEUED_BY = "SIGUSR1"
@@ -40,12 +45,14 @@ class StopRequest:
 
 @contextmanager
 def watch_signals() -> Iterator[StopRequest]:
-    """Catches SIGINT, SIGTERM and, in a SLURM job, SIGUSR1 while the context lasts; nothing outside the main thread."""
+    """Catches SIGINT, SIGTERM, SIGHUP and, in a SLURM job, SIGUSR1 while the context lasts; in the main thread only."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    caught = [*NAMES, *([REQUEUE] if slurm.job_id() else [])]
+    caught = [number for number in NAMES if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    if slurm.job_id():
+        caught.append(REQUEUE)
     before = {number: signal.signal(number, request.handle) for number in caught}
     try:
         yield request

@@ -49,7 +49,7 @@ def judge(run: Path, code: int | None, stopped: str, epochs: int, timeout: float
 
 @contextmanager
 def orderly(interrupt: Callable[[str], None]) -> Iterator[None]:
-    """While it lasts, Ctrl-C and SIGTERM call ``interrupt`` with the signal's name."""
+    """While it lasts, Ctrl-C, SIGTERM and, unless it is ignored, SIGHUP call ``interrupt`` with the signal's name."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         interrupt(_name(number))
@@ -57,7 +57,10 @@ def orderly(interrupt: Callable[[str], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    caught = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        caught.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in caught}
     try:
         yield
     finally:

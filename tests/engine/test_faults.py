@@ -149,7 +149,7 @@ def test_two_processes_cannot_write_one_run(tmp_path):
         first.join()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_ends_as_interrupted_and_the_run_goes_on(tmp_path, number):
     first = in_background([*LONG, "epochs=400"], tmp_path)
     wait_for(lambda: (tmp_path / LAST).exists())

@@ -1,0 +1,52 @@
+"""Output whose reader may go away, as in ``bmx train | head`` or when a connection breaks: no run fails by it."""
+
+from __future__ import annotations
+
+import errno
+import io
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+# What a write says where nobody reads any more: a pipe that was closed, a terminal that is gone.
+_GONE = (errno.EPIPE, errno.EIO)
+
+
+class Outlet(io.FileIO):
+    """A file that is written to until its reader has gone; to a run that is a hangup, and what follows is dropped.
+
+    Where nothing handles SIGHUP there is no run to lose, and the write fails as any other; where it is ignored, as
+    under nohup, the run goes on unseen.
+    """
+
+    gone = False
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        size = memoryview(data).nbytes
+        if self.gone:
+            return size
+        try:
+            return super().write(data)
+        except OSError as error:
+            handler = signal.getsignal(signal.SIGHUP)
+            if error.errno not in _GONE or handler == signal.SIG_DFL:
+                raise
+            self.gone = True
+            if callable(handler):
+                signal.raise_signal(signal.SIGHUP)
+            return size
+
+
+def open_outlets() -> None:
+    """Put an :class:`Outlet` behind standard output and standard error, where they are files of the system."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        stream.flush()
+        raw = io.BufferedWriter(Outlet(stream.fileno(), "w", closefd=False))
+        again = io.TextIOWrapper(raw, stream.encoding, stream.errors, None, stream.line_buffering, stream.write_through)
+        setattr(sys, name, again)

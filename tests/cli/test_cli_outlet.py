@@ -1,0 +1,46 @@
+"""Nobody reads what a run says: it stops in good order, or goes on unseen under nohup."""
+
+import json
+import signal
+import subprocess
+import sys
+
+COMMAND = [
+    sys.executable, "-m", "bmx", "train", "data=digits", "model=mlp", "model.hidden=[16]", "plots=false",
+    "trainer.threads=1", "hydra.run.dir=run",
+]  # fmt: skip
+
+
+def started(folder, *words, before=None):
+    process = subprocess.Popen([*COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, text=True, preexec_fn=before)
+    assert "parameters" in process.stdout.readline()
+    process.stdout.close()
+    return process
+
+
+def result(folder):
+    return json.loads((folder / "run/result.json").read_text())
+
+
+def test_a_run_whose_reader_has_gone_is_interrupted_and_goes_on_later(tmp_path):
+    process = started(tmp_path, "epochs=2000")
+    assert process.wait(60) == 130
+    assert result(tmp_path)["status"] == "interrupted"
+    assert "nobody reads its output" in result(tmp_path)["reason"]
+    again = [sys.executable, "-m", "bmx", "train", "resume=run", f"epochs={result(tmp_path)['epochs'] + 2}"]
+    assert subprocess.run(again, cwd=tmp_path, capture_output=True).returncode == 0
+    assert result(tmp_path)["status"] == "done"
+
+
+def test_under_nohup_a_run_goes_on_unseen(tmp_path):
+    process = started(tmp_path, "epochs=5", before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert process.wait(60) == 0
+    assert result(tmp_path)["status"] == "done" and result(tmp_path)["epochs"] == 5
+
+
+def test_a_page_that_is_not_read_to_its_end_is_no_error(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bmx", "train", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    assert process.wait(60) == 1 and process.stderr.read() == ""

@@ -65,7 +65,8 @@ class Checkpoints(Checkpoint):
         save_best: writes the model file.
         every: when to save within an epoch.
         stop: the request to stop, from a signal.
-        on_epoch: told of each finished epoch: (task, is it the best).
+        end_epoch: called when an epoch is finished, before that is saved.
+        on_epoch: told of each epoch that is finished and saved: (task, is it the best).
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Checkpoints(Checkpoint):
         save_best: Callable[[Path, FitTask], None],
         every: Every,
         stop: StopRequest,
+        end_epoch: Callable[[], None],
         on_epoch: Callable[[FitTask, bool], None],
     ) -> None:
         self.folder = folder
@@ -82,6 +84,7 @@ class Checkpoints(Checkpoint):
         self.save_best = save_best
         self.every = every
         self.stop = stop
+        self.end_epoch = end_epoch
         self.on_epoch = on_epoch
         self._saved_at = time.monotonic()
 
@@ -105,6 +108,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, FitTask)
+        self.end_epoch()
         tuning = pl_module.tuning
         best = (tuning is None or tuning.settled) and self.selection.update(pl_module.epoch_row)
         if best:

@@ -149,6 +149,7 @@ def build(
         _best_writer(prepared, config_yaml, recipe),
         Every.parse(cfg.checkpoint.every),
         stop,
+        watch.end_epoch,
         watch.on_epoch,
     )
     watch.checkpoints = checkpoints

@@ -17,31 +17,47 @@ log = logging.getLogger("bmx.train")
 
 
 class Watch(Callback):
-    """Times every epoch and shows how far the run is.
+    """Times the run and every epoch of it, and shows how far it is.
+
+    What is timed is kept in checkpoints: a run that was resumed took as long as its processes together, without what
+    was lost or idle between them.
 
     Args:
         display: where progress is shown.
+
+    Attributes:
+        began: when this process began with the run, by ``time.perf_counter``.
+        epoch_seconds: of each finished epoch, its validation included.
     """
 
     def __init__(self, display: Display) -> None:
         self.display = display
         self.checkpoints: Checkpoints | None = None
+        self.began = time.perf_counter()
         self.epoch_seconds: list[float] = []
-        self._spent = 0.0
-        self._began = time.perf_counter()
+        self._epoch_began = self.began
+        # Of the run and of its current epoch, in earlier processes.
+        self._before, self._epoch_before = 0.0, 0.0
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken so far."""
+        return self._before + time.perf_counter() - self.began
 
     @property
     def state_key(self) -> str:
         return "bmx.watch"
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch_seconds": list(self.epoch_seconds), "spent": self._spent + time.perf_counter() - self._began}
+        spent = self._epoch_before + time.perf_counter() - self._epoch_began
+        return {"epoch_seconds": list(self.epoch_seconds), "spent": spent, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.epoch_seconds, self._spent = list(state_dict["epoch_seconds"]), float(state_dict["spent"])
+        self.epoch_seconds, self._epoch_before = list(state_dict["epoch_seconds"]), float(state_dict["spent"])
+        self._before = float(state_dict["seconds"])
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._began = time.perf_counter()
+        self._epoch_began = time.perf_counter()
 
     def on_pulse(self, task: FitTask) -> None:
         """Called between two steps, a few times a second."""
@@ -50,12 +66,14 @@ class Watch(Callback):
         if self.checkpoints is not None:
             self.checkpoints.on_pulse(task)
 
+    def end_epoch(self) -> None:
+        """Called when an epoch is finished, before that is saved."""
+        now = time.perf_counter()
+        self.epoch_seconds.append(self._epoch_before + now - self._epoch_began)
+        self._epoch_before, self._epoch_began = 0.0, now
+
     def on_epoch(self, task: FitTask, best: bool) -> None:
         """Called when an epoch is finished and saved."""
-        seconds = self._spent + time.perf_counter() - self._began
-        self.epoch_seconds.append(seconds)
-        self._spent = 0.0
-        self._began = time.perf_counter()
-        row = task.epoch_row
+        row, seconds = task.epoch_row, self.epoch_seconds[-1]
         log.info("epoch %s done in %.2f s: %s", row["epoch"], seconds, {k: v for k, v in row.items() if "/" in k})
         self.display.epoch(row, seconds, best)

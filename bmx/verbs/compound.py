@@ -35,18 +35,30 @@ def compound_run(
     run_dir = run_dir or create(Path(cfg.outputs), verb, name)
     facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent)}
     with lock(run_dir):
+        before = _seconds_before(run_dir)
         results.start(run_dir, verb, name, **facts)
         began = time.perf_counter()
+
+        def seconds() -> dict[str, float]:
+            return {"total": before + time.perf_counter() - began}
+
         try:
             (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
             outcome = make(run_dir)
-            outcome["seconds"] = {"total": time.perf_counter() - began}
+            outcome["seconds"] = seconds()
             return results.finish(run_dir, "done", **outcome), run_dir
         except (Interrupted, KeyboardInterrupt) as error:
-            return results.finish(run_dir, "interrupted", str(error) or "stopped by Ctrl-C"), run_dir
+            reason = str(error) or "stopped by Ctrl-C"
+            return results.finish(run_dir, "interrupted", reason, seconds=seconds()), run_dir
         except BaseException as error:
-            results.finish(run_dir, "failed", str(error) or type(error).__name__)
+            results.finish(run_dir, "failed", str(error) or type(error).__name__, seconds=seconds())
             raise
+
+
+def _seconds_before(run_dir: Path) -> float:
+    """What the run took before it was stopped; a process that was killed has not written it down."""
+    found = results.read(run_dir) if (run_dir / results.RESULT).exists() else {}
+    return float((found.get("seconds") or {}).get("total") or 0.0)
 
 
 def inner_run(where: Path, make: Callable[[bool], dict[str, Any]]) -> dict[str, Any]:

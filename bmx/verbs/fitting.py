@@ -127,6 +127,7 @@ def fit_and_test(
             if fits:
                 parts = (start.make_task, start.recipe, start.tuning)
                 fitting = fit.build(prepared, net, run_dir, display, stop, *parts)
+                fitting.watch.began = began
                 steps = prepared.timeline.steps_per_epoch
                 display.start(_title(prepared, cost, run_dir, threads), int(cfg.epochs), steps)
                 stop.deferred = True
@@ -134,7 +135,7 @@ def fit_and_test(
                 stop.deferred = False
             else:
                 fit.save_unfitted(prepared, net, run_dir, start.recipe)
-            fitted = time.perf_counter() - began
+            fitted = _seconds(fitting, began)
             display.stop()
             job.finish(run_dir)
             tested = measure_best(prepared, run_dir, job.split)
@@ -219,17 +220,22 @@ def _device_name(device: torch.device) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
+def _seconds(fitting: Fit | None, began: float) -> float:
+    """What the run has taken so far, in all its processes."""
+    return fitting.watch.seconds if fitting is not None else time.perf_counter() - began
+
+
 def _so_far(fitting: Fit | None, began: float) -> dict[str, Any]:
     """What a run that did not end has to tell."""
     if fitting is None:
-        return {"seconds": {"total": time.perf_counter() - began}}
+        return {"seconds": {"total": _seconds(fitting, began)}}
     row = fitting.task.epoch_row
     return {
         "metrics": {name: value for name, value in row.items() if "/" in name},
         "epochs": int(row.get("epoch", 0)),
         "steps": fitting.task.steps_done,
         **({"best": _best(fitting)} if fitting.selection.best_epoch else {}),
-        "seconds": {"total": time.perf_counter() - began, "per_epoch": fitting.watch.epoch_seconds},
+        "seconds": {"total": _seconds(fitting, began), "per_epoch": fitting.watch.epoch_seconds},
     }
 
 

@@ -129,6 +129,7 @@ def leavings(run_dir):
         "position": last["bmx"]["position"],
         "metrics.csv": rows,
         "result": {key: value for key, value in result.items() if key not in TIMES},
+        "epochs timed": len(result["seconds"]["per_epoch"]),
     }
 
 

@@ -64,6 +64,17 @@ def test_no_readable_checkpoint_is_told_and_nothing_is_deleted(stopped):
     assert (stopped / LAST).read_bytes() == b"not a checkpoint"
 
 
+def test_a_resumed_run_took_as_long_as_its_processes_together(stopped):
+    content = torch.load(stopped / LAST, weights_only=True)
+    content["callbacks"]["bmx.watch"] |= {"seconds": 3600.0, "spent": 600.0}
+    finished = len(content["callbacks"]["bmx.watch"]["epoch_seconds"])
+    torch.save(content, stopped / LAST)
+    assert run(["train", "resume=run"], stopped) == 0, said(stopped)
+    seconds = json.loads((stopped / "run/result.json").read_text())["seconds"]
+    assert 3600 < seconds["fit"] < seconds["total"] < 3700
+    assert len(seconds["per_epoch"]) == 3 and 600 < seconds["per_epoch"][finished] < 700
+
+
 class Evil:
     def __reduce__(self):
         return (os.system, ("touch executed",))

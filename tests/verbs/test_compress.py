@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 import bmx
 from bmx.cli.main import main
+from bmx.runs import result as results
 from bmx.runs.report.pareto import dominated
 
 TRAIN = ("data=digits", "model=mlp", "model.hidden=[64,32]", "batch_size=64", "epochs=3", "plots=false")
@@ -329,8 +330,10 @@ def test_a_run_of_runs_that_was_stopped_goes_on(trained, capsys, words):
     assert main(["compress", "run=latest", *words, "epochs=2", *QUICK, stop]) == 130
     assert result_of()["status"] == "interrupted"
     run = newest()
+    results.write(run, result_of() | {"seconds": {"total": result_of()["seconds"]["total"] + 3600}})
     assert main(["compress", f"resume={run.name}", "trainer.callbacks=[]"]) == 0
     assert result_of()["status"] == "done" and newest() == run
+    assert result_of()["seconds"]["total"] > 3600
     assert bmx.load(run).recipe[0]["kind"] == "low_rank"
 
 

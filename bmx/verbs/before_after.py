@@ -15,6 +15,7 @@ from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared
 from bmx.export import engines
 from bmx.export.reading import load, load_predictor
+from bmx.measure.paired import only_right
 from bmx.runs.report import compression as report
 from bmx.verbs.fitting import part_of
 from bmx.verbs.measuring import Ruler, measure
@@ -85,6 +86,8 @@ def weigh(
     weighed: dict[str, Any] = {**sides, **change.to_dict(), "split": split, "samples": len(arrays)}
     if data.spec.task == "classification":
         weighed["agreement"] = float((original.predicted == measured.predicted).double().mean())
+        right = only_right(original.predicted, measured.predicted, arrays.targets.cpu())
+        weighed["only_right"] = dict(zip((BEFORE, AFTER), right, strict=True))
     found = {"cost": sides[AFTER]["cost"], "compression": weighed}
     if cfg.plots:
         from bmx.runs.report import sensitivity

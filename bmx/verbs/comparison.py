@@ -22,6 +22,7 @@ from bmx.export.reading import load_predictor
 from bmx.measure.calibration import calibration_error
 from bmx.measure.cost import cost_of
 from bmx.measure.latency import clock_for, interleave
+from bmx.measure.paired import only_right
 from bmx.runs.report import distillation as report
 
 # Seconds of measuring each model at each batch size.
@@ -70,6 +71,10 @@ def compare(
         "n": len(prepared.data.test),
         "rows": rows,
     }
+    if alone is not None and prepared.data.spec.task == "classification":
+        pair = [found[side.name].predicted for side in sides if side.role != "teacher"]
+        right = only_right(pair[0], pair[1], prepared.data.test.targets.cpu())
+        comparison["only_right"] = dict(zip(("alone", "distilled"), right, strict=True))
     left_out = class_numbers(prepared.data.spec, prepared.cfg.data.get("leave_out") or ())
     if left_out:
         students = [side for side in sides if side.role != "teacher"]

@@ -5,24 +5,36 @@ import pytest
 from bmx.runs.report.distillation import doubts
 
 
-def comparison(teacher, alone, distilled, n=1000):
+def comparison(teacher, alone, distilled, n=1000, right=(0, 0)):
     rows = [{"role": role, "errors": errors} for role, errors in (("teacher", teacher), ("distilled", distilled))]
-    return {"n": n, "rows": [*rows, *([{"role": "alone", "errors": alone}] if alone is not None else [])]}
+    found = {"n": n, "rows": rows}
+    if alone is not None:
+        rows.append({"role": "alone", "errors": alone})
+        found["only_right"] = dict(zip(("alone", "distilled"), right, strict=True))
+    return found
 
 
 @pytest.mark.parametrize(
-    ("teacher", "alone", "distilled", "said"),
+    ("teacher", "alone", "distilled", "right", "said"),
     [
-        (10, 100, 30, []),
-        (100, 51, 56, ["the teacher makes 100 errors, the student alone 51", "gained nothing"]),
-        (20, 44, 30, ["intervals of the two students overlap"]),
-        (20, 44, 44, ["gained nothing"]),
-        (90, 80, 20, ["the teacher makes 90 errors"]),
-        (20, None, 30, []),
+        (10, 100, 30, (5, 75), []),
+        (100, 51, 56, (15, 10), ["the teacher makes 100 errors, the student alone 51", "gained nothing"]),
+        (
+            20,
+            44,
+            30,
+            (30, 44),
+            ["may be luck: 44 test samples only the distilled student has right, 30 only the other"],
+        ),
+        # The same errors, and sure: where the two differ it is always the same one that is right.
+        (20, 44, 30, (0, 14), []),
+        (20, 44, 44, (3, 3), ["gained nothing"]),
+        (90, 80, 20, (0, 60), ["the teacher makes 90 errors"]),
+        (20, None, 30, None, []),
     ],
 )
-def test_doubts_are_told(teacher, alone, distilled, said):
-    lines = doubts(comparison(teacher, alone, distilled))
+def test_doubts_are_told(teacher, alone, distilled, right, said):
+    lines = doubts(comparison(teacher, alone, distilled, right=right))
     assert len(lines) == len(said) and all(part in line for part, line in zip(said, lines, strict=True))
 
 

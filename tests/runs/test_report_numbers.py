@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.runs.report import numbers
-from bmx.runs.report.interval import wilson
+from bmx.runs.report.interval import chance, mcnemar, wilson
 
 anything = st.none() | st.booleans() | st.text() | st.floats() | st.integers(-(10**30), 10**30)
 
@@ -111,3 +111,29 @@ def test_wilson_against_published_values() -> None:
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
     assert wilson(0, 0) == (0.0, 1.0)
     assert math.isclose(wilson(20, 20)[1], 1.0)
+
+
+def test_mcnemar_by_hand() -> None:
+    # One against five: 2 (1 + 6) / 2^6.
+    assert mcnemar(1, 5) == mcnemar(5, 1) == 14 / 64
+    assert mcnemar(0, 0) == mcnemar(3, 3) == mcnemar(1, 0) == 1.0
+    assert mcnemar(0, 6) == 2 / 64
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_mcnemar_is_the_binomial_distributions_two_tails(first: int, second: int) -> None:
+    n = first + second
+    tails = sum(math.comb(n, k) for k in range(n + 1) if min(k, n - k) <= min(first, second))
+    assert mcnemar(first, second) == pytest.approx(tails / 2**n, rel=1e-12)
+    assert mcnemar(first + 1, second) <= mcnemar(first, second) or first < second
+
+
+def test_mcnemar_of_many_samples() -> None:
+    # The normal approximation with its continuity correction: z = (1,000 - 1) / sqrt(50,000).
+    assert mcnemar(25_500, 24_500) == pytest.approx(math.erfc(999 / math.sqrt(2 * 50_000)), rel=1e-3)
+
+
+def test_a_chance_as_text() -> None:
+    assert [chance(p) for p in (1.0, 0.4567, 0.03, 0.001, 0.0002)] == [
+        *("p = 1", "p = 0.46", "p = 0.03", "p = 0.001", "p < 0.001")
+    ]

@@ -126,7 +126,12 @@ def test_tuning_can_learn_from_the_original(trained):
     assert main(["compress", f"run={trained.name}", *words, "distillation=kd", "distillation.alpha=0.0"]) == 0
     taught, result = bmx.load(newest()).net.state_dict(), result_of()
     assert plain.keys() == taught.keys() and any(not torch.equal(plain[name], taught[name]) for name in plain)
-    assert result["compression"]["agreement"] > 0.5
+    found = result["compression"]
+    assert found["agreement"] > 0.5
+    gained = found["only_right"]["after"] - found["only_right"]["before"]
+    assert gained == round(
+        found["samples"] * (found["after"]["metrics"]["accuracy"] - found["before"]["metrics"]["accuracy"])
+    )
 
 
 def test_a_pipeline_weighs_every_stage(trained, capsys):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
+from bmx.runs.report.interval import chance, mcnemar
 from bmx.runs.report.summary import short_path
 from bmx.runs.report.summary import show as show_summary
 from bmx.runs.report.terminal import wide
@@ -44,6 +45,11 @@ def rows(result: dict[str, Any]) -> list[Row]:
     lines = list(_scores(before["metrics"], after["metrics"], n, split))
     if numbers.is_number(found.get("agreement")):
         lines.append(Row("same answer", "", numbers.percent(found["agreement"], n), ""))
+    if right := found.get("only_right"):
+        before_only, after_only = right["before"], right["after"]
+        certainty = chance(mcnemar(before_only, after_only))
+        only = "right where the other is wrong"
+        lines.append(Row(only, numbers.whole(before_only), numbers.whole(after_only), certainty))
     for key, label, show in COSTS:
         lines += _ratio(label, before["cost"].get(key), after["cost"].get(key), show)
     for timing in before["timings"]:

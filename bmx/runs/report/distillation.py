@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmx.runs.report import numbers, summary
 from bmx.runs.report.bench import milliseconds
-from bmx.runs.report.interval import wilson
+from bmx.runs.report.interval import ALPHA, chance, mcnemar, wilson
 from bmx.runs.report.terminal import wide
 
 if TYPE_CHECKING:
@@ -91,11 +91,17 @@ def doubts(comparison: dict[str, Any]) -> list[str]:
     lines = []
     if teacher["errors"] >= alone["errors"]:
         lines.append(f"the teacher makes {teacher['errors']:,} errors, the student alone {alone['errors']:,}")
-    n, more = comparison["n"], "other seeds tell more: bmx distill -m … seeds=3"
+    right = comparison.get("only_right")
+    if right is None:
+        return lines
+    p, more = mcnemar(right["alone"], right["distilled"]), "other seeds tell more: bmx distill -m … seeds=3"
+    pair = (
+        f"{right['distilled']:,} test samples only the distilled student has right, {right['alone']:,} only the other"
+    )
     if distilled["errors"] >= alone["errors"]:
-        lines.append(f"distillation gained nothing here; {more}")
-    elif wilson(n - alone["errors"], n)[1] >= wilson(n - distilled["errors"], n)[0]:
-        lines.append(f"the intervals of the two students overlap; {more}")
+        lines.append(f"distillation gained nothing here: {pair} ({chance(p)}); {more}")
+    elif p > ALPHA:
+        lines.append(f"what it gained may be luck: {pair} ({chance(p)}); {more}")
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,34 @@ def extend_sys_path(config_dir: str | None = None) -> None:
             sys.path.append(str(folder))
 
 
+@cache
+def plain_keys(conf: Path) -> frozenset[str]:
+    """The keys of bmx's root configurations that are no groups: ``outputs``, ``plots``, ``epochs``, ...."""
+    import yaml
+
+    roots = (yaml.safe_load(file.read_text(encoding="utf-8")) for file in conf.glob("*.yaml"))
+    return frozenset(key for root in roots for key in root if not (conf / key).is_dir())
+
+
+def _keep_keys_from_being_groups() -> None:
+    """Have Hydra take ``outputs=elsewhere`` for what it is with ``--config-dir=.``, beside a folder ``outputs``.
+
+    To Hydra every folder on the search path is a group, and a key of its name a choice of one of its files.
+    """
+    from hydra._internal.core_plugins.file_config_source import FileConfigSource
+
+    original = FileConfigSource.is_group
+
+    def is_group(self: FileConfigSource, config_path: str) -> bool:
+        if not original(self, config_path):
+            return False
+        conf = conf_dir()
+        return (conf / config_path).is_dir() or config_path not in plain_keys(conf)
+
+    if original.__module__ != __name__:  # not done before
+        FileConfigSource.is_group = is_group  # type: ignore[method-assign]
+
+
 def register() -> None:
     """Tell Hydra of the user's folders and of installed packs; doing so again changes nothing."""
     from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
@@ -79,6 +108,8 @@ def register() -> None:
     plugins = Plugins.instance()
     if all(known.__name__ != BmxSearchPath.__name__ for known in plugins.discover(SearchPathPlugin)):
         plugins.register(BmxSearchPath)
+    # Not before: to find its plugins Hydra executes their modules, and makes its classes anew.
+    _keep_keys_from_being_groups()
 
 
 def make_loader(verb: str, config_dir: str | None = None, config_path: str | None = None) -> ConfigLoader:

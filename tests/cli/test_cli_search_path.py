@@ -41,6 +41,15 @@ def test_config_dir_comes_after_bmxs_own(house, tmp_path):
     assert house.ran[0][0].model.width == 3
 
 
+def test_a_folder_named_like_a_key_is_no_group(house):
+    """As with ``--config-dir=.`` where runs have been made."""
+    write(house.work, {"model/mine.yaml": "# Mine.\nwidth: 7\n", "outputs/train/x/1/config.yaml": "a: 1\n"})
+    (house.work / "epochs").mkdir()
+    assert house("train", "--config-dir=.", "model=mine", "outputs=there", "epochs=3").code == 0
+    cfg = house.ran[0][0]
+    assert (cfg.model.width, cfg.outputs, cfg.epochs) == (7, "there", 3)
+
+
 def test_classes_beside_the_user_and_beside_the_folders_resolve(house, tmp_path, monkeypatch):
     write(tmp_path / "pack", {"near_conf.py": "Net = 1\n", **{f"conf/{k}": v for k, v in MINE.items()}})
     write(house.work, {"near_user.py": "Net = 2\n", "string.py": "raise RuntimeError('shadowed')\n"})

@@ -134,6 +134,8 @@ def _level(keys: list[tuple[str, Any]], typed: str) -> list[str]:
 
 def _values(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
     """What may follow ``key=``; after a comma, another value of a sweep."""
+    from bmx.cli.experiments import words_of
+
     key, _, value = word.partition("=")
     bare = key.lstrip("+~")
     done, comma, last = value.rpartition(",")
@@ -146,7 +148,7 @@ def _values(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
     if bare in _FOLDER_KEYS or last.startswith((".", "/", "~")):
         return _paths(prefix, last)
     composed, _ = _composed(name, verb, before)
-    found += composed.loader.get_group_options(group) or _of_knob(bare, composed.config)
+    found += words_of(group, composed.asked.config, composed.loader) or _of_knob(bare, composed.config)
     return [prefix + option for option in dict.fromkeys(_beginning(last, found))]
 
 

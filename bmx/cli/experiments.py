@@ -1,4 +1,4 @@
-"""``experiment=glob(...)``: the experiments of this verb, and not those that choose from groups only others have."""
+"""The experiments of a verb: those that choose only from groups that it has."""
 
 from __future__ import annotations
 
@@ -21,18 +21,32 @@ def listed(word: str, override: Override, root: str, loader: ConfigLoader) -> st
         loader: finds the files.
     """
     from hydra.core.override_parser.types import Glob
-    from hydra.types import RunMode
 
     if override.key_or_group != _GROUP or not isinstance(override.value(), Glob):
         return word
+    names = _fitting([str(name) for name in override.sweep_string_iterator()], root, loader)
+    return f"{_GROUP}={','.join(names)}" if names else word
+
+
+def words_of(group: str, root: str, loader: ConfigLoader) -> list[str]:
+    """The words of a group that can be chosen in a verb, for help and completion."""
+    words: list[str] = loader.get_group_options(group)
+    return _fitting(words, root, loader) if group == _GROUP else words
+
+
+def _fitting(names: list[str], root: str, loader: ConfigLoader) -> list[str]:
+    from hydra.types import RunMode
+
     groups = set(loader.compute_defaults_list(root, [], RunMode.RUN).overrides.known_choices)
-    fitting = [name for name in override.sweep_string_iterator() if _groups_of(name, loader) <= groups]
-    return f"{_GROUP}={','.join(fitting)}" if fitting else word
+    return [name for name in names if _groups_of(name, loader) <= groups]
 
 
 def _groups_of(name: str, loader: ConfigLoader) -> set[str]:
-    """The groups that an experiment's file chooses from."""
+    """The groups that an experiment's file chooses from; none if it cannot be read, which choosing it will tell."""
     repository: Any = getattr(loader, "repository")  # noqa: B009  (not in the loader's abstract class)
-    found = repository.load_config(f"{_GROUP}/{name}")
+    try:
+        found = repository.load_config(f"{_GROUP}/{name}")
+    except Exception:
+        return set()
     defaults = found.defaults_list if found is not None else None
     return {str(d.group).lstrip("/") for d in defaults or [] if d.is_override()}

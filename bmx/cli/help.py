@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from bmx.cli.compose import Composed, compose_raw
 from bmx.cli.config_keys import flatten, is_node
+from bmx.cli.experiments import words_of
 from bmx.cli.flags import FLAGS, Command, Flag
 from bmx.cli.help_sweep import sweep_rows
 from bmx.cli.verbs import VERBS, Verb
@@ -59,7 +60,7 @@ def _groups(composed: Composed, aliases: Mapping[str, str], width: int) -> str:
     rows = []
     for name, chosen in sorted(_choices(composed).items()):
         marked = chosen if isinstance(chosen, list) else [chosen]
-        words = composed.loader.get_group_options(name.partition("@")[0])
+        words = words_of(name.partition("@")[0], composed.asked.config, composed.loader)
         shown = "  ".join(f"*{word}" if word in marked else word for word in words)
         rows.append((short.get(name, name), shown or "(no words yet)"))
     return _table(rows, width)

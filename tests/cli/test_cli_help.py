@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bmx.cli.completion import candidates
 from bmx.cli.compose import compose
 from bmx.cli.config_keys import keys
 from bmx.cli.flags import FLAGS
@@ -32,6 +33,15 @@ def test_groups_keys_flags_and_examples(house):
     assert all(flag.name in out for flag in FLAGS)
     assert all(example in out for example in VERBS["train"].examples)
     assert "\033" not in out
+
+
+def test_experiments_of_other_verbs_are_not_offered(house):
+    write(house.work / "bmx_conf", {
+        "experiment/other.yaml": "# @package _global_\n# Other.\ndefaults:\n  - override /elsewhere: x\n",
+        "experiment/odd.yaml": "# @package _global_\n# Odd.\ndefaults: [: {\n",
+    })  # fmt: skip
+    assert line(house("train", "--help").out, "experiment ").split() == ["experiment", "fast", "odd"]
+    assert candidates("bmx train experiment=") == ["experiment=fast", "experiment=odd"]
 
 
 def test_it_honours_the_words_given(house):

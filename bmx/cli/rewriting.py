@@ -42,10 +42,15 @@ def write_switches(arguments: list[str], switches: Mapping[str, tuple[str, str]]
 
 
 def write_lists(words: list[str], keys: tuple[str, ...]) -> list[str]:
-    """The words with ``key=a,b`` written ``key=[a,b]`` for keys that take lists; text is quoted, numbers are not."""
+    """The words with ``key=a,b`` written ``key=[a,b]`` for keys that take lists; text is quoted, numbers are not.
+
+    A list of plain items is quoted too: ``key=[a=1]`` is no list to Hydra, ``key=['a=1']`` is.
+    """
     written = []
     for word in words:
         key, equals, value = word.partition("=")
+        plain = re.fullmatch(r"\[([^][{}()'\"$]+)\]", value)
+        value = plain[1] if plain else value
         swept = re.match(r"(choice|range|glob|shuffle|sort|tag|interval)\(", value)
         if not equals or key.lstrip("+") not in keys or value in ("", "null") or value[0] in "['\"$" or swept:
             written.append(word)

@@ -133,7 +133,7 @@ VERBS: dict[str, Verb] = {
         aliases=SWEEPING,
         job_words=("plots=false",),
         resumes=True,
-        lists=("teacher", "teacher_words"),
+        lists=("teacher", "teacher_words", "teacher_seeds"),
         named_runs={"teacher": "", "student": "model"},
         beginnings={"student.": "model.", "teacher.": "++teacher_fields."},
     ),

@@ -17,7 +17,7 @@ from bmx.errors import RunFailed, UsageError
 _FIXED = (
     *("model", "data", "augmentation", "optim._target_", "batch_size", "seed", "precision", "init_from"),
     *("run", "compression"),
-    *("student", "teacher", "distillation"),
+    *("student", "teacher", "teacher_fields", "teacher_epochs", "teacher_seeds", "teacher_words", "distillation"),
 )
 _FREE = ("data.dir", "data.workers", "data.in_memory")
 

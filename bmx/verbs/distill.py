@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from bmx.engine.build import make_model, sources_kept
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared, prepare
-from bmx.errors import Interrupted, UsageError
+from bmx.errors import Interrupted
 from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.report import distillation as report
@@ -98,7 +98,7 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
         parent=str(files[0]),
         facts=facts,
         conclude=lambda result, run, tested: {
-            "distillation": compare(prepared, run, tested, files, [one.word for one in named], alone)
+            "distillation": compare(prepared, run, tested, files, [one.shown for one in named], alone)
         },
         show=report.show,
     )
@@ -111,7 +111,6 @@ def _prepare(cfg: DictConfig) -> tuple[Prepared, Student, list[Named]]:
         prepared = prepare(student.cfg, student.make())
         named = named_teachers(prepared.cfg)
         method = check_method(prepared, len(named))
-        _refuse_same(named)
         for one in named:
             if one.file is not None:
                 (predictor,) = load_teachers([one.file], prepared)
@@ -129,21 +128,15 @@ def _prepare(cfg: DictConfig) -> tuple[Prepared, Student, list[Named]]:
     return prepared, student, named
 
 
-def _refuse_same(named: list[Named]) -> None:
-    words = [one.word for one in named if one.file is None]
-    for word in words:
-        if words.count(word) > 1:
-            fix = "name each teacher once; teachers of other seeds are runs of their own"
-            raise UsageError(f"the teacher '{word}' is named twice", f"teacher={','.join(words)}", fix)
-
-
 def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:
     """The model file of a teacher, trained first if it is a model word."""
     if one.file is not None:
         return one.file
     assert one.cfg is not None
     job = brief_job({"model": one.word}, "teacher", Job("train", start_training))
-    return best_file(trained(copy.deepcopy(one.cfg), "teacher", job, quiet))
+    return best_file(
+        trained(copy.deepcopy(one.cfg), "teacher" if one.seed is None else f"teacher, seed {one.seed}", job, quiet)
+    )
 
 
 def _alone(prepared: Prepared, student: Student, quiet: bool) -> Path:

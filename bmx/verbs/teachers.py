@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,30 +21,41 @@ class Named:
     """One teacher: a model file, or the configuration that it is trained with.
 
     Attributes:
-        word: as it is shown.
+        word: a model word, or the name of a run.
         file: None for a model word.
         cfg: None for a file.
+        seed: of a model word, where it is one of several.
     """
 
     word: str
     file: Path | None = None
     cfg: DictConfig | None = None
+    seed: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name of its row in a table."""
+        return self.word if self.seed is None else f"{self.word}, seed {self.seed}"
 
 
 def named_teachers(cfg: DictConfig) -> list[Named]:
     """The teachers of ``cfg.teacher``, one name or a list.
 
     Raises:
-        UsageError: no teacher, a word that is neither a run nor a model, or fields for a teacher that is a run.
+        UsageError: no teacher, a word that is neither a run nor a model, one that is named twice, or fields for a
+            teacher that is a run.
     """
     words = [str(w) for w in cfg.teacher] if OmegaConf.is_list(cfg.teacher) else [str(cfg.teacher)]
     if not words or cfg.teacher is None:
         raise UsageError("there is no teacher", "teacher=", "name a run, or a model word that is trained first")
-    found = [_named(word, cfg) for word in words]
+    seeds = _seeds(cfg)
+    found = [one for word in words for one in _named(word, seeds, cfg)]
+    _refuse_same([one.shown for one in found if one.file is None], f"teacher={','.join(words)}")
     asked = {
         **{f"teacher.{field}": (True, "leave it out") for field in cfg.teacher_fields},
         # An experiment may have said these, which are not left out by saying nothing.
         f"teacher_epochs={cfg.teacher_epochs}": (cfg.teacher_epochs, "teacher_epochs=null"),
+        f"teacher_seeds={cfg.teacher_seeds}": (cfg.teacher_seeds, "teacher_seeds=[]"),
         f"teacher_words={cfg.teacher_words}": (cfg.teacher_words, "teacher_words=[]"),
     }
     if all(one.file is not None for one in found):
@@ -53,11 +65,29 @@ def named_teachers(cfg: DictConfig) -> list[Named]:
     return found
 
 
-def _named(word: str, cfg: DictConfig) -> Named:
+def _named(word: str, seeds: list[int], cfg: DictConfig) -> Iterator[Named]:
     file = _file(word, Path(cfg.outputs))
-    if file is None:
-        return Named(word, cfg=training_of(word, cfg))
-    return Named(file.parent.parent.parent.name if file.parent.name == "checkpoints" else file.stem, file)
+    if file is not None:
+        yield Named(file.parent.parent.parent.name if file.parent.name == "checkpoints" else file.stem, file)
+        return
+    each: list[int | None] = [*seeds] or [None]
+    for seed in each:
+        yield Named(word, cfg=training_of(word, cfg, seed), seed=seed)
+
+
+def _seeds(cfg: DictConfig) -> list[int]:
+    where = f"teacher_seeds={cfg.teacher_seeds}"
+    seeds = list(cfg.teacher_seeds) if OmegaConf.is_list(cfg.teacher_seeds) else [cfg.teacher_seeds]
+    if not all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds):
+        raise UsageError("the seeds of teachers must be whole numbers", where, "write teacher_seeds=0,1")
+    return seeds
+
+
+def _refuse_same(names: list[str], where: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            fix = "name each teacher once; others of the same model have other seeds: teacher_seeds=0,1"
+            raise UsageError(f"the teacher '{name}' is named twice", where, fix)
 
 
 def _file(word: str, outputs: Path) -> Path | None:
@@ -74,8 +104,13 @@ def _file(word: str, outputs: Path) -> Path | None:
         raise UsageError(error.what, f"teacher={word}", error.fix) from error
 
 
-def training_of(word: str, cfg: DictConfig) -> DictConfig:
+def training_of(word: str, cfg: DictConfig, seed: int | None = None) -> DictConfig:
     """How `bmx train` would train a teacher of this model word for a student: same data, seed and machine.
+
+    Args:
+        word: the model word.
+        cfg: of the student.
+        seed: another than the student's.
 
     Raises:
         UsageError: no such model word, or fields that it does not have.
@@ -89,6 +124,9 @@ def training_of(word: str, cfg: DictConfig) -> DictConfig:
     for name in ("epochs", "batch_size"):
         if "experiment" not in keys and not (name in keys or (name == "epochs" and cfg.teacher_epochs is not None)):
             words.append(f"{name}={cfg[name]}")
+    if seed is not None:
+        words.append(f"seed={seed}")
+        keys.add("seed")
     words += [f"{name}={cfg[name]}" for name in ("seed", "device", "precision") if name not in keys]
     try:
         made = composing.compose("train", words)

@@ -16,7 +16,10 @@ from bmx.cli.rewriting import write_lists, write_switches
     [
         ("run=a,b", "run=['a','b']"),
         ("run=a", "run=['a']"),
-        ("run=[a,b]", "run=[a,b]"),
+        ("run=[a, b=1]", "run=['a','b=1']"),
+        ("run=['a',b]", "run=['a',b]"),
+        ("run=[a],[b]", "run=[a],[b]"),
+        ("run=[]", "run=[]"),
         ("run=null", "run=null"),
         ("run=outputs/x=1/a, b", "run=['outputs/x=1/a','b']"),
         ("run=it's", "run=['it\\'s']"),

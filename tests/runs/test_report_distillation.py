@@ -29,6 +29,7 @@ def comparison(teacher, alone, distilled, n=1000, right=(0, 0)):
         # The same errors, and sure: where the two differ it is always the same one that is right.
         (20, 44, 30, (0, 14), []),
         (20, 44, 44, (3, 3), ["gained nothing"]),
+        (20, 44, 64, (20, 0), ["did harm"]),
         (90, 80, 20, (0, 60), ["the teacher makes 90 errors"]),
         (20, None, 30, None, []),
     ],

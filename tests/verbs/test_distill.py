@@ -94,6 +94,24 @@ def test_several_teachers_and_oneself(here, trained_run):
     assert rows[2]["agreement"] == 1.0
 
 
+def test_teachers_of_one_word_and_several_seeds(here):
+    words = ["teacher=linear", "teacher_seeds=1,0", "teacher_epochs=1", *QUICK, "baseline=false"]
+    assert main(["distill", *words]) == 0
+    assert {result["seed"] for result in results(here, "train")} == {0, 1}
+    (result,) = results(here)
+    rows = result["distillation"]["rows"]
+    assert [row["name"] for row in rows] == [
+        "linear, seed 1",
+        "linear, seed 0",
+        "teachers together",
+        "student distilled",
+    ]
+    assert result["seed"] == 0 and rows[0]["metrics"] != rows[1]["metrics"]
+    # The one of the student's seed is the one that would be made without teacher_seeds.
+    assert main(["distill", "teacher=linear", "teacher_epochs=1", *QUICK, "baseline=false"]) == 0
+    assert len(runs(here, "train")) == 2
+
+
 def test_a_student_that_goes_on_from_a_run(here, trained_run):
     student = f"student={trained_run}"
     words = ["data=digits", "batch_size=64", "epochs=1", "plots=false", "lr=1e-9"]
@@ -117,6 +135,13 @@ def test_a_student_of_a_run_has_no_fields(here, trained_run, capsys):
         (["teacher=vti", "student=mlp"], "no word 'vti' in the group 'model'", "teacher=vit"),
         (["teacher=vit", "teacher.widht=3", "student=mlp"], "no key", "teacher.width"),
         (["student=mlp"], "teacher has no value", "teacher=VALUE"),
+        (
+            ["teacher=linear", "teacher_seeds=1,1", "student=mlp"],
+            "'linear, seed 1' is named twice",
+            "teacher_seeds=0,1",
+        ),
+        (["teacher=linear", "teacher_seeds=[a]", "student=mlp"], "whole numbers", "teacher_seeds=0,1"),
+        (["teacher=RUN", "teacher_seeds=[0]", "student=mlp"], "trained already", "teacher_seeds=[], or"),
         (["teacher=RUN", "teacher_epochs=3", "student=mlp"], "trained already", "teacher_epochs=null, or"),
         (["teacher=RUN", "experiment=hinton_distilled", "data=digits"], "trained already", "teacher_words=[], or"),
         (["teacher=RUN", "student=linear", "data=iris"], "10 classes (digits), the data have 3", "iris"),
@@ -148,6 +173,15 @@ def test_kept_outputs_change_nothing(here, trained_run):
     assert not any(name.startswith(("learned", "lesson", "teach")) for name in weights[0])
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("word", ["teacher_epochs=2", "teacher_seeds=[3]", "teacher_words=[optim=adam]"])
+def test_a_run_that_goes_on_keeps_its_teacher(here, word, capsys):
+    words = ["teacher=linear", "teacher_epochs=1", *QUICK, "epochs=2", "baseline=false"]
+    # The teacher's training takes no callbacks.
+    assert main(["distill", *words, "trainer.callbacks=[{_target_: tests.verbs.stopping.AfterEpoch, epoch: 1}]"]) == 130
+    said = error_of(["resume=latest", word, "trainer.callbacks=[]"], capsys)
+    assert f"{word.partition('=')[0]} cannot change on resume" in said
 
 
 @pytest.mark.parametrize("words", [[*FITNET, "augmentation=jitter"], ["distillation=patient"], ["distillation=crd"]])

@@ -99,7 +99,8 @@ def doubts(comparison: dict[str, Any]) -> list[str]:
         f"{right['distilled']:,} test samples only the distilled student has right, {right['alone']:,} only the other"
     )
     if distilled["errors"] >= alone["errors"]:
-        lines.append(f"distillation gained nothing here: {pair} ({chance(p)}); {more}")
+        what = "gained nothing" if p > ALPHA else "did harm"
+        lines.append(f"distillation {what} here: {pair} ({chance(p)}); {more}")
     elif p > ALPHA:
         lines.append(f"what it gained may be luck: {pair} ({chance(p)}); {more}")
     return lines

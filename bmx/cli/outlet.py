@@ -18,21 +18,24 @@ _GONE = (errno.EPIPE, errno.EIO)
 class Outlet(io.FileIO):
     """A file that is written to until its reader has gone; to a run that is a hangup, and what follows is dropped.
 
-    Where nothing handles SIGHUP there is no run to lose, and the write fails as any other; where it is ignored, as
-    under nohup, the run goes on unseen.
+    Where SIGHUP is ignored, as under nohup, the run goes on unseen. Where nothing has ever handled it there is no run
+    to lose, and the write fails as any other.
     """
 
     gone = False
+    # Whether a run has written here; what is said of it at its end must not fail either.
+    of_run = False
 
     def write(self, data: ReadableBuffer, /) -> int:
         size = memoryview(data).nbytes
         if self.gone:
             return size
+        handler = signal.getsignal(signal.SIGHUP)
+        self.of_run = self.of_run or callable(handler)
         try:
             return super().write(data)
         except OSError as error:
-            handler = signal.getsignal(signal.SIGHUP)
-            if error.errno not in _GONE or handler == signal.SIG_DFL:
+            if error.errno not in _GONE or (handler == signal.SIG_DFL and not self.of_run):
                 raise
             self.gone = True
             if callable(handler):

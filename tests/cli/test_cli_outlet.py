@@ -1,9 +1,14 @@
 """Nobody reads what a run says: it stops in good order, or goes on unseen under nohup."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+
+import pytest
+
+from bmx.cli.outlet import Outlet
 
 COMMAND = [
     sys.executable, "-m", "bmx", "train", "data=digits", "model=mlp", "model.hidden=[16]", "plots=false",
@@ -44,3 +49,41 @@ def test_a_page_that_is_not_read_to_its_end_is_no_error(tmp_path):
     )
     process.stdout.close()
     assert process.wait(60) == 1 and process.stderr.read() == ""
+
+
+@pytest.fixture
+def handled():
+    """The numbers of the signals that came, while SIGHUP was handled; and what ends its being handled."""
+    came = []
+    before = signal.signal(signal.SIGHUP, lambda number, frame: came.append(number))
+    yield came, lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_the_first_write_that_nobody_reads_is_a_hangup_and_the_others_are_dropped(handled):
+    came, _ = handled
+    reader, writer = os.pipe()
+    outlet = Outlet(writer, "w")
+    assert outlet.write(b"read") == 4 and os.read(reader, 10) == b"read"
+    os.close(reader)
+    assert [outlet.write(b"lost"), outlet.write(memoryview(b"too"))] == [4, 3]
+    assert came == [signal.SIGHUP]
+
+
+def test_the_end_of_a_run_that_nobody_reads_is_dropped(handled):
+    _, end = handled
+    reader, writer = os.pipe()
+    outlet = Outlet(writer, "w")
+    outlet.write(b"of the run")
+    os.close(reader)
+    end()
+    assert outlet.write(b"its end") == 7
+
+
+def test_without_a_run_the_write_fails(handled):
+    _, end = handled
+    end()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(BrokenPipeError):
+        Outlet(writer, "w").write(b"help")

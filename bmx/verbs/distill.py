@@ -134,9 +134,8 @@ def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:
         return one.file
     assert one.cfg is not None
     job = brief_job({"model": one.word}, "teacher", Job("train", start_training))
-    return best_file(
-        trained(copy.deepcopy(one.cfg), "teacher" if one.seed is None else f"teacher, seed {one.seed}", job, quiet)
-    )
+    role = "teacher" if one.seed is None else f"teacher, seed {one.seed}"
+    return best_file(trained(copy.deepcopy(one.cfg), role, job, quiet))
 
 
 def _alone(prepared: Prepared, student: Student, quiet: bool) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-# Below this chance a difference is not called luck.
+# Where the chance is below this, a difference is not called luck.
 ALPHA = 0.05
 
 

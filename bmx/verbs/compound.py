@@ -36,7 +36,7 @@ def compound_run(
     facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent)}
     with lock(run_dir):
         before = _seconds_before(run_dir)
-        results.start(run_dir, verb, name, **facts, seconds={"total": before})
+        results.start(run_dir, verb, name, **facts, **({"seconds": {"total": before}} if before else {}))
         began = time.perf_counter()
 
         def seconds() -> dict[str, float]:

@@ -16,7 +16,9 @@ from tests.data.idx_files import idx_bytes, write_set
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize(
-    ("read", "folder"), [(mnist, "MNIST"), (fashion_mnist, "FashionMNIST"), (kmnist, "KMNIST")], ids=lambda x: str(x)
+    ("read", "folder"),
+    [(mnist, "MNIST"), (fashion_mnist, "FashionMNIST"), (kmnist, "KMNIST")],
+    ids=["MNIST", "FashionMNIST", "KMNIST"],
 )
 def test_files_in_torchvisions_layout_are_read_as_they_are(tmp_path, read, folder, zipped):
     written = write_set(tmp_path / folder / "raw", zipped=zipped)

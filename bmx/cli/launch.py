@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmx.cli import flags
+from bmx.cli.as_typed import retell
 from bmx.cli.asked import Asked, asked_line
 from bmx.cli.errors import explain
 from bmx.cli.rewriting import rewrite_words, write_switches
@@ -40,14 +41,19 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
             from bmx.cli.resume import expand
 
             command = expand(command)
-        command = command._replace(words=rewrite_words(command.words, verb))
+        typed = command.words
+        command = command._replace(words=rewrite_words(typed, verb))
         extend_sys_path(command.flags.get("--config-dir"))
-        if command.on("--help"):
-            from bmx.cli.help import page
+        try:
+            if command.on("--help"):
+                from bmx.cli.help import page
 
-            print(page(command))
-            return 0
-        return _hydra(command, debug)
+                print(page(command))
+                return 0
+            return _hydra(command, debug)
+        except BmxError as error:
+            retell(error, typed, command.words)
+            raise
 
 
 def _hydra(command: flags.Command, debug: bool) -> int:

@@ -19,10 +19,13 @@ def rewrite_words(words: list[str], verb: Verb) -> list[str]:
 
 
 def write_beginning(word: str, beginnings: Mapping[str, str]) -> str:
-    """The word with the beginning of its key written out."""
+    """The word with the beginning of its key written out; its sign stays, unless what is written has one of its own."""
     bare = word.lstrip("+")
     short = next((short for short in beginnings if bare.startswith(short)), None)
-    return word if short is None else beginnings[short] + bare.removeprefix(short)
+    if short is None:
+        return word
+    sign = "" if beginnings[short].startswith("+") else word[: len(word) - len(bare)]
+    return sign + beginnings[short] + bare.removeprefix(short)
 
 
 def rewrite_aliases(words: list[str], aliases: Mapping[str, str]) -> list[str]:

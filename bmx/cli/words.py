@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bmx.cli.asked import Asked
 from bmx.cli.config_keys import keys, nearest_keys, parts
 from bmx.cli.near import either, suggestion
+from bmx.cli.verbs import VERBS
 from bmx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -176,7 +177,8 @@ def _wrong_key(override: Override, asked: Asked, known: list[str], config: DictC
         return None
     siblings = parts(key.rpartition(".")[0], known)
     listed = f"{key.rpartition('.')[0]} has: {', '.join(siblings)}" if siblings else ""
-    fix = either(nearest_keys(key, known)) or listed or f"`bmx {asked.verb} --help` lists every key"
+    near = nearest_keys(key, [*known, *VERBS[asked.verb].aliases])
+    fix = either(near) or listed or f"`bmx {asked.verb} --help` lists every key"
     added = "" if override.is_delete() else f" (+{override.input_line} would add a new key)"
     return UsageError(f"no {'key' if '.' in key else 'group or key'} '{key}'", where, fix + added)
 

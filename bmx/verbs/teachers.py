@@ -131,10 +131,8 @@ def training_of(word: str, cfg: DictConfig, seed: int | None = None) -> DictConf
     try:
         made = composing.compose("train", words)
     except UsageError as error:
-        where = error.where.replace("model=", "teacher=").replace("model.", "teacher.")
-        raise UsageError(
-            error.what, where, error.fix.replace("model=", "teacher=").replace("model.", "teacher.")
-        ) from None
+        told = (error.what, error.where, error.fix)
+        raise UsageError(*(text.replace("model=", "teacher=").replace("model.", "teacher.") for text in told)) from None
     chosen = any(key == "data" or key.startswith("data.") for key in keys)
     with open_dict(made):
         if not chosen:

@@ -133,7 +133,9 @@ def test_a_student_of_a_run_has_no_fields(here, trained_run, capsys):
     ("words", "says", "fix"),
     [
         (["teacher=vti", "student=mlp"], "no word 'vti' in the group 'model'", "teacher=vit"),
-        (["teacher=vit", "teacher.widht=3", "student=mlp"], "no key", "teacher.width"),
+        (["teacher=vit", "teacher.widht=3", "student=mlp"], "no key 'teacher.widht'", "teacher.width"),
+        (["teacher=vit", "student=mlp", "student.hiden=3"], "no key 'student.hiden'", "student.hidden"),
+        (["teacher=vit", "student=mlpp"], "no word 'mlpp'", "student=mlp?"),
         (["student=mlp"], "teacher has no value", "teacher=VALUE"),
         (
             ["teacher=linear", "teacher_seeds=1,1", "student=mlp"],

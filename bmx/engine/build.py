@@ -45,7 +45,9 @@ def _call(node: DictConfig, where: str, **arguments: Any) -> Any:
             raise cause from None
         if isinstance(cause, ValueError | TypeError):
             message = str(cause).strip().splitlines()[0]
-            raise UsageError(message, f"{where} ({node._target_})", f"`bmx train --help` lists {where}.*") from error
+            raise UsageError(
+                message, f"{where} ({node._target_})", f"`bmx train --help` lists the fields of {where}"
+            ) from error
         raise cause from error
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bmx.runs.report.distillation import doubts
+from bmx.runs.report.distillation import verdict
 
 
 def comparison(teacher, alone, distilled, n=1000, right=(0, 0)):
@@ -31,14 +31,20 @@ def comparison(teacher, alone, distilled, n=1000, right=(0, 0)):
         (20, 44, 44, (3, 3), ["gained nothing"]),
         (20, 44, 64, (20, 0), ["did harm"]),
         (90, 80, 20, (0, 60), ["the teacher makes 90 errors"]),
-        (20, None, 30, None, []),
     ],
 )
 def test_doubts_are_told(teacher, alone, distilled, right, said):
-    lines = doubts(comparison(teacher, alone, distilled, right=right))
-    assert len(lines) == len(said) and all(part in line for part, line in zip(said, lines, strict=True))
+    lines = verdict(comparison(teacher, alone, distilled, right=right))
+    doubts = [line for line, doubt in lines if doubt]
+    assert len(doubts) == len(said) and all(part in line for part, line in zip(said, doubts, strict=True))
+    # What is sure is told too.
+    assert len(lines) - len(doubts) == (distilled < alone and not any("luck" in line for line in doubts))
+
+
+def test_without_a_student_alone_there_is_nothing_to_compare_with():
+    assert verdict(comparison(20, None, 30)) == []
 
 
 def test_regression_has_no_errors_to_count():
     rows = [{"role": role, "metrics": {"rmse": 1.0}} for role in ("teacher", "alone", "distilled")]
-    assert doubts({"n": 10, "rows": rows}) == []
+    assert verdict({"n": 10, "rows": rows}) == []

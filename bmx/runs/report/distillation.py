@@ -27,8 +27,8 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
     console.print()
     console.print(Text(title(comparison), "bold"))
     console.print(table(comparison))
-    for line in doubts(comparison):
-        console.print(Text(line, "yellow"), soft_wrap=True)
+    for line, doubt in verdict(comparison):
+        console.print(Text(line, "yellow" if doubt else ""), soft_wrap=True)
     for line in left_out_lines(comparison):
         console.print(Text(line), soft_wrap=True)
 
@@ -82,27 +82,27 @@ def _scores(row: dict[str, Any], n: int) -> tuple[str, str, str, str]:
     )
 
 
-def doubts(comparison: dict[str, Any]) -> list[str]:
-    """What speaks against the distillation: a teacher that is no better than its student alone, or nothing gained."""
+def verdict(comparison: dict[str, Any]) -> list[tuple[str, bool]]:
+    """What speaks for the distillation and what against it, line by line, with whether it is a doubt."""
     rows = {row["role"]: row for row in comparison["rows"]}
     distilled, teacher, alone = rows["distilled"], rows["teacher"], rows.get("alone")
-    if alone is None or "errors" not in alone:
+    right = comparison.get("only_right")
+    if alone is None or right is None:
         return []
     lines = []
     if teacher["errors"] >= alone["errors"]:
-        lines.append(f"the teacher makes {teacher['errors']:,} errors, the student alone {alone['errors']:,}")
-    right = comparison.get("only_right")
-    if right is None:
-        return lines
-    p, more = mcnemar(right["alone"], right["distilled"]), "other seeds tell more: bmx distill -m … seeds=3"
-    pair = (
-        f"{right['distilled']:,} test samples only the distilled student has right, {right['alone']:,} only the other"
+        lines.append((f"the teacher makes {teacher['errors']:,} errors, the student alone {alone['errors']:,}", True))
+    p, gained = mcnemar(right["alone"], right["distilled"]), distilled["errors"] < alone["errors"]
+    if gained:
+        what = "what it gained may be luck" if p > ALPHA else "what it gained is hardly luck"
+    else:
+        what = f"distillation {'gained nothing' if p > ALPHA else 'did harm'} here"
+    said = (
+        f"{what}: {right['distilled']:,} test samples only the distilled student has right, "
+        f"{right['alone']:,} only the other ({chance(p)})"
     )
-    if distilled["errors"] >= alone["errors"]:
-        what = "gained nothing" if p > ALPHA else "did harm"
-        lines.append(f"distillation {what} here: {pair} ({chance(p)}); {more}")
-    elif p > ALPHA:
-        lines.append(f"what it gained may be luck: {pair} ({chance(p)}); {more}")
+    sure = gained and p <= ALPHA
+    lines.append((said if sure else f"{said}; other seeds tell more: bmx distill -m … seeds=3", not sure))
     return lines
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from bmx.errors import Interrupted
 from bmx.runs import slurm
+from bmx.runs.stop_signals import handled
 
 NAMES = {
     signal.SIGINT: "Ctrl-C",
@@ -45,17 +45,7 @@ class StopRequest:
 
 @contextmanager
 def watch_signals() -> Iterator[StopRequest]:
-    """Catches SIGINT, SIGTERM, SIGHUP and, in a SLURM job, SIGUSR1 while the context lasts; in the main thread only."""
+    """Catches the signals that ask for a stop while the context lasts, and in a SLURM job SIGUSR1."""
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
+    with handled(request.handle, [REQUEUE] if slurm.job_id() else []):
         yield request
-        return
-    caught = [number for number in NAMES if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
-    if slurm.job_id():
-        caught.append(REQUEUE)
-    before = {number: signal.signal(number, request.handle) for number in caught}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
 
+from bmx.runs.stop_signals import handled
 from bmx.sweep import outcome
 from bmx.sweep.outcome import Outcome
 
@@ -47,25 +46,9 @@ def judge(run: Path, code: int | None, stopped: str, epochs: int, timeout: float
     return _failed(run, outcome.last_line(run) or f"exit code {code}, and no result")
 
 
-@contextmanager
-def orderly(interrupt: Callable[[str], None]) -> Iterator[None]:
-    """While it lasts, Ctrl-C, SIGTERM and, unless it is ignored, SIGHUP call ``interrupt`` with the signal's name."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        interrupt(_name(number))
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        caught.append(signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in caught}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def orderly(interrupt: Callable[[str], None]) -> AbstractContextManager[None]:
+    """While it lasts, the signals that ask for a stop call ``interrupt`` with their name."""
+    return handled(lambda number, frame: interrupt(_name(number)))
 
 
 def _failed(run: Path, reason: str, refused: bool = False) -> Outcome:

@@ -59,6 +59,6 @@ class RunCallback(Callback):
         if invocation is None or not invocation.verb.report:
             return
         try:
-            locate(invocation.verb.report)(Path(str(config.hydra.sweep.dir)))
+            locate(invocation.verb.report)(Path(str(config.hydra.sweep.dir)), config)
         except BmxError as error:  # the jobs themselves are done, whatever is wrong with their summary
             print("\n".join(error.lines()), file=sys.stderr)

@@ -70,7 +70,8 @@ class Verb(NamedTuple):
     preview: str = ""
     """``module:function`` that is called with the configuration where ``plan=true``, instead of everything else."""
     report: str = ""
-    """``module:function`` that is called with the directory of a sweep of this verb when its jobs have ended."""
+    """``module:function`` that is called when the jobs of a sweep of this verb have ended, with the sweep's directory
+    and the configuration that its jobs have in common."""
     named_runs: Mapping[str, str] = _NONE
     """Keys that name runs by words that may mean others tomorrow (``latest``): they are written out as directories.
     With a group, what is no run is a word of it: ``student=cnn`` is ``model=cnn``."""

@@ -5,20 +5,32 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from bmx.sweep import outcome
+from bmx.sweep.outcome import Outcome
+
 SECONDS = 0.5
 """How long a model is timed."""
 CALL = "bmx.sweep.latency:main"
 
 
+def known(end: Outcome) -> bool:
+    """Whether a job that is done has been timed; it has not if it was stopped in between, or belongs elsewhere."""
+    return "latency" in (end.result.get("cost") or {})
+
+
 def main(arguments: list[str]) -> int:
     """Run a command line of bmx in a given run directory, and add ``cost.latency`` to the result of the run.
 
-    The latency is the median of one sample, in seconds, on the job's own cores, while other jobs are running.
+    The latency is the median of one sample, in seconds, on the job's own cores, while other jobs are running. A run
+    that is done already is only timed.
     """
-    code = int(import_module("bmx.cli.main").main(arguments))
     named = [word.partition("=")[2].strip("'") for word in arguments if word.startswith("hydra.run.dir=")]
-    if code == 0 and named:
-        measure(Path(named[-1]))
+    run = Path(named[-1]) if named else None
+    code = 0
+    if run is None or outcome.read(run).state != "done":
+        code = int(import_module("bmx.cli.main").main(arguments))
+    if code == 0 and run is not None:
+        measure(run)
     return code
 
 

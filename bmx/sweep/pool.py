@@ -60,6 +60,7 @@ class Pool:
         arguments: the command line of a job in its run directory; with ``resume`` it goes on from its checkpoint.
         resumes: whether its verb can go on with a run that was stopped.
         call: what a job's process calls with its command line, ``module:function``.
+        complete: whether a job that is done has all that the sweep wants of it; called again if it has not.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Pool:
         arguments: Callable[[Job, Path, bool], list[str]],
         resumes: bool = True,
         call: str = RUN,
+        complete: Callable[[Outcome], bool] = lambda end: True,
     ) -> None:
         self.sweep = sweep
         self.starter = starter
@@ -79,6 +81,7 @@ class Pool:
         self.arguments = arguments
         self.resumes = resumes
         self.call = call
+        self.complete = complete
         self.running: list[Running] = []
         self.elsewhere: list[Job] = []
         self.again: deque[tuple[Job, int]] = deque()
@@ -131,13 +134,14 @@ class Pool:
             claim.release()
             return False
         stands = outcome.read(run)
-        if stands.state in ("done", "pruned"):
+        done = stands.state == "done"
+        if stands.state == "pruned" or (done and self.complete(stands)):
             claim.release()
             source.finished(job, stands)
             watcher.ended(job, stands, 0.0, before=True)
             return True
-        resume = self.resumes and outcome.can_resume(run)
-        if not resume and stands.state != "missing":
+        resume = not done and self.resumes and outcome.can_resume(run)
+        if not resume and not done and stands.state != "missing":
             outcome.clear(run)
         slot = self.free.pop()
         if getattr(self.starter, "broken", False):

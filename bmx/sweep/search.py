@@ -20,14 +20,14 @@ from bmx.sweep.plan import Plan
 from bmx.sweep.sweeping import failures, opening, recorded, run_elsewhere, run_pool
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial
+    from optuna.trial import FrozenTrial, Trial
 
     from bmx.sweep.study import Study
 
 _REPEATS = 60
 """So many points in a row that were tried before mean that the space is exhausted."""
-
-
+_REFUSED = 40
+"""So many jobs in a row that cannot run mean that hardly anything of the space can."""
 _UNKNOWN = 1e6
 """Excess over a bound of what could not be measured."""
 
@@ -77,7 +77,11 @@ class Search:
         self.open: dict[str, _Open] = {}
         self.queue: deque[Job] = deque()
         self.over = False
+        self.why = ""
+        """Why the search ended before its budget was spent, in words."""
+        self._waits = False
         self._repeats = 0
+        self._refused = 0
 
     def next(self) -> Job | None:
         if not self.queue:
@@ -85,13 +89,14 @@ class Search:
         return self.queue.popleft() if self.queue else None
 
     def _ask(self) -> None:
-        while not self.over and not self.queue:
+        while not self.over and not self._waits and not self.queue:
             if self.deadline is not None and time.monotonic() >= self.deadline:
                 self.over = True
                 return
             asked = self.study.ask(self.plan.space, self.trials)
-            if asked is None:
-                self.over = True
+            if asked is None:  # what is under way may turn out not to count
+                self._waits = bool(self.open)
+                self.over = not self._waits
                 return
             trial, point = asked
             jobs = [self.plan.job(point, seed)[0] for seed in (self.plan.words.seeds or (None,))]
@@ -116,13 +121,18 @@ class Search:
 
     def _repeated(self) -> None:
         self._repeats += 1
-        self.over = self._repeats >= _REPEATS
+        if self._repeats >= _REPEATS:
+            self.over, self.why = True, f"{_REPEATS} points in a row had been tried before"
 
     def finished(self, job: Job, end: Outcome) -> None:
         item = self.open.pop(job.key, None)
         if item is None:
             return
         item.ended[job.key] = end
+        self._waits = False
+        self._refused = self._refused + 1 if end.state == "refused" else 0
+        if self._refused >= _REFUSED:
+            self.over, self.why = True, f"{_REFUSED} jobs in a row could not run"
         if len(item.ended) < len(item.jobs):
             return
         if self.prunes and end.state == "done":
@@ -215,7 +225,7 @@ def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any])
             plan.first,
         )
         try:
-            before = _jobs_before(plan, study)
+            before = _jobs(plan, study.known())
             stand = [outcome.read(job.run_dir(sweep)).state for job in before]
             limits = [(settings.get("trials"), "trials"), (minutes, "minutes")]
             most = " or ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None)
@@ -224,14 +234,19 @@ def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any])
             deadline = None if minutes is None else time.monotonic() + 60 * float(minutes)
             reuses = bool(settings.get("reuse"))
             search = Search(plan, sweep, study, settings.get("trials"), deadline, pruner != "none", reuses)
-            search.jobs.update({job.key: job for job, s in zip(before, stand, strict=True) if s in ("done", "pruned")})
+            # Not those that had ended when their process died before it could say so: they are asked for again.
+            told = {job.key for job in _jobs(plan, study.told())}
+            over = [job for job, s in zip(before, stand, strict=True) if s in ("done", "pruned") and job.key in told]
+            search.jobs.update({job.key: job for job in over})
             if pool is not None:
                 trials, seeds = settings.get("trials"), max(1, len(plan.words.seeds))
                 left = None if trials is None else seeds * max(0, trials - study.counted())
                 interrupted = run_pool(pool, search, plan, sweep, left)
             else:
                 _in_batches(search, launcher, sweep, places)
-            jobs = list({job.key: job for job in (*_jobs_before(plan, study), *search.jobs.values())}.values())
+            if search.why:
+                print(f"the search ended early: {search.why}", flush=True)
+            jobs = list({job.key: job for job in (*_jobs(plan, study.known()), *search.jobs.values())}.values())
             shares = study.importances()
         finally:
             study.close()
@@ -259,12 +274,12 @@ def _in_batches(search: Search, launcher: Any, sweep: Path, size: int) -> None:
             search.finished(job, outcome.read(job.run_dir(sweep)))
 
 
-def _jobs_before(plan: Plan, study: Study) -> list[Job]:
-    """The jobs of the trials that the study knows, of this process or another."""
+def _jobs(plan: Plan, trials: Sequence[FrozenTrial]) -> list[Job]:
+    """The jobs of trials, of this process or another."""
     found = {}
     names = {one.name: one for one in plan.space.dimensions}
     names |= {one.name: one for brought in plan.space.conditional.values() for one in brought}
-    for trial in study.known():
+    for trial in trials:
         point = {names[name].key: names[name].text(value) for name, value in trial.params.items() if name in names}
         if len(point) < len(plan.space.dimensions):
             continue

@@ -75,6 +75,7 @@ class Study:
             # The second process on a study, or the same one later, must not draw the first one's points again.
             drawn = None if seed is None else seed + entered
             self.study.sampler = _sampler(sampler, drawn, places, trials)
+            self._take_up_what_was_left()
 
     def close(self) -> None:
         """Leave the study."""
@@ -106,8 +107,12 @@ class Study:
         return sum(not trial.user_attrs.get("uncounted") for trial in trials)
 
     def known(self) -> list[FrozenTrial]:
-        """Every trial that is over."""
+        """Every trial that is over, also those that a process left when it died."""
         return self.study.get_trials(deepcopy=False, states=_OVER)
+
+    def told(self) -> list[FrozenTrial]:
+        """The trials of which it was said what they were worth."""
+        return [trial for trial in self.known() if not trial.user_attrs.get("left")]
 
     def tell(self, trial: Trial, values: Sequence[float] | None, state: str = "done") -> None:
         """Say what a trial was worth.
@@ -164,6 +169,7 @@ class Study:
                 continue
             storage = self.study._storage
             storage.set_trial_user_attr(left._trial_id, "uncounted", True)
+            storage.set_trial_user_attr(left._trial_id, "left", True)
             self.study.tell(left.number, state=TrialState.FAIL)
             if left.params:
                 self.study.enqueue_trial(left.params)

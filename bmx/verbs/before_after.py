@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.compression.method import LayerChange
@@ -69,9 +70,7 @@ def weigh(
     for name, file in ((BEFORE, parent), (AFTER, best_file(run_dir))):
         loaded = load(file)
         subjects.append(Subject(name, loaded, str(file), loaded.cost(), replace(data, test=arrays)))
-    sizes, where = [int(n) for n in cfg.batch_sizes], prepared.device.where
-    ruler = Ruler(_engines(cfg), sizes, float(cfg.seconds), where, check_memory=False)
-    entries = {entry["name"]: entry for entry in measure(subjects, ruler)}
+    entries = {entry["name"]: entry for entry in measure(subjects, ruler_of(cfg, prepared.device.where))}
     sides = {}
     for subject, evaluation in zip(subjects, (original, measured), strict=True):
         entry = entries[subject.name]
@@ -97,6 +96,8 @@ def weigh(
     return found
 
 
-def _engines(cfg: DictConfig) -> list[str]:
+def ruler_of(cfg: DictConfig, where: torch.device) -> Ruler:
+    """How ``engines=``, ``batch_sizes=`` and ``seconds=`` want models to be timed; without engines that are missing."""
     named = [str(word) for word in cfg.engines] if OmegaConf.is_list(cfg.engines) else [str(cfg.engines)]
-    return [word for word in dict.fromkeys(named) if engines.available(word)]
+    words = [word for word in dict.fromkeys(named) if engines.available(word)]
+    return Ruler(words, [int(n) for n in cfg.batch_sizes], float(cfg.seconds), where, check_memory=False)

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from omegaconf import DictConfig
 
 from bmx.engine.fit import best_file
-from bmx.export import engines
 from bmx.export.reading import load
 from bmx.runs.report import compress_sweep
-from bmx.verbs.measuring import Ruler, measure
+from bmx.verbs.before_after import ruler_of
+from bmx.verbs.measuring import measure
 from bmx.verbs.subjects import Subject
 
-_BATCH_SIZES = [1, 256]
-_SECONDS = 0.3
 # An ONNX file of each takes seconds to make; with more models than this they are timed in torch alone.
 _FEW = 12
 
 
-def report(sweep: Path) -> None:
-    """Measures the original and every compressed model of a sweep with one ruler, then prints and draws them."""
+def report(sweep: Path, common: DictConfig) -> None:
+    """Measures the original and every compressed model of a sweep with one ruler, then prints and draws them.
+
+    Args:
+        sweep: the sweep's directory.
+        common: the configuration of its jobs, but for what was swept over.
+    """
     points = compress_sweep.points(sweep)
     if len(points) < 2:
         return
     files = {point["name"]: best_file(Path(point["run"])) for point in points}
     originals = {point["parent"]: Path(point["parent"]) for point in points}
     subjects = [_subject(name, file) for name, file in {**originals, **files}.items() if file.exists()]
-    words = ["eager", *(["onnx"] if engines.available("onnx") and len(subjects) <= _FEW else [])]
-    ruler = Ruler(words, _BATCH_SIZES, _SECONDS, torch.device("cpu"), check_memory=False, accuracy=False)
+    ruler = replace(ruler_of(common, torch.device("cpu")), accuracy=False)
+    if len(subjects) > _FEW:
+        ruler = replace(ruler, engines=[word for word in ruler.engines if word != "onnx"])
     timings = {entry["name"]: entry["timings"] for entry in measure(subjects, ruler)}
     for point in points:
         point["after"]["timings"] = timings.get(point["name"], [])

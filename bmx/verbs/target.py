@@ -89,5 +89,8 @@ def drop(result: dict[str, Any]) -> float:
 
 
 def _latency(result: dict[str, Any]) -> float:
+    """Seconds for one sample; as the sweep measured it that has chosen by it, if there was one."""
+    if "latency" in result["cost"]:
+        return float(result["cost"]["latency"])
     timings = result["compression"]["after"]["timings"]
     return float(next(t["median"] for t in timings if t["engine"] == "eager" and t["batch_size"] == 1))

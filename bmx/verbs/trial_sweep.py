@@ -15,7 +15,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.errors import Interrupted, RunFailed
-from bmx.sweep import outcome
+from bmx.sweep import latency, outcome
 from bmx.sweep.child import Spec
 from bmx.sweep.ending import INTERRUPTED
 from bmx.sweep.job import JOBS
@@ -63,12 +63,12 @@ class TrialSweep:
         try:
             while process.poll() is None:
                 time.sleep(_POLL)
-                yield from self._ended(told)
+                yield from self._ended(told, running=True)
         except BaseException:  # Ctrl-C does not reach a session of its own
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
-        yield from self._ended(told)
+        yield from self._ended(told, running=False)
         if process.returncode == INTERRUPTED:
             raise Interrupted("stopped while it searched")
         # 1 says that some trials have failed, which those that did not may make up for.
@@ -105,6 +105,7 @@ class TrialSweep:
             f"hydra.sweeper.first=[{','.join(self._first())}]",
             f"hydra.launcher.jobs={self.jobs}",
             f"hydra.sweep.dir={quoted(str(where))}",
+            "engines=[]",
             *(f"{key}=tag(log,interval({low},1.0))" for key, low in self.least.items()),
         ]
 
@@ -114,11 +115,18 @@ class TrialSweep:
             left = 0.5 ** (halvings / len(self.least))
             yield "{" + ",".join(f"{key}: {max(left, low):.6g}" for key, low in self.least.items()) + "}"
 
-    def _ended(self, told: set[Path]) -> Iterator[tuple[Path, dict[str, float], Outcome]]:
+    def _ended(self, told: set[Path], running: bool) -> Iterator[tuple[Path, dict[str, float], Outcome]]:
         for run in sorted((self.folder / JOBS).glob("*")):
-            if run not in told and (end := outcome.read(run)).state in ("done", "failed", "refused"):
-                told.add(run)
-                yield run, self._kept(run), end
+            if run in told or (end := outcome.read(run)).state not in ("done", "failed", "refused"):
+                continue
+            if running and self._is_timed and end.state == "done" and not latency.known(end):
+                continue  # about to be
+            told.add(run)
+            yield run, self._kept(run), end
+
+    @property
+    def _is_timed(self) -> bool:
+        return any("cost/latency" in one for one in self.objective)
 
     def _kept(self, run: Path) -> dict[str, float]:
         """The fractions that a trial was made with, as Hydra has recorded them."""

@@ -61,7 +61,7 @@ class Recording(Grid):
         return self.hopeless_at is not None and len(rows) >= self.hopeless_at
 
 
-def run(sweep, starter, behaviours, rules=None, places=2, hopeless_at=None, slots=None):
+def run(sweep, starter, behaviours, rules=None, places=2, hopeless_at=None, slots=None, **more):
     jobs = [Job(f"{number}-{what}", (what,), {"job": what}) for number, what in enumerate(behaviours)]
     slots = slots or [Slot(1) for _ in range(places)]
     pool = Pool(
@@ -71,6 +71,7 @@ def run(sweep, starter, behaviours, rules=None, places=2, hopeless_at=None, slot
         rules or Rules(),
         lambda job, run, resume: [str(run), job.words[0]],
         call="sweep_fake_job:main",
+        **more,
     )
     source = Recording(jobs, hopeless_at)
     progress = Lines(sweep, [AUTO], len(jobs), places)
@@ -129,6 +130,14 @@ def test_done_jobs_are_not_run_again_and_others_are(tmp_path, forked):
     ends, _ = run(tmp_path, forked, ["good", "raise", "good"])
     assert [end.state for end in ends] == ["done", "failed", "done"]
     assert (tmp_path / "jobs" / "0-good" / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_done_job_that_lacks_something_is_called_again_and_loses_nothing(tmp_path, forked):
+    run(tmp_path, forked, ["good"])
+    (tmp_path / "jobs" / "0-good" / "kept").touch()
+    ends, _ = run(tmp_path, forked, ["good"], complete=lambda end: "latency" in end.result)
+    assert ends[0].state == "done" and len(starts(tmp_path, 0)) == 2
+    assert (tmp_path / "jobs" / "0-good" / "kept").exists()
 
 
 def test_hopeless_jobs_are_ended_and_stay_so(tmp_path, forked):

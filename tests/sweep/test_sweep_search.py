@@ -84,8 +84,11 @@ def test_what_a_dead_process_left_is_asked_for_again(tmp_path):
     _, left = first.ask(SPACE, 5)
     first.close()  # as the kernel does: the lock is free, the trial still running
     second = study(tmp_path)
-    _, point = second.ask(SPACE, 5)
+    assert second.counted() == 0 and len(second.known()) == 1 and second.told() == []
+    trial, point = second.ask(SPACE, 5)
     assert point == left and second.counted() == 1
+    second.tell(trial, [0.5])
+    assert [one.values for one in second.told()] == [[0.5]]
     second.close()
 
 

@@ -15,6 +15,7 @@ import bmx
 from bmx.cli.main import main
 from bmx.runs import result as results
 from bmx.runs.report.pareto import dominated
+from bmx.sweep import latency, outcome
 
 TRAIN = ("data=digits", "model=mlp", "model.hidden=[64,32]", "batch_size=64", "epochs=3", "plots=false")
 QUICK = ("engines=[eager]", "batch_sizes=[1]", "seconds=0.01", "plots=false")
@@ -204,11 +205,28 @@ def test_several_fractions_are_searched_together_by_a_sweep(trained, capsys):
     assert (run / "trials/leaderboard.csv").exists()
 
 
+def test_several_fractions_are_searched_for_what_is_fast_enough(trained, capsys):
+    words = ["target.latency_ms=1000", "target.trials=3", "epochs=0", "plots=false"]
+    assert main(["compress", "run=latest", *STAGES[:2], *words]) == 0
+    trials = [json.loads(file.read_text()) for file in newest().glob("trials/jobs/*/result.json")]
+    result = result_of()
+    assert result["trials"] and all(trial["holds"] for trial in result["trials"] if "reason" not in trial)
+    assert all(0 < trial["cost"]["latency"] < 1 for trial in trials if trial["status"] == "done")
+
+
+def test_a_run_that_was_stopped_before_it_was_timed_is_timed_and_not_made_again(trained):
+    weights = (trained / "checkpoints" / "best.ckpt").stat().st_mtime_ns
+    assert latency.main(["train", f"hydra.run.dir='{trained}'"]) == 0
+    assert latency.known(outcome.read(trained))
+    assert (trained / "checkpoints" / "best.ckpt").stat().st_mtime_ns == weights
+
+
 def test_a_pipeline_can_be_chosen_by_its_validation_accuracy(trained, capsys):
-    words = ["compression.low_rank.budget.params=0.6,0.1", "split=val", "jobs=1"]
+    words = ["compression.low_rank.budget.params=0.6,0.1", "split=val", "jobs=1", *QUICK[:3]]
     assert main(["compress", "-m", "run=latest", "compression=pipeline", "stages=[low_rank]", "epochs=0", *words]) == 0
     said = capsys.readouterr().out
     assert "* at the epoch whose weights were kept" in said and re.search(r"compression +val +change", said)
+    assert re.search("size +eager, 1\n", said), "timed as asked for, and no more"
     (sweep,) = Path.cwd().glob("outputs/sweep/*/*")
     board = list(csv.DictReader((sweep / "leaderboard.csv").open()))
     assert board[0]["compression.low_rank.budget.params"] == "0.6"

@@ -29,8 +29,8 @@ class Point:
     costs: dict[str, float]
 
 
-def report(sweep: Path) -> None:
-    """Print a row for each job of a sweep and draw ``plots/cost.png``; says so where there is nothing to compare."""
+def report(sweep: Path, _: object = None) -> None:
+    """Print a row for each job of a sweep and draw ``plots/cost.png``, if there is anything to compare."""
     from rich.text import Text
 
     found = points(sweep)

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bmx.cli.asked import Asked
 from bmx.cli.errors import explain
+from bmx.cli.inheriting import inherited_words
 from bmx.cli.knobs import KNOBS, complaint
 from bmx.cli.naming import run_name
 from bmx.cli.rewriting import rewrite_words
@@ -44,7 +45,8 @@ def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | None = N
         UsageError: for a word, key or value that does not exist or does not fit.
     """
     extend_sys_path(config_dir)
-    words = rewrite_words(list(overrides), VERBS[verb])
+    written = rewrite_words(list(overrides), VERBS[verb])
+    words = [*inherited_words(verb, written, {"--config-dir": config_dir} if config_dir else {}), *written]
     composed = compose_raw(verb, words, config_dir)
     settle(composed.config, composed.asked, composed.loader)
     return job_config(composed.config)

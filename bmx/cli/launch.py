@@ -14,6 +14,7 @@ from bmx.cli import flags
 from bmx.cli.as_typed import retell
 from bmx.cli.asked import Asked, asked_line
 from bmx.cli.errors import explain
+from bmx.cli.inheriting import inherited_words
 from bmx.cli.rewriting import rewrite_words, write_switches
 from bmx.cli.verbs import VERBS
 from bmx.errors import BmxError, UsageError
@@ -42,8 +43,9 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
 
             command = expand(command)
         typed = command.words
-        command = command._replace(words=rewrite_words(typed, verb))
+        written = rewrite_words(typed, verb)
         extend_sys_path(command.flags.get("--config-dir"))
+        command = command._replace(words=[*inherited_words(name, written, command.flags), *written])
         try:
             if command.on("--help"):
                 from bmx.cli.help import page
@@ -52,7 +54,7 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
                 return 0
             return _hydra(command, debug)
         except BmxError as error:
-            retell(error, typed, command.words)
+            retell(error, typed, written)
             raise
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+_OTHER_THAN_TEXT = ("null", "true", "false", "inf", "nan")
 
 
 def quoted(text: str) -> str:
@@ -12,6 +15,17 @@ def quoted(text: str) -> str:
     from hydra.core.override_parser.types import Quote, QuotedString
 
     return QuotedString(text, Quote.single).with_quotes()
+
+
+def written(value: object) -> str:
+    """A value of a configuration as a word of the command line gives it: ``null``, ``true``, ``[1,2]``, ``'a b'``."""
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return f"[{','.join(map(written, value))}]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    text = str(value)
+    means_itself = re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII) and text.lower() not in _OTHER_THAN_TEXT
+    return text if isinstance(value, int | float) or means_itself else quoted(text)
 
 
 def unquoted(value: str) -> str:

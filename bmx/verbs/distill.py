@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,19 @@ from bmx.verbs.train import start as start_training
 # What `teacher=latest` passes over.
 _ALONE = "student alone"
 
+
+@dataclass(frozen=True)
+class _Checked:
+    """What a distillation begins with, found sound."""
+
+    prepared: Prepared
+    student: Student
+    teachers: list[Named]
+    notes: list[str]
+
+
 # What check() prepared, for the distill() that follows it in the same process.
-_checked: dict[str, tuple[Prepared, Student, list[Named]]] = {}
+_checked: dict[str, _Checked] = {}
 
 
 def check(cfg: DictConfig) -> None:
@@ -47,7 +59,7 @@ def check(cfg: DictConfig) -> None:
 
 def chooses_by(cfg: DictConfig) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
-    prepared = (_checked.get(_key(cfg)) or _prepare(cfg))[0]
+    prepared = (_checked.get(_key(cfg)) or _prepare(cfg)).prepared
     return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
 
 
@@ -66,8 +78,11 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
         UsageError: the configuration cannot run.
         RunFailed: a training could not go on; result.json says ``failed``.
     """
-    prepared, student, named = _checked.pop(_key(cfg)) if _key(cfg) in _checked else _prepare(cfg)
+    checked = _checked.pop(_key(cfg)) if _key(cfg) in _checked else _prepare(cfg)
+    prepared, student, named = checked.prepared, checked.student, checked.teachers
     cfg = prepared.cfg
+    for note in () if quiet else checked.notes:
+        print(note, flush=True)
     name = str(cfg.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "distill", name)
     try:
@@ -105,7 +120,8 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
     return fit_and_test(prepared, job, run_dir, quiet)
 
 
-def _prepare(cfg: DictConfig) -> tuple[Prepared, Student, list[Named]]:
+def _prepare(cfg: DictConfig) -> _Checked:
+    notes = []
     student = find_student(cfg)
     with sources_kept():
         prepared = prepare(student.cfg, student.make())
@@ -119,13 +135,15 @@ def _prepare(cfg: DictConfig) -> tuple[Prepared, Student, list[Named]]:
                 assert one.cfg is not None
                 spec = prepare(one.cfg).data.spec
                 net = make_model(one.cfg.model, spec)
+            if spec.name != prepared.data.spec.name:
+                notes.append(f"{one.shown} was trained on {spec.name}, and is shown {prepared.data.spec.name} here")
             if method.layers is not None:
                 from bmx.data.random_inputs import random_inputs
 
                 samples = (random_inputs(prepared.data.spec, 2), random_inputs(spec, 2))
                 own = student.make()(prepared.data.spec)
                 match_layers(method, own, net, samples, prepared.data.train.targets)
-    return prepared, student, named
+    return _Checked(prepared, student, named, notes)
 
 
 def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from bmx.engine.warm_start import model_file
 from bmx.errors import UsageError
 from bmx.runs.finding import find
+from bmx.sweep.quoting import written
 from bmx.verbs import composing
 
 
@@ -118,7 +119,7 @@ def training_of(word: str, cfg: DictConfig, seed: int | None = None) -> DictConf
     own = [str(w) for w in cfg.teacher_words]
     keys = {w.partition("=")[0].lstrip("+~") for w in own}
     words = [f"model={word}", *own]
-    words += [f"model.{name}={_as_word(value)}" for name, value in cfg.teacher_fields.items()]
+    words += [f"model.{name}={written(value)}" for name, value in cfg.teacher_fields.items()]
     if cfg.teacher_epochs is not None:
         words.append(f"epochs={cfg.teacher_epochs}")
     for name in ("epochs", "batch_size"):
@@ -150,10 +151,3 @@ def _whole(data: DictConfig) -> Any:
     plain = copy.deepcopy(OmegaConf.to_container(data, resolve=True))
     assert isinstance(plain, dict)
     return {**plain, "leave_out": []}
-
-
-def _as_word(value: Any) -> str:
-    """A value as it is written on the command line."""
-    if OmegaConf.is_list(value):
-        return "[" + ",".join(map(_as_word, value)) + "]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

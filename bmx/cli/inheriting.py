@@ -1,0 +1,84 @@
+"""Words that a command takes over from the runs it names: a student is shown what its teachers were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from bmx.cli.verbs import VERBS
+from bmx.errors import UsageError
+from bmx.sweep.quoting import unquoted, written
+
+# Whoever writes one of these has chosen, or has let a file choose.
+_CHOOSES = ("experiment", "resume")
+# Not what the samples are, but how this run is to read them.
+_OWN = ("_target_", "leave_out", "in_memory", "workers")
+
+
+def inherited_words(name: str, words: list[str], flags: Mapping[str, str]) -> list[str]:
+    """The word of a group and of its fields that the runs of a command agree on, if the command chooses none.
+
+    Args:
+        name: the verb; its ``inherits`` says which key names the runs, and the group.
+        words: of the command line, with runs written as directories.
+        flags: of the command line.
+    """
+    keys = {word.partition("=")[0].lstrip("+~") for word in words if not word.endswith("=null")}
+    found: list[str] = []
+    for key, group in VERBS[name].inherits.items():
+        if group in keys or keys.intersection(_CHOOSES) or "--config-name" in flags:
+            continue
+        given = next((word.partition("=")[2] for word in reversed(words) if word.startswith(f"{key}=")), "")
+        kept = [_kept(run, group) for run in _runs(given)]
+        if kept and kept[0] is not None and all(one == kept[0] for one in kept):
+            chosen, fields = kept[0]
+            changed = _changed(name, f"{group}={chosen}", group, fields, flags.get("--config-dir"))
+            found += [word for word in changed if word.partition("=")[0] not in keys]
+    return found
+
+
+def _runs(value: str) -> Iterator[Path]:
+    """The directories of the runs in a list of runs and other words."""
+    from bmx.runs.finding import find
+
+    for item in value.strip("[]").split(","):
+        path = Path(unquoted(item.strip()))
+        if path.is_absolute() and path.exists():
+            try:
+                yield find(str(path), path)
+            except UsageError:  # a file that lies alone
+                continue
+
+
+def _kept(run: Path, group: str) -> tuple[str, dict[str, Any]] | None:
+    """The word that a run was made with and the fields of its node; of what it was made from, if it has none."""
+    from bmx.runs import result
+    from bmx.runs.finding import find
+
+    while True:
+        try:
+            known = result.read(run)
+            word, file = (known.get("choices") or {}).get(group), run / "config.yaml"
+            if word is None:
+                run = find(str(known.get("parent") or ""), run)
+                continue
+            node = OmegaConf.to_container(OmegaConf.load(file)).get(group)  # type: ignore[union-attr]
+        except (UsageError, OSError):
+            return None
+        return (str(word), node) if isinstance(node, dict) else None
+
+
+def _changed(name: str, word: str, group: str, fields: Mapping[str, Any], folder: str | None) -> list[str]:
+    """The word, and each field that is not as the word alone makes it; nothing where there is no such word."""
+    from bmx.cli.compose import compose_raw
+
+    try:
+        usual = OmegaConf.to_container(compose_raw(name, [word], folder).config[group])
+    except UsageError:
+        return []
+    assert isinstance(usual, dict)
+    common = [str(key) for key in usual if key in fields and key not in _OWN]
+    return [word, *(f"{group}.{key}={written(fields[key])}" for key in common if usual[key] != fields[key])]

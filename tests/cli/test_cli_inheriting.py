@@ -1,0 +1,100 @@
+"""A student is shown what its teachers were trained on, unless the command says otherwise."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bmx.cli.compose import compose
+from bmx.cli.inheriting import inherited_words
+from bmx.cli.main import main
+from bmx.sweep.quoting import written
+
+QUICK = ("model=mlp", "model.hidden=[8]", "epochs=1", "plots=false")
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """An outputs folder in which a run was trained on the digits and then compressed."""
+    folder = tmp_path_factory.mktemp("inheriting")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["train", *QUICK, "data=digits", "data.val_size=0.2"]) == 0
+        words = ["compression=low_rank", "epochs=0", "engines=[]", "plots=false"]
+        assert main(["compress", "run=latest", *words]) == 0
+    return folder / "outputs"
+
+
+def data(outputs, *words):
+    return compose("distill", [f"outputs={outputs}", *words]).data
+
+
+def ids(outputs, verb):
+    return [run.name for run in outputs.glob(f"{verb}/*/*")]
+
+
+@pytest.mark.parametrize("verb", ["train", "compress"])
+def test_the_data_of_the_teacher_are_taken_with_their_fields(outputs, verb):
+    (run,) = ids(outputs, verb)
+    found = data(outputs, f"teacher={run}")
+    assert found._target_ == "bmx.data.digits.digits" and found.val_size == 0.2
+    assert data(outputs, "teacher=latest") == found
+
+
+def test_a_field_that_is_typed_wins_over_the_teachers(outputs):
+    found = data(outputs, "teacher=latest", "data.val_size=0.3")
+    assert found._target_ == "bmx.data.digits.digits" and found.val_size == 0.3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("data=iris",), ("experiment=distill_vit_cnn",), ("resume=latest",), ("data=mnist_5k,iris",)],
+)
+def test_a_command_that_chooses_is_left_alone(outputs, words):
+    run = next(outputs.glob("train/*/*"))
+    assert inherited_words("distill", [*words, f"teacher=['{run}']"], {}) == []
+
+
+def test_a_root_configuration_of_the_users_own_chooses(outputs):
+    run = next(outputs.glob("train/*/*"))
+    assert inherited_words("distill", [f"teacher=['{run}']"], {"--config-name": "mine"}) == []
+
+
+def test_the_compressed_run_and_the_one_it_comes_from_agree(outputs):
+    both = ",".join(repr(str(run)) for verb in ("train", "compress") for run in outputs.glob(f"{verb}/*/*"))
+    expected = ["data=digits", "data.val_size=0.2"]
+    assert inherited_words("distill", [f"teacher=[{both}]"], {}) == expected
+    assert inherited_words("distill", [f"teacher=[{both},vit]"], {}) == expected
+
+
+def test_teachers_of_different_data_decide_nothing(outputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *QUICK, "data=iris"]) == 0
+    runs = [next(folder.glob("train/*/*")) for folder in (outputs, tmp_path / "outputs")]
+    assert inherited_words("distill", [f"teacher=[{','.join(repr(str(run)) for run in runs)}]"], {}) == []
+
+
+def test_data_that_are_no_word_here_decide_nothing(outputs, tmp_path):
+    """The teacher was trained with a folder of the user's own words, which this command does not name."""
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text("data: {dir: x}\n")
+    (run / "result.json").write_text('{"verb": "train", "choices": {"data": "mine"}}')
+    assert inherited_words("distill", [f"teacher=['{run}']"], {}) == []
+
+
+def test_a_teacher_of_other_data_is_named(outputs, capsys):
+    words = [f"outputs={outputs}", "teacher=latest", "data=mnist_5k", "baseline=false"]
+    assert main(["distill", *words, *QUICK]) == 0
+    assert "was trained on digits, and is shown mnist_5k here\n" in capsys.readouterr().out
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+
+
+@given(PLAIN | st.lists(PLAIN))
+def test_a_value_is_read_back_from_how_it_is_written(value):
+    (override,) = OverridesParser.create().parse_overrides([f"key={written(value)}"])
+    read = override.value()
+    plain = [str(item) if isinstance(item, str) else item for item in read] if isinstance(read, list) else read
+    assert plain == value and type(plain) is type(value)

@@ -1,4 +1,4 @@
-"""Words that a command takes over from the runs it names: a student is shown what its teachers were trained on."""
+"""Words that a command takes over from the runs it names: students are shown what their teachers were trained on."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ def inherited_words(name: str, words: list[str], flags: Mapping[str, str]) -> li
     keys = {word.partition("=")[0].lstrip("+~") for word in words if not word.endswith("=null")}
     found: list[str] = []
     for key, group in VERBS[name].inherits.items():
-        if group in keys or keys.intersection(_CHOOSES) or "--config-name" in flags:
+        chosen = group in keys or any(word.startswith(f"{group}=") for word in found)
+        if chosen or keys.intersection(_CHOOSES) or "--config-name" in flags:
             continue
         given = next((word.partition("=")[2] for word in reversed(words) if word.startswith(f"{key}=")), "")
         kept = [_kept(run, group) for run in _runs(given)]
         if kept and kept[0] is not None and all(one == kept[0] for one in kept):
-            chosen, fields = kept[0]
-            changed = _changed(name, f"{group}={chosen}", group, fields, flags.get("--config-dir"))
-            found += [word for word in changed if word.partition("=")[0] not in keys]
+            word, fields = kept[0]
+            changed = _changed(name, f"{group}={word}", group, fields, flags.get("--config-dir"))
+            found += [one for one in changed if one.partition("=")[0] not in keys]
     return found
 
 

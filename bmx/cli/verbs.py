@@ -76,7 +76,8 @@ class Verb(NamedTuple):
     """Keys that name runs by words that may mean others tomorrow (``latest``): they are written out as directories.
     With a group, what is no run is a word of it: ``student=cnn`` is ``model=cnn``."""
     inherits: Mapping[str, str] = _NONE
-    """Keys that name runs, with the group whose word and fields are theirs where the command chooses none."""
+    """Keys that name runs, with the group whose word and fields are theirs where the command chooses none; the first
+    key that decides a group does."""
     beginnings: Mapping[str, str] = _NONE
     """Beginnings of keys that stand for others: ``student.`` for ``model.``."""
 
@@ -138,7 +139,7 @@ VERBS: dict[str, Verb] = {
         resumes=True,
         lists=("teacher", "teacher_words", "teacher_seeds"),
         named_runs={"teacher": "", "student": "model"},
-        inherits={"teacher": "data"},
+        inherits={"teacher": "data", "student": "data"},
         beginnings={"student.": "model.", "teacher.": "++teacher_fields."},
     ),
     "sweep": Verb(

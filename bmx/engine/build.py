@@ -45,9 +45,8 @@ def _call(node: DictConfig, where: str, **arguments: Any) -> Any:
             raise cause from None
         if isinstance(cause, ValueError | TypeError):
             message = str(cause).strip().splitlines()[0]
-            raise UsageError(
-                message, f"{where} ({node._target_})", f"`bmx train --help` lists the fields of {where}"
-            ) from error
+            fix = f"with --help the same command lists the fields of {where}"
+            raise UsageError(message, f"{where} ({node._target_})", fix) from error
         raise cause from error
 
 

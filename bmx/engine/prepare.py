@@ -159,7 +159,7 @@ def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], n
     """
     spec, words = data.spec, f"model={_word(cfg, 'model')} data={data.spec.name}"
     if cfg.regularization.dropout > 0 and not _mentions_dropout(cfg.model):
-        fix = "choose another regularization, or a model with a dropout field (`bmx train --help`)"
+        fix = "choose another regularization, or a model with a dropout field (see --help)"
         raise UsageError(f"{words.split()[0]} has no dropout", "regularization.dropout", fix)
     make_net = make_net or (lambda spec: make_model(cfg.model, spec))
     try:
@@ -179,7 +179,7 @@ def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], n
         raise UsageError(
             f"the model does not take this data: {str(error).strip().splitlines()[0]}",
             f"{words}, input {'×'.join(map(str, inputs.shape[1:]))} {str(inputs.dtype).removeprefix('torch.')}",
-            "choose a model for this kind of data, or change the model's fields (`bmx train --help`)",
+            "choose a model for this kind of data, or change the model's fields (see --help)",
         ) from error
     return net
 

@@ -23,6 +23,8 @@ from bmx.verbs.fitting import measure_best
 
 PIPELINE = "pipeline"
 FOLDER = "stages"
+_LAST = "bmx.compression.quantize.Quantize"
+"""Leaves nothing that another method could work on."""
 
 # Compresses by a configuration into a directory: the verb itself.
 Compress = Callable[[DictConfig, Path], dict[str, Any]]
@@ -76,6 +78,7 @@ def check(cfg: DictConfig) -> Prepared:
     Raises:
         UsageError: the first thing that could not work.
     """
+    _check_order(cfg, words(cfg))
     with sources_kept():
         prepared = [prepare_compression(stage(cfg, number, str(cfg.run))) for number in range(len(words(cfg)))]
     first = prepared[0].cfg
@@ -83,6 +86,15 @@ def check(cfg: DictConfig) -> Prepared:
         for key in ("name", "compression", "target", "teacher"):
             first[key] = cfg.get(key)
     return prepared[0]
+
+
+def _check_order(cfg: DictConfig, stages: list[str]) -> None:
+    """Refuses what every stage after it would find out, when the stages before it have been made."""
+    last = [word for word in stages if str(cfg.compression[word]._target_) == _LAST]
+    if last and stages.index(last[0]) < len(stages) - 1:
+        ordered = [*(word for word in stages if word not in last), last[0]]
+        fix = f"stages=[{','.join(ordered)}]"
+        raise UsageError(f"{last[0]} rounds to few bits, which comes last", f"stages=[{','.join(stages)}]", fix)
 
 
 def run_stages(

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bmx.engine.warm_start import model_file
 from bmx.errors import UsageError
-from bmx.runs.finding import find
+from bmx.runs.finding import find, holds_run
 from bmx.sweep.quoting import written
 from bmx.verbs import composing
 
@@ -69,11 +69,17 @@ def named_teachers(cfg: DictConfig) -> list[Named]:
 def _named(word: str, seeds: list[int], cfg: DictConfig) -> Iterator[Named]:
     file = _file(word, Path(cfg.outputs))
     if file is not None:
-        yield Named(file.parent.parent.parent.name if file.parent.name == "checkpoints" else file.stem, file)
+        yield Named(_name(file), file)
         return
     each: list[int | None] = [*seeds] or [None]
     for seed in each:
         yield Named(word, cfg=training_of(word, cfg, seed), seed=seed)
+
+
+def _name(file: Path) -> str:
+    """Of the run that a model file belongs to; of the file, where it lies alone."""
+    run = file.parent.parent if file.parent.name == "checkpoints" else file.parent
+    return run.parent.name if holds_run(run) else file.stem
 
 
 def _seeds(cfg: DictConfig) -> list[int]:

@@ -17,6 +17,7 @@ from bmx.errors import UsageError
             "model.width is no number; model=cnn",
             "student.width is no number; student=cnn",
         ),
+        ("distill", "student=cnn", "model (bmx.models.cnn.CNN)", "student (bmx.models.cnn.CNN)"),
         ("distill", "student=cnnn", "did you mean model=cnn?", "did you mean student=cnn?"),
         ("distill", "+student.x=1", "the argument '+model.x=1'", "the argument '+student.x=1'"),
         ("distill", "teacher.x=1", "++teacher_fields.x", "++teacher.x"),

@@ -67,6 +67,11 @@ def test_the_compressed_run_and_the_one_it_comes_from_agree(outputs):
     assert inherited_words("distill", [f"teacher=[{both},vit]"], {}) == expected
 
 
+def test_a_student_that_is_a_run_brings_its_data_to_a_teacher_that_is_a_word(outputs):
+    (run,) = ids(outputs, "compress")
+    assert data(outputs, "teacher=vit", f"student={run}").val_size == 0.2
+
+
 def test_teachers_of_different_data_decide_nothing(outputs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", *QUICK, "data=iris"]) == 0

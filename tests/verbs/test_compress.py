@@ -302,6 +302,17 @@ def test_what_is_quantised_is_not_compressed_further(trained, capsys, first, sec
     assert len(list(Path.cwd().glob("outputs/compress/*/*"))) == 1
 
 
+@pytest.mark.parametrize(
+    ("stages", "instead"),
+    [("quantize,prune", "prune,quantize"), ("deep,quantize,low_rank", "deep,low_rank,quantize")],
+)
+def test_a_pipeline_rounds_last_and_is_told_so_before_it_begins(trained, capsys, stages, instead):
+    assert main(["compress", "run=latest", "compression=pipeline", f"stages=[{stages}]", "epochs=0", *QUICK]) == 2
+    said = capsys.readouterr().err
+    assert "quantize rounds to few bits, which comes last" in said and f"stages=[{instead}]" in said
+    assert not list(Path.cwd().glob("outputs/compress/*/*"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [("cnn", "model.width=16", "model.depth=2"), ("vit", "model.patch_size=4")])
 def test_any_two_methods_one_after_the_other(tmp_path, monkeypatch, model):

@@ -128,14 +128,14 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
 
 
 def title(result: dict[str, Any]) -> str:
-    """The fact in one line: how much smaller, at what cost."""
+    """The fact in one line: how much smaller or larger, at what cost."""
     found = result["compression"]
     one, two = found["before"]["cost"], found["after"]["cost"]
     smaller, sparser = (one[key] / max(1, two[key]) for key in ("bytes", "nonzero_parameters"))
     if smaller < 1.05 < sparser:
         head = f"{result.get('name')}: {sparser:.1f}× fewer weights that are not zero, in a file of the same size"
     else:
-        head = f"{result.get('name')}: {smaller:.1f}× smaller"
+        head = f"{result.get('name')}: " + (f"{smaller:.1f}× smaller" if smaller >= 1 else f"{1 / smaller:.1f}× larger")
     before, after = found["before"]["metrics"], found["after"]["metrics"]
     if "accuracy" in before:
         points = 100 * (after["accuracy"] - before["accuracy"])

@@ -137,6 +137,7 @@ VERBS: dict[str, Verb] = {
         aliases=SWEEPING,
         job_words=("plots=false",),
         resumes=True,
+        report="bmx.verbs.distill_sweep:report",
         lists=("teacher", "teacher_words", "teacher_seeds"),
         named_runs={"teacher": "", "student": "model"},
         inherits={"teacher": "data", "student": "data"},

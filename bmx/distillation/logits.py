@@ -66,7 +66,7 @@ def dkd(
     targets: Tensor,
     temperature: float = 4.0,
     target_weight: float = 1.0,
-    other_weight: float = 8.0,
+    other_weight: float = 2.0,
 ) -> Tensor:
     """Decoupled distillation: how sure of the target, and how the other classes compare, each with its own weight.
 
@@ -118,8 +118,8 @@ def dist(
     student: Tensor,
     teacher: Tensor,
     temperature: float = 1.0,
-    between_weight: float = 2.0,
-    within_weight: float = 2.0,
+    between_weight: float = 1.0,
+    within_weight: float = 1.0,
 ) -> Tensor:
     """1 minus the correlation of the probabilities: over the classes of each sample, and the samples of each class.
 

@@ -137,7 +137,7 @@ class DKD(Distillation):
         alpha: float = 1.0,
         temperature: float = 4.0,
         target_weight: float = 1.0,
-        other_weight: float = 8.0,
+        other_weight: float = 2.0,
         weight: float | None = 1.0,
         mixup: float = 0.0,
     ) -> None:
@@ -162,8 +162,8 @@ class DIST(Distillation):
         self,
         alpha: float = 1.0,
         temperature: float = 1.0,
-        between_weight: float = 2.0,
-        within_weight: float = 2.0,
+        between_weight: float = 1.0,
+        within_weight: float = 1.0,
         weight: float | None = 1.0,
         mixup: float = 0.0,
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,3 +22,8 @@ def done_jobs(sweep: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
         if result.get("status") == "done":
             yield folder, result
+
+
+def told_apart(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The words of each job that not all of them have, in its own order."""
+    return [[word for word in words if any(word not in other for other in jobs)] for words in jobs]

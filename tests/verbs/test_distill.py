@@ -241,7 +241,8 @@ def test_regression_by_squared_difference(here):
 def test_a_sweep_over_losses_shares_teacher_and_student_alone(here, trained_run, capsys):
     words = ["teacher=mlp", "teacher.hidden=[16]", "teacher_epochs=1", "distillation=kd,kd_std"]
     assert main(["distill", "-m", *words, "distillation.temperature=2", *QUICK, "epochs=1"]) == 0
-    assert "2 of 2 jobs done" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 of 2 jobs done" in said and "the distilled student against the same one alone" in said
     roles = [result["role"] for result in results(here, "train")]
     assert sorted(roles) == ["student alone", "teacher"]
 

@@ -12,7 +12,7 @@ from bmx.runs.report import numbers, pareto
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.summary import short_path
 from bmx.runs.report.terminal import wide
-from bmx.runs.sweep_jobs import done_jobs
+from bmx.runs.sweep_jobs import done_jobs, told_apart
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,10 +48,8 @@ def points(sweep: Path) -> list[dict[str, Any]]:
             point: dict[str, Any] = {"parent": str(result["parent"]), "words": words}
             point |= {"command": shlex.join(["bmx", "compress", *flags, *words]), "run": str(folder)}
             found.append(point | {key: result["compression"][key] for key in ("before", "after", "split")})
-    differing = {word for point in found for word in point["words"] if any(word not in p["words"] for p in found)}
-    for point in found:
-        said = [word.removeprefix("compression.").removeprefix("compression=") for word in point["words"]
-                if word in differing]  # fmt: skip
+    for point, differing in zip(found, told_apart([point["words"] for point in found]), strict=True):
+        said = [word.removeprefix("compression.").removeprefix("compression=") for word in differing]
         point["name"] = " ".join(said) or Path(point["run"]).name
     return found
 

@@ -63,8 +63,10 @@ def _kept(run: Path, group: str) -> tuple[str, dict[str, Any]] | None:
         try:
             known = result.read(run)
             word, file = (known.get("choices") or {}).get(group), run / "config.yaml"
+            if word is None and not known.get("parent"):
+                return None
             if word is None:
-                run = find(str(known.get("parent") or ""), run)
+                run = find(str(known["parent"]), run)
                 continue
             node = OmegaConf.to_container(OmegaConf.load(file)).get(group)  # type: ignore[union-attr]
         except (UsageError, OSError):

@@ -26,7 +26,7 @@ from bmx.verbs.comparison import compare
 from bmx.verbs.fitting import Job, Start, fit_and_test
 from bmx.verbs.lessons import check_method, load_teachers, make_lesson, match_layers
 from bmx.verbs.students import Student, find_student
-from bmx.verbs.teachers import Named, named_teachers
+from bmx.verbs.teachers import Named, choices_of, named_teachers
 from bmx.verbs.train import start as start_training
 
 # What `teacher=latest` passes over.
@@ -151,7 +151,8 @@ def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:
     if one.file is not None:
         return one.file
     assert one.cfg is not None
-    job = brief_job({"model": one.word}, "teacher", Job("train", start_training))
+    words, _ = chosen_words()
+    job = brief_job(choices_of(one.word, cfg, words), "teacher", Job("train", start_training))
     role = "teacher" if one.seed is None else f"teacher, seed {one.seed}"
     return best_file(trained(copy.deepcopy(one.cfg), role, job, quiet))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,16 +140,31 @@ def training_of(word: str, cfg: DictConfig, seed: int | None = None) -> DictConf
     except UsageError as error:
         told = (error.what, error.where, error.fix)
         raise UsageError(*(text.replace("model=", "teacher=").replace("model.", "teacher.") for text in told)) from None
-    chosen = any(key == "data" or key.startswith("data.") for key in keys)
+    own_fields = {key: OmegaConf.select(made, key) for key in keys if key.startswith("data.")}
     with open_dict(made):
-        if not chosen:
+        if "data" not in keys:
             made.data = _whole(cfg.data)
+            for key, value in own_fields.items():
+                OmegaConf.update(made, key, value)
         made.outputs, made.plots = cfg.outputs, cfg.plots
         made.trainer.threads = cfg.trainer.threads
         optimiser = str(made.optim._target_).rpartition(".")[2].lower()
         data = str(made.data._target_).rpartition(".")[2]
         made.name = "-".join([word, data, optimiser])
     return made
+
+
+def choices_of(word: str, cfg: DictConfig, chosen: Mapping[str, str]) -> dict[str, str]:
+    """The words that a teacher of this model word is trained with, as far as others ask for them.
+
+    Args:
+        word: the model word.
+        cfg: of the student.
+        chosen: the student's own words.
+    """
+    own = {key: value for key, _, value in (str(w).partition("=") for w in cfg.teacher_words)}
+    data = own.get("data", chosen.get("data"))
+    return {"model": word} | ({"data": data} if data else {})
 
 
 def _whole(data: DictConfig) -> Any:

@@ -30,7 +30,7 @@ def data(outputs, *words):
 
 
 def ids(outputs, verb):
-    return [run.name for run in outputs.glob(f"{verb}/*/*")]
+    return [run.name for run in outputs.glob(f"{verb}/*/*") if run.is_dir()]
 
 
 @pytest.mark.parametrize("verb", ["train", "compress"])
@@ -70,6 +70,15 @@ def test_the_compressed_run_and_the_one_it_comes_from_agree(outputs):
 def test_a_student_that_is_a_run_brings_its_data_to_a_teacher_that_is_a_word(outputs):
     (run,) = ids(outputs, "compress")
     assert data(outputs, "teacher=vit", f"student={run}").val_size == 0.2
+
+
+def test_a_teacher_that_was_trained_for_another_student_brings_its_data_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["teacher=linear", "teacher_words=data.val_size=0.3", "data=digits", "data.val_size=0.2", "baseline=false"]
+    assert main(["distill", *words, *QUICK]) == 0
+    (run,) = ids(tmp_path / "outputs", "train")
+    found = data(tmp_path / "outputs", f"teacher={run}")
+    assert found._target_ == "bmx.data.digits.digits" and found.val_size == 0.3
 
 
 def test_teachers_of_different_data_decide_nothing(outputs, tmp_path, monkeypatch):

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 def find_wrong_word(asked: Asked, loader: ConfigLoader) -> UsageError | None:
     """The first word with a grammar, group, choice or key that does not exist; None if each is right by itself."""
     parsed: list[Override] = []
+    several: UsageError | None = None
     for word in asked.words:
         found = _parse(word, loader)
         if isinstance(found, UsageError):
             return _bare_word(word, loader) or found
         if found.is_sweep_override() and not asked.multirun:
-            return _several_values(word)
+            several = several or _several_values(word)
         parsed.append(found)
     groups = [override for override in parsed if is_group_choice(override, loader)]
     chosen = _choices(asked, loader)
@@ -34,13 +35,13 @@ def find_wrong_word(asked: Asked, loader: ConfigLoader) -> UsageError | None:
             return wrong
     config = _composed(asked, [override for override in groups if not override.is_sweep_override()], loader)
     if config is None:
-        return None
+        return several
     known = list(dict.fromkeys([*keys(config), *chosen]))
     for override in parsed:
         wrong = None if override in groups else _wrong_key(override, asked, known, config)
         if wrong:
             return wrong
-    return None
+    return several  # said last: a mistyped key is no better with -m
 
 
 def is_group_choice(override: Override, loader: ConfigLoader) -> bool:

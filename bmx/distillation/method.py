@@ -46,7 +46,7 @@ class Distillation:
     """
 
     needs_classes = True
-    # How many layers are looked at if none are named; None where the method has no use for layers.
+    # Which kind of layer is looked at where none is named: `embedding` or `map`; None where none has to be.
     layers: str | None = None
     # Whether it must know which sample is which.
     needs_rows = False

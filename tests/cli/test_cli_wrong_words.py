@@ -34,7 +34,7 @@ WRONG = [
     (["model=["], "cannot read the value of model", "quote"),
     (["lr=0,1"], "lr has several values", "add -m"),
     (["lrr=0,1"], "no group or key 'lrr'", "did you mean lr"),
-    (["model=cnn,mpl"], "no word 'mpl' in the group 'model'", "model=mlp"),
+    (["model=cnn,mpl"], "no word 'mpl' in the group 'model'", "cnn"),
     (["epochs=ten"], "epochs must be a whole number, 1 or more, not 'ten'", "write epochs=10"),
     (["epochs=0"], "epochs must be a whole number, 1 or more, not 0", "epochs=10"),
     (["epochs=1.5"], "epochs must be a whole number", "epochs=10"),

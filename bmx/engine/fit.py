@@ -18,16 +18,17 @@ from torch import nn
 
 from bmx.compression.method import Tuning
 from bmx.compression.recipe import Step
-from bmx.data.batches import BatchOrder, Position
+from bmx.data.batches import BatchOrder
 from bmx.data.input_stage import InputStage
 from bmx.data.loading import reader_for
 from bmx.data.spec import DataSpec
 from bmx.engine import predictor, random_state
-from bmx.engine.build import make_augmentation, make_model
+from bmx.engine.build import make_model
 from bmx.engine.checkpoints import BEST, Checkpoints, Every
 from bmx.engine.display import Display
 from bmx.engine.durable import DurableCheckpointIO
 from bmx.engine.evaluation import BATCH_SIZE
+from bmx.engine.fit_task import build_task
 from bmx.engine.metrics_csv import MetricsCsv
 from bmx.engine.prepare import Prepared
 from bmx.engine.profiling import ProfiledReader
@@ -38,8 +39,6 @@ from bmx.engine.watch import Watch
 from bmx.errors import UsageError
 from bmx.tasks.blocks import EvaluationBlock, StepBlocks
 from bmx.tasks.fit import FitTask, Row
-from bmx.tasks.objectives import objective_for
-from bmx.tasks.stepping import FitSettings
 
 log = logging.getLogger("bmx.train")
 
@@ -115,27 +114,9 @@ def build(
         tuning: what has to hold after each step.
     """
     cfg, data = prepared.cfg, prepared.data
-    position = Position()
     order = BatchOrder(len(data.train), prepared.batch_size, seed=int(cfg.seed))
-    objective = objective_for(data.spec)
-    task = make_task(
-        net,
-        InputStage.fitted(data.spec, data.train),
-        objective,
-        prepared.make_optimizer,
-        prepared.schedule,
-        prepared.timeline,
-        position,
-        FitSettings(
-            log_every=cfg.trainer.log_every,
-            accumulate=cfg.trainer.accumulate,
-            clip_norm=cfg.trainer.clip_norm,
-            l1=cfg.regularization.l1,
-            l2=cfg.regularization.l2,
-        ),
-        tuning=tuning,
-        augment=make_augmentation(cfg.get("augmentation"), data.spec),
-    )
+    task = build_task(prepared, net, order, make_task, tuning)
+    position, objective = task.position, task.objective
     selection = Selection(
         metric=f"val/{objective.score_name}" if data.val is not None else None,
         higher_is_better=objective.higher_is_better,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import torch
@@ -15,7 +13,6 @@ from bmx.distillation.kept import Kept
 from bmx.distillation.method import Distillation, Outputs
 from bmx.distillation.mixup import Mixed, mixup
 from bmx.distillation.teachers import Teachers
-from bmx.tasks.blocks import StepBlocks
 from bmx.tasks.fit import FitTask
 from bmx.tasks.objectives import two_class_logits
 
@@ -52,15 +49,13 @@ class DistillTask(FitTask):
         self.lesson = lesson
         layers = lesson.student_layers
         self._capture = Capture(self.net, layers, "distillation.student_layers") if layers else None
-        # Rows of the epoch that batch_loss is in, as (epoch, permutation, batch size), and of the step, as (step,
-        # samples seen).
-        self._order: tuple[int, Tensor, int] = (-1, torch.empty(0, dtype=torch.int64), 0)
+        # The order of the epoch that batch_loss is in, with its number, and the step with the samples of it seen.
+        self._permutation: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
         self._seen = (-1, 0)
 
-    def trained_parameters(self) -> Iterable[nn.Parameter]:
-        """The student's, then those that are learned beside it."""
-        learned = self.lesson.learned
-        return chain(super().trained_parameters(), learned.parameters() if learned is not None else ())
+    @property
+    def beside(self) -> nn.Module | None:
+        return self.lesson.learned
 
     def on_fit_start(self) -> None:
         # Before the optimiser's state is loaded onto the parameters.
@@ -128,19 +123,14 @@ class DistillTask(FitTask):
     def _rows(self, n: int) -> Tensor:
         """The numbers of the next ``n`` samples of the current step; which they are follows from seed and position."""
         position = self.position
-        if self._order[0] != position.epoch:
-            self._order = (position.epoch, *self._order_of(position.epoch))
-        _, permutation, batch_size = self._order
+        assert self.order is not None
+        if self._permutation[0] != position.epoch:
+            self._permutation = (position.epoch, self.order.permutation(position.epoch).to(self.device))
         # A batch that is split to save memory comes here in parts, one after another.
         seen = self._seen[1] if self._seen[0] == self.steps_done else 0
         self._seen = (self.steps_done, seen + n)
-        first = position.step * batch_size + seen
-        return permutation[first : first + n]
-
-    def _order_of(self, epoch: int) -> tuple[Tensor, int]:
-        blocks = self.trainer.train_dataloader
-        assert isinstance(blocks, StepBlocks)
-        return blocks.order.permutation(epoch).to(self.device), blocks.order.batch_size
+        first = position.step * self.order.batch_size + seen
+        return self._permutation[1][first : first + n]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bmx.compression.method import Tuning
-from bmx.data.batches import Position
+from bmx.data.batches import BatchOrder, Position
 from bmx.errors import RunFailed
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.tasks.blocks import Block, StepBlocks
@@ -51,6 +52,7 @@ class FitTask(pl.LightningModule):
         settings: see :class:`FitSettings`.
         tuning: what has to hold after each step of fine-tuning a compressed net.
         augment: changes raw training batches at random.
+        order: which samples make each batch, for a task that has to know.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class FitTask(pl.LightningModule):
         settings: FitSettings,
         tuning: Tuning | None = None,
         augment: Callable[[Tensor], Tensor] | None = None,
+        order: BatchOrder | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -77,6 +80,7 @@ class FitTask(pl.LightningModule):
         self.settings = settings
         self.tuning = tuning
         self.augment = augment
+        self.order = order
         self._make_optimizer = make_optimizer
         self.sums = RunningSums()
         self.validation = Totals()
@@ -104,7 +108,13 @@ class FitTask(pl.LightningModule):
 
     def trained_parameters(self) -> Iterable[nn.Parameter]:
         """What the optimiser steps."""
-        return (p for p in self.net.parameters() if p.requires_grad)
+        beside = self.beside.parameters() if self.beside is not None else ()
+        return (p for p in chain(self.net.parameters(), beside) if p.requires_grad)
+
+    @property
+    def beside(self) -> nn.Module | None:
+        """What is trained together with the net and is no part of it."""
+        return None
 
     # -- training ----------------------------------------------------------------------------------------------------
 

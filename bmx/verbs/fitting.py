@@ -116,7 +116,7 @@ def fit_and_test(
         try:
             start = _begin(prepared, job, run_dir)
             net = start.net
-            prepared, found = settle(prepared, net)
+            prepared, found = settle(prepared, net, start.make_task)
             if found:
                 cfg = prepared.cfg
                 results.start(run_dir, job.verb, name, **facts, found=found)

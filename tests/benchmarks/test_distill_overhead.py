@@ -12,8 +12,7 @@ import pytest
 import torch
 
 import bmx
-from bmx.data.batches import BatchOrder, Position
-from bmx.data.input_stage import InputStage
+from bmx.data.batches import BatchOrder
 from bmx.data.loading import reader_for
 from bmx.distillation.kept import Kept
 from bmx.distillation.method import Outputs
@@ -21,43 +20,25 @@ from bmx.distillation.teachers import Teachers
 from bmx.engine.build import make_distillation
 from bmx.engine.device import use_cpu
 from bmx.engine.fit import build_net
+from bmx.engine.fit_task import build_task
 from bmx.engine.prepare import prepare
-from bmx.tasks.blocks import StepBlocks
 from bmx.tasks.distill import DistillTask, Lesson
 from bmx.tasks.fit import FitTask
-from bmx.tasks.objectives import objective_for
-from bmx.tasks.stepping import FitSettings, Stepper
+from bmx.tasks.stepping import Stepper
 
 STEPS, ROUNDS = 100, 7
 
 
-class _Trainer:
-    def __init__(self, blocks):
-        self.train_dataloader = blocks
-
-
 def _stepper(prepared, make_task):
     """A function that makes so many optimiser steps of a task, without Lightning around it."""
-    position = Position()
     order = BatchOrder(len(prepared.data.train), prepared.batch_size, seed=0)
-    net = build_net(prepared)
-    task = make_task(
-        net,
-        InputStage.fitted(prepared.data.spec, prepared.data.train),
-        objective_for(prepared.data.spec),
-        prepared.make_optimizer,
-        prepared.schedule,
-        prepared.timeline,
-        position,
-        FitSettings(),
-    )
-    blocks = StepBlocks(reader_for(prepared.data.train, order, torch.device("cpu")), order, position)
-    task._trainer = _Trainer(blocks)
-    stepper = Stepper(task.configure_optimizers(), net, task.settings, None, False)
+    task = build_task(prepared, build_net(prepared), order, make_task)
+    reader, position = reader_for(prepared.data.train, order, torch.device("cpu")), task.position
+    stepper = Stepper(task.configure_optimizers(), task.net, task.settings, None, False)
 
     def run():
         began = time.process_time()
-        for inputs, targets in blocks.reader.epoch(0, 0):
+        for inputs, targets in reader.epoch(0, 0):
             if position.step == STEPS:
                 break
             stepper.step(task.batch_loss, inputs, targets)
@@ -79,8 +60,8 @@ def test_an_epoch_with_kept_outputs_costs_little_more(model, word, capsys):
     method = make_distillation(cfg.distillation)
     kept = Kept(method.prepare(Outputs(torch.randn(len(prepared.data.train), 10)), prepared.data.train.targets))
 
-    def distilling(*arguments):
-        return DistillTask(*arguments, lesson=Lesson(method, Teachers([]), kept))
+    def distilling(*arguments, **more):
+        return DistillTask(*arguments, lesson=Lesson(method, Teachers([]), kept), **more)
 
     runs = {"plain": _stepper(prepared, FitTask), "distilled": _stepper(prepared, distilling)}
     for run in runs.values():

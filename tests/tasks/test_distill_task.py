@@ -10,7 +10,6 @@ from bmx.distillation.kept import Kept
 from bmx.distillation.method import KD, FitNet, Outputs
 from bmx.distillation.teachers import Teacher, Teachers
 from bmx.optim.schedules import Schedule, Timeline
-from bmx.tasks.blocks import StepBlocks
 from bmx.tasks.distill import DistillTask, Lesson
 from bmx.tasks.objectives import objective_for
 from bmx.tasks.stepping import FitSettings
@@ -18,12 +17,8 @@ from bmx.tasks.stepping import FitSettings
 SPEC = DataSpec(name="toy", kind="table", input_shape=(3,), num_classes=4)
 
 
-class Trainer:
-    def __init__(self, blocks):
-        self.train_dataloader = blocks
-
-
 def make(lesson, augment=None):
+    order = BatchOrder(10, 4, seed=5)
     task = DistillTask(
         nn.Linear(3, 4),
         nn.Identity(),
@@ -34,10 +29,9 @@ def make(lesson, augment=None):
         Position(),
         FitSettings(),
         augment=augment,
+        order=order,
         lesson=lesson,
     )
-    order = BatchOrder(10, 4, seed=5)
-    task._trainer = Trainer(StepBlocks(None, order, task.position))
     return task, order
 
 

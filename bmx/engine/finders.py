@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,8 +28,9 @@ from bmx.errors import RunFailed
 from bmx.tasks.fit import FitTask
 
 SMALLEST_LR, LARGEST_LR, LR_STEPS = 1e-6, 10.0, 100
-# A loss that falls by less than this is not one that learns.
-WORTH_FALLING = 0.98
+# In the first steps, whose rates do nothing, the loss shows what it is and how it varies. One that falls by more than
+# that, and by this share, learns; one that rises by so much is harmed; at a multiple there is nothing more to see.
+FIRST, FALLS, RISES, LOST = 20, 0.02, 0.5, 4
 # A batch size is worth doubling while it makes at least this much more samples per second.
 WORTH_DOUBLING = 1.05
 # Fewer steps than this in an epoch make a poor run, however fast each is.
@@ -40,7 +42,7 @@ class RangeTest:
     """A learning-rate range test (Smith 2017).
 
     Attributes:
-        lr: the suggestion, a tenth of the rate at which the smoothed loss is lowest.
+        lr: the suggestion.
         rates: the learning rate of each step.
         losses: the smoothed loss of each step.
     """
@@ -67,7 +69,7 @@ def _trial(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask]
 
 
 def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask) -> RangeTest:
-    """Trains a copy of ``net`` with a rate that grows each step, and suggests a tenth of where the loss was lowest.
+    """Trains a copy of ``net`` with a rate that grows each step, and suggests one by its loss.
 
     Args:
         prepared: the checked configuration.
@@ -75,7 +77,7 @@ def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask
         make_task: of the run, whose loss it is.
 
     Raises:
-        RunFailed: the loss never fell.
+        RunFailed: the loss neither fell nor rose.
     """
     rates: list[float] = []
     losses: list[float] = []
@@ -101,7 +103,8 @@ def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask
                 smooth = average / (1 - 0.9 ** (len(rates) + 1))
                 rates.append(rate)
                 losses.append(smooth)
-                if len(rates) >= LR_STEPS or not math.isfinite(smooth) or smooth > 4 * min(losses):
+                lost = len(rates) > FIRST and smooth > LOST * statistics.median(losses[:FIRST])
+                if len(rates) >= LR_STEPS or not math.isfinite(smooth) or lost:
                     return RangeTest(_suggestion(rates, losses), rates, losses)
             task.position.epoch, task.position.step = task.position.epoch + 1, 0
     return RangeTest(_suggestion(rates, losses), rates, losses)
@@ -140,17 +143,22 @@ def _suggestion(rates: list[float], losses: list[float]) -> float:
     """A tenth of the rate at which the smoothed loss is lowest, right before it rises.
 
     Where it falls fastest is as usual a choice, but often at the brink: LeNet-5 with SGD learns nothing there, and the
-    noise of the first steps can pass for a fall.
+    noise of the first steps can pass for a fall. A model that is to be tuned further may have nothing left to fall:
+    then it is a tenth of the last rate that did no harm.
     """
-    finite = [loss for loss in losses if math.isfinite(loss)]
-    lowest = finite.index(min(finite)) if finite else 0
-    if not lowest or finite[lowest] > WORTH_FALLING * finite[0]:
+    finite = [loss for loss in losses if math.isfinite(loss)] or [0.0]
+    first, later = finite[FIRST // 2 : FIRST] or finite, finite[FIRST:]  # smoothing takes some steps to begin
+    before, noise = statistics.median(first), max(first) - min(first)
+    if later and min(later) < before - max(noise, FALLS * abs(before)):
+        return rates[FIRST + later.index(min(later))] / 10
+    harmless = [step for step, loss in enumerate(finite) if loss <= before + RISES * abs(before)]
+    if not harmless or harmless[-1] < FIRST or harmless[-1] == len(losses) - 1:
         raise RunFailed(
-            "lr=auto found no rate at which the loss falls",
+            "lr=auto found no rate that makes a difference",
             "the learning-rate range test",
             "give a rate yourself, such as lr=0.01, and look at the data and the model",
         )
-    return rates[lowest] / 10
+    return rates[harmless[-1]] / 10
 
 
 def find_batch_size(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask) -> int:

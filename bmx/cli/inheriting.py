@@ -59,19 +59,15 @@ def _kept(run: Path, group: str) -> tuple[str, dict[str, Any]] | None:
     from bmx.runs import result
     from bmx.runs.finding import find
 
-    while True:
-        try:
-            known = result.read(run)
-            word, file = (known.get("choices") or {}).get(group), run / "config.yaml"
-            if word is None and not known.get("parent"):
-                return None
-            if word is None:
-                run = find(str(known["parent"]), run)
-                continue
-            node = OmegaConf.to_container(OmegaConf.load(file)).get(group)  # type: ignore[union-attr]
-        except (UsageError, OSError):
-            return None
-        return (str(word), node) if isinstance(node, dict) else None
+    try:
+        known = result.read(run)
+        word, parent = (known.get("choices") or {}).get(group), known.get("parent")
+        if word is None:
+            return _kept(find(str(parent), run), group) if parent else None
+        node = OmegaConf.to_container(OmegaConf.load(run / "config.yaml")).get(group)  # type: ignore[union-attr]
+    except (UsageError, OSError):
+        return None
+    return (str(word), node) if isinstance(node, dict) else None
 
 
 def _changed(name: str, word: str, group: str, fields: Mapping[str, Any], folder: str | None) -> list[str]:

@@ -169,16 +169,16 @@ def find_batch_size(prepared: Prepared, net: nn.Module, make_task: Callable[...,
     """
     most = max(1, len(prepared.data.train) // STEPS_PER_EPOCH)
     best, best_rate, size = 1, 0.0, min(16, 1 << (most.bit_length() - 1))
-    while size <= most:
-        try:
-            with _trial(prepared, net, make_task, size) as task:
+    with _trial(prepared, net, make_task, most) as task:
+        while size <= most:
+            try:
                 rate = _samples_per_second(prepared, task, size)
-        except (torch.cuda.OutOfMemoryError, MemoryError):
-            break
-        if best_rate and rate < WORTH_DOUBLING * best_rate:
-            break
-        best, best_rate = size, rate
-        size *= 2
+            except (torch.cuda.OutOfMemoryError, MemoryError):
+                break
+            if best_rate and rate < WORTH_DOUBLING * best_rate:
+                break
+            best, best_rate = size, rate
+            size *= 2
     return best
 
 

@@ -9,7 +9,7 @@ from bmx.errors import UsageError, did_you_mean
 from bmx.sweep import latency
 from bmx.sweep.duration import seconds
 from bmx.sweep.plan import Plan
-from bmx.sweep.pool import Pool
+from bmx.sweep.pool import RUN, Pool, anything
 from bmx.sweep.resources import slots
 from bmx.sweep.roles import Rules
 
@@ -46,7 +46,5 @@ def make_pool(plan: Plan, sweep: Path, options: dict[str, Any], device: str) -> 
     places = slots(options["jobs"], int(options["jobs_per_gpu"]), device)
     starter = plan.starter(options["fork"])
     timed = any(objective.name == "cost/latency" for objective in (*plan.objectives, *plan.bounds))
-    settled = rules(options)
-    if timed:
-        return Pool(sweep, starter, places, settled, plan.arguments, plan.resumes, latency.CALL, latency.known)
-    return Pool(sweep, starter, places, settled, plan.arguments, plan.resumes)
+    call, complete = (latency.CALL, latency.known) if timed else (RUN, anything)
+    return Pool(sweep, starter, places, rules(options), plan.arguments, plan.resumes, call, complete)

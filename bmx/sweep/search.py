@@ -235,7 +235,7 @@ def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any])
             reuses = bool(settings.get("reuse"))
             search = Search(plan, sweep, study, settings.get("trials"), deadline, pruner != "none", reuses)
             # Not those that had ended when their process died before it could say so: they are asked for again.
-            told = {job.key for job in _jobs(plan, study.told())}
+            told = {key for trial in study.told() for key in trial.user_attrs.get("jobs", ())}
             over = [job for job, s in zip(before, stand, strict=True) if s in ("done", "pruned") and job.key in told]
             search.jobs.update({job.key: job for job in over})
             if pool is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,13 +53,13 @@ def report(sweep: Path, _: object = None) -> None:
     ]
     if not compared:
         return
-    groups: dict[str, _Group] = {}
+    groups: dict[tuple[str, ...], _Group] = {}
     words = [[w for w in result.get("overrides") or [] if not str(w).startswith("seed=")] for result, _ in compared]
     for own, (_, rows) in zip(told_apart(words), compared, strict=True):
-        groups.setdefault(json.dumps(own), _Group()).add(rows)
+        groups.setdefault(tuple(own), _Group()).add(rows)
     lines = [
         Line(
-            name=" ".join(json.loads(name)),
+            name=" ".join(name),
             runs=len(group.found["gain", "score"]),
             teacher=group.mean("teacher"),
             alone=group.mean("alone"),

@@ -122,9 +122,8 @@ def training_of(word: str, cfg: DictConfig, seed: int | None = None) -> DictConf
     Raises:
         UsageError: no such model word, or fields that it does not have.
     """
-    own = [str(w) for w in cfg.teacher_words]
-    keys = {w.partition("=")[0].lstrip("+~") for w in own}
-    words = [f"model={word}", *own]
+    keys = set(_own_words(cfg))
+    words = [f"model={word}", *(str(w) for w in cfg.teacher_words)]
     words += [f"model.{name}={written(value)}" for name, value in cfg.teacher_fields.items()]
     if cfg.teacher_epochs is not None:
         words.append(f"epochs={cfg.teacher_epochs}")
@@ -162,9 +161,13 @@ def choices_of(word: str, cfg: DictConfig, chosen: Mapping[str, str]) -> dict[st
         cfg: of the student.
         chosen: the student's own words.
     """
-    own = {key: value for key, _, value in (str(w).partition("=") for w in cfg.teacher_words)}
-    data = own.get("data", chosen.get("data"))
+    data = _own_words(cfg).get("data", chosen.get("data"))
     return {"model": word} | ({"data": data} if data else {})
+
+
+def _own_words(cfg: DictConfig) -> dict[str, str]:
+    """The keys and values of ``teacher_words``."""
+    return {key.lstrip("+~"): value for key, _, value in (str(w).partition("=") for w in cfg.teacher_words)}
 
 
 def _whole(data: DictConfig) -> Any:

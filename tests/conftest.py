@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.cpu_seconds"]
+
 settings.register_profile("bmx", deadline=None)
 settings.load_profile("bmx")
 

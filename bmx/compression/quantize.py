@@ -32,6 +32,7 @@ from bmx.compression.recipe import Step
 from bmx.errors import UsageError, did_you_mean
 
 ACTIVATIONS = ("int8", "dynamic", "none")
+RANGES = ("reduced", "full")
 _NOT_COVERED = "stays in floats"
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 
@@ -49,6 +50,8 @@ class Quantize:
         weights: bits of a weight, 8 or 4. Four bits are for linear layers; the other layers then get eight.
         activations: ``int8``, whose ranges are found on training samples; ``dynamic``, found anew in each batch, for
             linear layers only; ``none``, floats.
+        range: of eight-bit weights that meet eight-bit inputs. ``reduced`` keeps them within 63, so that their products
+            are right on every processor; ``full`` goes to 127, for processors with VNNI or of other kinds than x86.
         observer: how a range follows from what was seen: ``minmax``, ``percentile`` or ``mse``. With ``mse``, and
             always at four bits, the grids of weights are narrowed for the least squared error too.
         percentile: of the numbers that a range holds, with ``observer=percentile``.
@@ -62,6 +65,7 @@ class Quantize:
 
     weights: int = 8
     activations: str = "int8"
+    range: str = "reduced"
     observer: str = "mse"
     percentile: float = 99.99
     samples: int = 512
@@ -110,9 +114,9 @@ class Quantize:
         return Outcome(made.eval(), [step], layers, finish=finish, facts=facts)
 
     def _check(self, net: nn.Module) -> None:
-        if self.weights not in integers.WEIGHT_RANGE:
+        if self.weights not in (8, 4):
             raise UsageError("weights have 8 or 4 bits", f"compression.weights={self.weights}")
-        for field, words in (("activations", ACTIVATIONS), ("observer", OBSERVERS)):
+        for field, words in (("activations", ACTIVATIONS), ("range", RANGES), ("observer", OBSERVERS)):
             word = getattr(self, field)
             if word not in words:
                 fix = did_you_mean(str(word), words)
@@ -188,7 +192,7 @@ class _Work:
         for name, fields in self.step(bits, tuning)["layers"].items():
             layer = net.get_submodule(name)
             if isinstance(layer, nn.RNNBase):
-                replace(net, layer, QuantizedRecurrent(layer))
+                replace(net, layer, QuantizedRecurrent(layer, fields["bits"]))
                 continue
             weight = layer.weight
             assert isinstance(weight, Tensor)
@@ -218,11 +222,25 @@ class _Work:
         alone = not seen.elsewhere and seen.layers <= chosen and len(seen.layers) > 0
         output = static and isinstance(layer, _CONVOLUTIONS) and not alone and not seen.returned
         return {
-            "bits": bits,
+            "bits": 7 if bits == 8 and self._meets_integers(layer) else bits,
             "group": self.method.group if bits == 4 else 0,
             "input": "static" if static else "dynamic" if dynamic else None,
             "output": output,
         }
+
+    def _meets_integers(self, layer: nn.Module) -> bool:
+        """Whether an integer kernel may multiply these weights with eight-bit inputs, and they have to be smaller.
+
+        A convolution without a grid of its own may be given integers by the layer before it. The integer LSTM rounds
+        its inputs whatever ``activations`` says.
+        """
+        if self.method.range == "full":
+            return False
+        if type(layer) is nn.LSTM:
+            return True
+        if isinstance(layer, _CONVOLUTIONS):
+            return self.method.activations == "int8"
+        return self.method.activations != "none" and isinstance(layer, nn.Linear)
 
     def _grid(self, name: str, side: str) -> StaticGrid:
         low, high = next(ends for place, ends in self.ranges.items() if (place.layer, place.side) == (name, side))

@@ -55,4 +55,5 @@ def _note(module: nn.Module, bits: int, fields: Mapping[str, Any]) -> str:
     if isinstance(module, nn.RNNBase):
         return "8-bit weights" if isinstance(module, nn.LSTM) else "8-bit weights; floats in an ONNX file"
     inputs = {"static": ", 8-bit inputs", "dynamic": ", 8-bit inputs by batch", None: ""}[fields["input"]]
-    return f"{bits}-bit weights{inputs}{', 8-bit outputs' if fields['output'] else ''}"
+    full = " over the full range" if fields["input"] and fields["bits"] == 8 else ""
+    return f"{bits}-bit weights{full}{inputs}{', 8-bit outputs' if fields['output'] else ''}"

@@ -22,7 +22,7 @@ class StoredWeights(nn.Module):
 
     Args:
         shape: of the weights.
-        bits: 8 or 4.
+        bits: 8 or 4; 7 for codes of eight bits that stay within 63.
         group: weights that share a step; 0 is all of one output.
     """
 
@@ -75,7 +75,7 @@ class TunedWeights(nn.Module):
 
     Args:
         weight: the weights to begin with.
-        bits: 8 or 4.
+        bits: 8, 7 or 4.
         group: weights that share a step; 0 is all of one output.
         clip: (O, G), where each grid ends, as a fraction of its largest weight.
     """

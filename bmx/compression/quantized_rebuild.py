@@ -30,8 +30,8 @@ def rebuild(net: nn.Module, step: Step) -> nn.Module:
 
     Args:
         net: the model before it was quantised, or the tuned one, whose layers are then turned into stored ones.
-        step: ``layers`` by path, each with ``bits``, ``group``, ``input`` (static, dynamic or null) and ``output``;
-            ``folded``, the batch normalisations that went into convolutions; ``tables``, parameters
+        step: ``layers`` by path, each with ``bits`` (7 is 8 within 63), ``group``, ``input`` (static, dynamic or null)
+            and ``output``; ``folded``, the batch normalisations that went into convolutions; ``tables``, parameters
             of other modules; ``tuning``, whether weights stay floats.
     """
     fold(net, step["folded"])
@@ -41,10 +41,10 @@ def rebuild(net: nn.Module, step: Step) -> nn.Module:
             if not step["tuning"]:
                 layer.finish()
             continue
-        if isinstance(layer, nn.RNNBase):
-            replace(net, layer, QuantizedRecurrent(layer))
-            continue
         bits, group = int(fields["bits"]), int(fields["group"])
+        if isinstance(layer, nn.RNNBase):
+            replace(net, layer, QuantizedRecurrent(layer, bits))
+            continue
         weight = layer.weight
         assert isinstance(weight, Tensor)
         stored = StoredWeights(weight.shape, bits, group)

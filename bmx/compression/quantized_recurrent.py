@@ -18,10 +18,12 @@ class QuantizedRecurrent(nn.Module):
 
     Args:
         layer: the recurrent layer; its weights are rounded to the nearest integers.
+        bits: 8, or 7 for integers within 63.
     """
 
-    def __init__(self, layer: nn.RNNBase) -> None:
+    def __init__(self, layer: nn.RNNBase, bits: int) -> None:
         super().__init__()
+        self.bits = bits
         self.matrices = nn.ModuleDict()
         self.vectors = nn.ParameterDict()
         for name, parameter in layer.named_parameters():
@@ -29,7 +31,7 @@ class QuantizedRecurrent(nn.Module):
                 self.vectors[name] = nn.Parameter(parameter.detach().clone())
                 continue
             whole = parameter.detach().flatten().unsqueeze(0)
-            self.matrices[name] = StoredWeights.of(whole, 8, 0, torch.ones((), device=whole.device))
+            self.matrices[name] = StoredWeights.of(whole, bits, 0, torch.ones((), device=whole.device))
         # Only its settings are used: it must not show up among the modules, nor its weights among the parameters.
         self._shapes = {name: parameter.shape for name, parameter in layer.named_parameters()}
         self._settings = (copy.deepcopy(layer).to("meta"),)

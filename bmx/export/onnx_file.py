@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bmx.compression.quantized_rebuild import is_quantised
 from bmx.errors import RunFailed, UsageError
+from bmx.export import overflow
 from bmx.export.description import Description
 from bmx.export.graph import INPUT, OUTPUT, explained, quietly
 
@@ -40,7 +41,7 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
     from bmx.export.qdq_tidy import tidy
 
     quantised = is_quantised(module)
-    recurrent = quantised and qdq.is_recurrent(module)
+    recurrent = qdq.largest_in_lstm(module) if quantised else 0
     if quantised:
         module = qdq.in_onnx_operations(module)
     size = sum(t.numel() * t.element_size() for t in module.state_dict().values())
@@ -67,7 +68,7 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
     if recurrent:
         from bmx.export.int8 import quantise_recurrent
 
-        model = quantise_recurrent(model, path)
+        model = quantise_recurrent(model, path, recurrent)
     for key, value in (facts or {}).items():
         model.metadata_props.add(key=f"{_PREFIX}{key}", value=value)
     onnx.save(model, path)
@@ -93,13 +94,14 @@ def strip(model: Any) -> None:
         value.doc_string = ""
 
 
-def session(path: Path, threads: int | None = None, device: torch.device | None = None) -> Any:
-    """An onnxruntime session.
+def session(path: Path, threads: int | None = None, device: torch.device | None = None, as_others: bool = False) -> Any:
+    """An onnxruntime session whose answers are the same on every processor.
 
     Args:
         path: the file.
         threads: CPU threads of an operation; None takes torch's number.
         device: cuda needs onnxruntime-gpu.
+        as_others: take the file as other programs do, for whom integers may overflow on this processor.
 
     Raises:
         UsageError: onnxruntime cannot read the file, or cannot use the device.
@@ -117,6 +119,8 @@ def session(path: Path, threads: int | None = None, device: torch.device | None 
             raise UsageError("this onnxruntime has no CUDA", f"device={device}", fix)
         providers = ["CUDAExecutionProvider"]
     try:
+        if not as_others and overflow.file_can_overflow(path) and overflow.processor_overflows():
+            return onnxruntime.InferenceSession(overflow.exactly(path, options), options, providers=providers)
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime has a dozen classes of its own, all plain Exceptions
         first = str(error).strip().splitlines()[0][:200]
@@ -128,14 +132,15 @@ class OnnxModel(nn.Module):
 
     Args:
         path: the file.
+        as_others: see :func:`session`.
 
     Raises:
         UsageError: it is no ONNX file that bmx wrote.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, as_others: bool = False) -> None:
         super().__init__()
-        self.session = session(path)
+        self.session = session(path, as_others=as_others)
         text = self.session.get_modelmeta().custom_metadata_map
         try:
             facts = {key.removeprefix(_PREFIX): value for key, value in text.items() if key.startswith(_PREFIX)}

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.onnx.ops import symbolic, symbolic_multi_out
 
+from bmx.compression.integers import WEIGHT_RANGE
 from bmx.compression.quantized_layers import (
     DynamicGrid,
     QuantizedConv,
@@ -32,10 +33,10 @@ OPSET = 20
 Attributes = dict[str, int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bool]]
 
 
-def is_recurrent(module: nn.Module) -> bool:
-    """Whether a quantised layer is an LSTM, which only onnxruntime itself can write with integers."""
+def largest_in_lstm(module: nn.Module) -> int:
+    """The end of the grids that the weights of a model's quantised LSTMs lie on; 0 where it has none."""
     layers = [layer for layer in module.modules() if isinstance(layer, QuantizedRecurrent)]
-    return any(isinstance(layer.plain(), nn.LSTM) for layer in layers)
+    return max((WEIGHT_RANGE[layer.bits][1] for layer in layers if isinstance(layer.plain(), nn.LSTM)), default=0)
 
 
 def in_onnx_operations(module: nn.Module) -> nn.Module:

@@ -81,7 +81,7 @@ def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) ->
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
         began = time.perf_counter()
         try:
-            description, compared = _write(cfg, model, data, target)
+            description, compared, needs = _write(cfg, model, data, target)
         except BaseException as error:
             spent = {"total": time.perf_counter() - began}
             results.finish(run_dir, "failed", str(error) or type(error).__name__, seconds=spent)
@@ -97,6 +97,7 @@ def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) ->
                 "format": str(cfg.format),
                 "preprocessing": str(cfg.preprocessing),
                 "original_bytes": description.cost["bytes"],
+                "needs": needs,
                 **compared.to_dict(),
             },
         )
@@ -105,8 +106,8 @@ def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) ->
     return result
 
 
-def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple[Description, Comparison]:
-    """Writes under a name of its own, compares, and only then gives the file its name."""
+def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple[Description, Comparison, str | None]:
+    """Writes under a name of its own, compares, and only then gives the file its name; says what processor it needs."""
     predictor = _predictor(model)
     if cfg.format not in formats.OF_WEIGHTS:
         predictor = in_float32(predictor)
@@ -120,7 +121,8 @@ def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple
         rounds = cfg.format == "onnx" and is_quantised(predictor)
         require = compared.require_rounded if rounds else compared.require
         require(float(cfg.tolerance), str(target))
-        beside = {**description.for_people(), "compared": compared.to_dict()}
+        needs = _processor(unchecked, predictor, data, float(cfg.tolerance), target) if rounds else None
+        beside = {**description.for_people(), **({"needs": needs} if needs else {}), "compared": compared.to_dict()}
         text = json.dumps(beside, indent=2, ensure_ascii=False) + "\n"
         target.with_suffix(".json").write_text(text, encoding="utf-8")
         unchecked.replace(target)
@@ -128,7 +130,27 @@ def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple
         raise RunFailed(f"the file cannot be written: {error.strerror or error}", str(target)) from error
     finally:
         unchecked.unlink(missing_ok=True)
-    return description, compared
+    return description, compared, needs
+
+
+def _processor(file: Path, predictor: Predictor, data: DataSet, tolerance: float, target: Path) -> str | None:
+    """What a file asks of a processor; None for one that is right on all of them.
+
+    Raises:
+        RunFailed: it asks for more than this one has, and others who read it here would get wrong answers.
+    """
+    from bmx.export import overflow
+    from bmx.export.onnx_file import OnnxModel
+
+    if not overflow.file_can_overflow(file):
+        return None
+    elsewhere = compare(predictor, OnnxModel(file, as_others=True).eval(), data.test, predictor.spec)
+    try:
+        elsewhere.require_rounded(tolerance, str(target))
+    except RunFailed as error:
+        what = f"8-bit products overflow in onnxruntime on this processor, which has no VNNI: {error.what}"
+        raise RunFailed(what, error.where, overflow.REMEDY) from error
+    return overflow.NEEDS
 
 
 def _predictor(model: Loaded) -> Predictor:

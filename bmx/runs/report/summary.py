@@ -151,6 +151,8 @@ def _export(export: dict[str, Any]) -> list[Line]:
         where = export.get("preprocessing")
         inside = "takes raw samples" if where == "inside" else "takes normalised samples; see the .json beside it"
         found.append(Line("export", "format", str(export["format"]), inside))
+    if export.get("needs"):
+        found.append(Line("export", "needs", "VNNI on x86", str(export["needs"])))
     return found
 
 

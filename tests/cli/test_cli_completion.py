@@ -101,7 +101,7 @@ def run_shell(shell, script, house, tmp_path):
     env["PYTHONPATH"] = os.pathsep.join(path for path in python_path.split(os.pathsep) if path)
     flags = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
     done = subprocess.run(
-        [shell, *flags, "-c", script], capture_output=True, text=True, env=env, check=False, timeout=60
+        [shell, *flags, "-c", script], capture_output=True, text=True, env=env, check=False, timeout=280
     )
     assert done.returncode == 0 and not done.stderr, done.stderr
     return done.stdout.splitlines()

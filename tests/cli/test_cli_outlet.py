@@ -29,7 +29,7 @@ def result(folder):
 
 def test_a_run_whose_reader_has_gone_is_interrupted_and_goes_on_later(tmp_path):
     process = started(tmp_path, "epochs=2000")
-    assert process.wait(60) == 130
+    assert process.wait(280) == 130
     assert result(tmp_path)["status"] == "interrupted"
     assert "nobody reads its output" in result(tmp_path)["reason"]
     again = [sys.executable, "-m", "bmx", "train", "resume=run", f"epochs={result(tmp_path)['epochs'] + 2}"]
@@ -39,7 +39,7 @@ def test_a_run_whose_reader_has_gone_is_interrupted_and_goes_on_later(tmp_path):
 
 def test_under_nohup_a_run_goes_on_unseen(tmp_path):
     process = started(tmp_path, "epochs=5", before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-    assert process.wait(60) == 0
+    assert process.wait(280) == 0
     assert result(tmp_path)["status"] == "done" and result(tmp_path)["epochs"] == 5
 
 
@@ -48,7 +48,7 @@ def test_a_page_that_is_not_read_to_its_end_is_no_error(tmp_path):
         [sys.executable, "-m", "bmx", "train", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     process.stdout.close()
-    assert process.wait(60) == 1 and process.stderr.read() == ""
+    assert process.wait(280) == 1 and process.stderr.read() == ""
 
 
 @pytest.fixture

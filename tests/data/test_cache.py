@@ -121,7 +121,7 @@ def test_four_processes_build_once(folder, tmp_path):
     log = tmp_path / "builds.txt"
     command = [sys.executable, "-c", script, str(log)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    assert {process.communicate(timeout=60)[0].strip() for process in processes} == {"4999950000"}
+    assert {process.communicate(timeout=240)[0].strip() for process in processes} == {"4999950000"}
     assert all(process.returncode == 0 for process in processes)
     assert log.read_text() == "built\n"
 

@@ -89,7 +89,7 @@ def test_the_workers_of_a_killed_run_end_too():
         said.seek(0)
         workers = said.read().split()
     assert code == -signal.SIGKILL and len(workers) == 2
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while left := [pid for pid in workers if Path("/proc", pid.decode(), "task").exists()]:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)

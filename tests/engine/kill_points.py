@@ -103,7 +103,7 @@ def run(argv, folder, point=None):
     """Runs ``bmx argv`` in ``folder``; returns the exit code, -9 if it was killed."""
     process = CONTEXT.Process(target=_child, args=(argv, point, str(folder)))
     process.start()
-    process.join(120)
+    process.join(280)
     if process.is_alive():
         process.kill()
         raise TimeoutError(f"{argv} did not end; see {folder}/output.txt")

@@ -69,10 +69,12 @@ def test_a_resumed_run_took_as_long_as_its_processes_together(stopped):
     content["callbacks"]["bmx.watch"] |= {"seconds": 3600.0, "spent": 600.0}
     finished = len(content["callbacks"]["bmx.watch"]["epoch_seconds"])
     torch.save(content, stopped / LAST)
+    began = time.monotonic()
     assert run(["train", "resume=run"], stopped) == 0, said(stopped)
+    most = time.monotonic() - began
     seconds = json.loads((stopped / "run/result.json").read_text())["seconds"]
-    assert 3600 < seconds["fit"] < seconds["total"] < 3700
-    assert len(seconds["per_epoch"]) == 3 and 600 < seconds["per_epoch"][finished] < 700
+    assert 3600 < seconds["fit"] < seconds["total"] < 3600 + most
+    assert len(seconds["per_epoch"]) == 3 and 600 < seconds["per_epoch"][finished] < 600 + most
 
 
 class Evil:
@@ -137,7 +139,7 @@ def in_background(argv, folder, point=None):
     return process
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=240):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -162,15 +164,15 @@ def test_two_processes_cannot_write_one_run(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_ends_as_interrupted_and_the_run_goes_on(tmp_path, number):
-    first = in_background([*LONG, "epochs=400"], tmp_path)
+    first = in_background(LONG, tmp_path)
     wait_for(lambda: (tmp_path / LAST).exists())
     os.kill(first.pid, number)
-    first.join(20)
+    first.join(240)
     assert first.exitcode == 130, said(tmp_path)
     assert status(tmp_path) == "interrupted"
     assert "bmx train resume=" in said(tmp_path)
     step = torch.load(tmp_path / LAST, weights_only=True)["bmx"]["steps_done"]
-    again = in_background(["train", "resume=run", "epochs=401"], tmp_path)
+    again = in_background(["train", "resume=run", "epochs=3001"], tmp_path)
     wait_for(lambda: torch.load(tmp_path / LAST, weights_only=True)["bmx"]["steps_done"] > step)
     again.kill()
     again.join()
@@ -195,7 +197,7 @@ def _full_disk(argv, folder):
 def test_a_full_disk_fails_clearly_and_the_run_can_go_on(tmp_path, expected):
     process = CONTEXT.Process(target=_full_disk, args=(ARGV, str(tmp_path)))
     process.start()
-    process.join(60)
+    process.join(240)
     assert process.exitcode == 1
     assert "could not write" in said(tmp_path) or "could not be written" in said(tmp_path)
     assert "No space left on device" in said(tmp_path).replace("no space", "No space")
@@ -231,7 +233,7 @@ def _clock_jumps(argv, folder):
 def test_a_clock_that_jumps_changes_nothing(tmp_path, expected):
     process = CONTEXT.Process(target=_clock_jumps, args=([*ARGV, "checkpoint.every=1s"], str(tmp_path)))
     process.start()
-    process.join(60)
+    process.join(240)
     assert process.exitcode == 0
     found = leavings(tmp_path / "run")
     assert compare(expected, found) == []
@@ -265,13 +267,13 @@ def test_a_slurm_job_that_is_told_to_go_is_requeued_and_goes_on(tmp_path):
     job.start()
     wait_for(lambda: list(tmp_path.glob("outputs/train/*/*/checkpoints/last.ckpt")))
     os.kill(job.pid, signal.SIGUSR1)
-    job.join(20)
+    job.join(240)
     assert job.exitcode == 130, said(tmp_path)
     assert (tmp_path / "requeued.txt").read_text() == "requeue 4711\n"
     assert "SLURM job 4711 requeued" in said(tmp_path)
     again = CONTEXT.Process(target=_slurm_job, args=([*argv, "epochs=300"], str(tmp_path), 1))
     again.start()
-    again.join(100)
+    again.join(240)
     assert again.exitcode == 0, said(tmp_path)
     (run_dir,) = tmp_path.glob("outputs/train/*/*")
     result = json.loads((run_dir / "result.json").read_text())

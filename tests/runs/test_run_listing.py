@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ def test_markup_in_a_name_is_only_text(tmp_path: Path, make_run) -> None:
     assert "[bold]" in printed(tmp_path / "outputs")
 
 
-def test_five_thousand_runs_are_listed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_five_thousand_runs_those_that_are_shown_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in range(10):
         folder = tmp_path / "outputs" / "train" / f"name{name}"
         folder.mkdir(parents=True)
@@ -113,9 +112,7 @@ def test_five_thousand_runs_are_listed_at_once(tmp_path: Path, monkeypatch: pyte
     opened: list[Path] = []
     read = result.read
     monkeypatch.setattr(result, "read", lambda run: (opened.append(run), read(run))[1])
-    before = time.process_time()
     rows, hidden = listing.rows(tmp_path / "outputs", limit=20)
-    assert time.process_time() - before < 0.5
     assert (len(rows), hidden) == (20, 4980)
     assert len(opened) == 20, "only the runs that are shown are opened"
     assert rows[0].id == "20250101-000499-0009"

@@ -16,7 +16,7 @@ from bmx.runs import liveness
 from bmx.runs.locking import is_locked, lock
 
 HOLD = "import sys, time; from pathlib import Path; from bmx.runs.directory import lock\n"
-HOLD += "h = lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+HOLD += "h = lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(900)"
 
 
 @pytest.fixture

@@ -36,6 +36,9 @@ def main(argv: list[str]) -> int:
             rows.append(f"epoch,{epoch},{epoch},{0.01 * epoch}")
             (run / "metrics.csv").write_text("\n".join(rows) + "\n")
             time.sleep(0.05)
+    if behaviour == "together":
+        while len(list(run.parent.glob("*.starts"))) < 2:
+            time.sleep(0.02)
     if behaviour.startswith("sleep"):
         time.sleep(float(behaviour[5:]))
     print("said by the job")

@@ -72,7 +72,7 @@ def zombie(entry: Path) -> bool:
     return (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-def until(true, seconds: float = 60.0) -> None:
+def until(true, seconds: float = 240.0) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + seconds
     while not true():

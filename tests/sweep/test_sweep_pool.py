@@ -84,18 +84,23 @@ def starts(sweep, number):
 
 
 def test_each_end_is_told_apart(tmp_path, starter):
-    ends, _ = run(tmp_path, starter, ["good", "raise", "killed", "usage", "forever", "good"], Rules(timeout=3))
-    assert [end.state for end in ends] == ["done", "failed", "failed", "refused", "failed", "done"]
+    ends, _ = run(tmp_path, starter, ["good", "raise", "killed", "usage", "good"])
+    assert [end.state for end in ends] == ["done", "failed", "failed", "refused", "done"]
     assert "ValueError: no good" in ends[1].reason
     assert "SIGKILL" in ends[2].reason
     assert ends[3].reason == "lr must be positive"
-    assert "longer than 3 s" in ends[4].reason
     assert (tmp_path / "jobs" / "0-good" / "job.log").read_text() == "said by the job\n"
     assert "Traceback" in (tmp_path / "jobs" / "1-raise" / "job.log").read_text()
     assert all(
         json.loads((tmp_path / "jobs" / key / "result.json").read_text())["status"] == "failed"
-        for key in ("1-raise", "2-killed", "4-forever")
+        for key in ("1-raise", "2-killed")
     )
+
+
+def test_a_job_that_takes_too_long_is_ended(tmp_path, starter):
+    (end,), _ = run(tmp_path, starter, ["forever"], Rules(timeout=1))
+    assert end.state == "failed" and "longer than 1 s" in end.reason
+    assert json.loads((tmp_path / "jobs" / "0-forever" / "result.json").read_text())["status"] == "failed"
 
 
 def test_what_a_killed_job_has_started_dies_with_it(tmp_path, forked):
@@ -109,7 +114,7 @@ def test_what_a_killed_job_has_started_dies_with_it(tmp_path, forked):
             return True
         return False
 
-    until(group_is_empty, 5)
+    until(group_is_empty)
 
 
 def test_stop_on_error_starts_no_further_job(tmp_path, forked):
@@ -149,7 +154,7 @@ def test_hopeless_jobs_are_ended_and_stay_so(tmp_path, forked):
 
 def test_each_job_has_its_share(tmp_path, forked):
     slots = [Slot(3, "0"), Slot(3, "1")]
-    run(tmp_path, forked, ["sleep0.5", "sleep0.5"], slots=slots)
+    run(tmp_path, forked, ["together", "together"], slots=slots)
     assert sorted(starts(tmp_path, number)[0].split()[1:] for number in range(2)) == [["0", "3"], ["1", "3"]]
 
 
@@ -189,8 +194,7 @@ def test_an_interrupt_lets_jobs_stop_and_starts_no_other(tmp_path, forked):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt_soon).start()
-    began = time.monotonic()
-    ends, pool = run(tmp_path, forked, ["sleep60", "good"], places=1)
+    # One that was waited for would be told as done.
+    ends, pool = run(tmp_path, forked, ["sleep100", "good"], places=1)
     assert pool.interrupted == "SIGINT" and ends == [None, None]
-    assert time.monotonic() - began < 20
     assert outcome.read(tmp_path / "jobs" / "1-good").state == "missing"

@@ -24,11 +24,14 @@ $(STAMP): pyproject.toml
 	$(PIP) install --quiet -e '.[dev]'
 	@touch $@
 
-test: $(STAMP)  ## the tests (a few minutes)
-	$(BIN)/python -m pytest
+# A file's tests share what it has trained, so they go to one of the processes.
+TESTS ?= -n 2 --dist loadfile
+
+test: $(STAMP)  ## the tests (MINUTES on two quiet cores)
+	$(BIN)/python -m pytest $(TESTS)
 
 test-slow: $(STAMP)  ## the tests that take longer: full trainings, kills and resumes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(TESTS) -m slow
 
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .

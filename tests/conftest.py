@@ -1,6 +1,14 @@
-"""What every test relies on: no deadlines on a shared machine, and a cache of its own."""
+"""What every test relies on: one thread, no deadlines on a shared machine, and a cache of its own.
+
+`make test` takes both of two cores (`pytest -n 2 --dist loadfile`: a file's tests share what it has trained).
+`--cpu=20` names the tests and files that take the most processor time. A process that imports torch costs five
+seconds of it: call `bmx.cli.main.main([...])`, or have `tests.warm_process.bmx(..., folder=...)` fork one.
+"""
 
 import os
+
+# Read when torch is imported. Waiting threads spin, which costs other tests their time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

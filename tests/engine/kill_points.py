@@ -1,20 +1,14 @@
-"""Runs a command line in a process that kills itself (SIGKILL) at a chosen point, and compares what runs leave behind.
-
-The processes come from a fork server that has imported torch and Lightning once and never computed anything, so one
-costs a fraction of a second.
-"""
+"""Runs a command line in a process that kills itself at a chosen point, and compares what is left behind."""
 
 import csv
 import json
-import multiprocessing
 import os
 import signal
 from pathlib import Path
 
 import torch
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["bmx.engine.fit", "bmx.verbs.train", "bmx.cli.main"])
+from tests.warm_process import CONTEXT
 
 # Points of a run where a kill may come. A number after the colon is a step of the whole run or an occurrence.
 KINDS = ("step", "validation", "before-best", "after-best", "half-written", "before-rename", "after-save", "test")

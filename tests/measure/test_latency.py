@@ -63,7 +63,7 @@ def test_a_slow_call_is_measured_a_few_times_and_a_quick_one_not_for_ever() -> N
 
 def test_the_clock_on_the_wall() -> None:
     took = wall_clock(lambda: math.factorial(20_000))
-    assert 0 < took < 10
+    assert took > 0
     assert clock_for(torch.device("cpu")) is wall_clock
 
 

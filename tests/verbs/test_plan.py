@@ -92,14 +92,6 @@ def test_a_wrong_configuration_is_told(capsys: pytest.CaptureFixture[str]) -> No
     assert "reads images" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_the_predicted_time_is_near_the_real_one(tmp_path: Path) -> None:
-    words = ["model=lenet5", "epochs=4", "plots=false", "trainer.threads=1", f"outputs={tmp_path}"]
-    predicted = plan(bmx.compose("train", words), quiet=True)["seconds"]["total"]
-    real = bmx.train(bmx.compose("train", words), quiet=True)["seconds"]["fit"]
-    assert 0.4 < predicted / real < 2.5
-
-
 def test_a_sweep_has_no_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", "lr=0.1,0.2", "--plan", f"outputs={tmp_path / 'new'}"]) == 2
     assert "a plan is of one run" in capsys.readouterr().err

@@ -41,7 +41,7 @@ def two_steps(tmp_path, *overrides):
 
 SMALL = ["data=synthetic", "data.samples=40", "data.test_samples=10", "data.classes=3"]
 # The data that each model is for, where it is not any image.
-MODEL_DATA = {"transformer": ["data=language_id", "data.val_size=9000"]}
+MODEL_DATA = {"transformer": ["data=language_id", "data.val_size=9000", "model.width=32"]}
 
 
 @pytest.mark.parametrize("word", words("model"))
@@ -119,6 +119,7 @@ def test_distill_experiment(word, tmp_path):
     small = [*small, "data.samples=250"] if (small := on_small_data(word, cfg)) else ["data.val_size=0.9"]
     asked = [f"experiment={word}", *small, "epochs=1", "teacher_epochs=1", "batch_size=full", "plots=false"]
     fields = [] if "mlp" in cfg.teacher else ["teacher.depth=1"]
+    fields += ["teacher.width=32"] if "transformer" in cfg.teacher else []
     result = bmx.distill(bmx.compose("distill", [*asked, *fields, f"outputs={tmp_path}"]), quiet=True)
     roles = [row["role"] for row in result["distillation"]["rows"]]
     # Several teachers have a row for all of them together.

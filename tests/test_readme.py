@@ -14,7 +14,14 @@ from tests.data.test_cifar import batch, write
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 # What makes a training short without changing what it is; a word that stands in the command itself wins.
 QUICK = ["epochs=1", "plots=false"]
-SMALL = {"language_id": ["data.val_size=9000"], "cifar10": ["batch_size=16"]}
+SMALL = {
+    "language_id": ["data.val_size=9000", "model.depth=1", "model.width=32"],
+    "cifar10": ["batch_size=16"],
+}
+OF_VERB = {
+    "compress": ["engines=[eager]", "seconds=0.05", "target.trials=2"],
+    "sweep": ["data=digits"],
+}
 
 
 def shell_commands():
@@ -29,7 +36,7 @@ def table_commands():
     return [match for match in re.findall(r"^\| `(bmx [^`]+)` \|", README, re.M) if "=" in match or "list" in match]
 
 
-COMMANDS = [c for c in [*shell_commands(), *table_commands()] if c.startswith("bmx ")]
+COMMANDS = [c for c in dict.fromkeys([*shell_commands(), *table_commands()]) if c.startswith("bmx ")]
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +65,10 @@ def test_there_are_commands_and_both_make_commands():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, folder, capsys):
     words = shlex.split(command)[1:]
-    if words[0] in ("train", "distill", "compress") and not any(w.startswith(("--", "resume")) for w in words):
+    trains = words[0] in ("train", "distill", "compress", "sweep")
+    if trains and not any(w.startswith(("--", "resume")) for w in words):
         extra = next((SMALL[name] for name in SMALL if f"data={name}" in words), [])
-        extra = [*extra, *(["engines=[eager]", "seconds=0.05"] if words[0] == "compress" else [])]
+        extra = [*extra, *OF_VERB.get(words[0], [])]
         words += [w for w in [*QUICK, *extra] if w.split("=")[0] not in {word.split("=")[0] for word in words}]
     if any(w.startswith("resume") for w in words):
         _stop_a_run(folder)

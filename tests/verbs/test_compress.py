@@ -188,12 +188,12 @@ STAGES = ("compression=pipeline", "stages=[prune_structured,low_rank]", "epochs=
 
 
 def test_several_fractions_are_searched_together_by_a_sweep(trained, capsys):
-    assert main(["compress", "run=latest", *STAGES, "target.accuracy_drop=6", "target.trials=4"]) == 0
+    assert main(["compress", "run=latest", *STAGES, "target.accuracy_drop=6", "target.trials=3"]) == 0
     run, said = newest(), capsys.readouterr().out
     result = json.loads((run / "result.json").read_text())
-    assert said.count("trial ") >= 4 and "keeps to the target" in said
+    assert said.count("trial ") >= 3 and "keeps to the target" in said
     held = [trial for trial in result["trials"] if trial["holds"]]
-    assert len(result["trials"]) >= 4 and held
+    assert len(result["trials"]) >= 3 and held
     smallest = min(held, key=lambda trial: trial["cost"]["nonzero_parameters"])
     assert result["compression"]["after"]["cost"] == smallest["cost"]
     assert set(smallest["kept"]) == {"prune_structured.budget.params", "low_rank.budget.params"}
@@ -206,7 +206,7 @@ def test_several_fractions_are_searched_together_by_a_sweep(trained, capsys):
 
 
 def test_several_fractions_are_searched_for_what_is_fast_enough(trained, capsys):
-    words = ["target.latency_ms=100000", "target.trials=3", "epochs=0", "plots=false"]
+    words = ["target.latency_ms=100000", "target.trials=2", "epochs=0", *QUICK]
     assert main(["compress", "run=latest", *STAGES[:2], *words]) == 0
     trials = [json.loads(file.read_text()) for file in newest().glob("trials/jobs/*/result.json")]
     result = result_of()

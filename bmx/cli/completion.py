@@ -148,19 +148,19 @@ def _values(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
     if bare in _FOLDER_KEYS or last.startswith((".", "/", "~")):
         return _paths(prefix, last)
     composed, _ = _composed(name, verb, before)
-    found += words_of(group, composed.asked.config, composed.loader) or _of_knob(bare, composed.config)
+    found += words_of(group, composed.asked.config, composed.loader) or _of_key(bare, composed)
     return [prefix + option for option in dict.fromkeys(_beginning(last, found))]
 
 
-def _of_knob(key: str, config: object) -> list[str]:
-    from omegaconf import DictConfig, OmegaConf
+def _of_key(key: str, composed: Composed) -> list[str]:
+    from omegaconf import OmegaConf
 
-    from bmx.cli.knobs import KNOBS
+    from bmx.cli.declared import choices_of
 
-    if key in KNOBS and KNOBS[key].words:
-        return list(KNOBS[key].words)
-    assert isinstance(config, DictConfig)
-    value = OmegaConf.select(config, key, throw_on_missing=False)
+    words = choices_of(key, composed.config, composed.asked, composed.loader)
+    if words:
+        return words
+    value = OmegaConf.select(composed.config, key, throw_on_missing=False)
     if isinstance(value, bool):
         return ["true", "false"]
     return [str(value)] if isinstance(value, (int, float, str)) and str(value) else []

@@ -11,13 +11,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from bmx.cli.asked import Asked
+from bmx.cli.declared import refuse_deleted, schema_for, told_of
 from bmx.cli.errors import explain
 from bmx.cli.inheriting import inherited_words
-from bmx.cli.knobs import KNOBS, complaint
 from bmx.cli.naming import run_name
 from bmx.cli.rewriting import rewrite_words
 from bmx.cli.search_path import extend_sys_path, make_loader
 from bmx.cli.verbs import VERBS
+from bmx.config.conform import conform
 from bmx.errors import UsageError
 from bmx.verbs import composing
 
@@ -85,12 +86,16 @@ def settle(config: DictConfig, asked: Asked, loader: ConfigLoader) -> None:
 
 
 def check_values(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> None:
-    """Check the daily knobs, values left unset, and every ``${...}``.
+    """Check every value against its declaration and give it the type that its key has, then every ``${...}``.
 
     Raises:
         UsageError: for the first thing that is wrong.
     """
-    check_knobs(config, asked, loader)
+    refuse_deleted(config, asked, loader)
+    try:
+        conform(config, schema_for(asked, loader), told_of(asked, loader))
+    except OmegaConfBaseException as error:
+        raise explain(error, asked, loader) from error
     values = _without_hydra(config)
     try:
         missing = sorted(OmegaConf.missing_keys(values))
@@ -99,16 +104,6 @@ def check_values(config: DictConfig, asked: Asked, loader: ConfigLoader | None) 
         OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise explain(error, asked, loader) from error
-
-
-def check_knobs(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> None:
-    """Raise UsageError for a daily knob with a value that it does not take."""
-    for key in KNOBS:
-        if key not in config or OmegaConf.is_missing(config, key) or OmegaConf.is_interpolation(config, key):
-            continue
-        wrong = complaint(key, config[key], VERBS[asked.verb].nullable, VERBS[asked.verb].least)
-        if wrong:
-            raise UsageError(wrong[0], asked.where(key, loader), wrong[1])
 
 
 def job_config(config: DictConfig) -> DictConfig:

@@ -7,7 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bmx.cli.near import near
+from bmx.config.near import nearest_keys, parts
+
+__all__ = ["flatten", "is_node", "keys", "nearest_keys", "parts"]
 
 
 def is_node(value: Any) -> bool:
@@ -28,21 +30,3 @@ def flatten(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def keys(config: DictConfig) -> list[str]:
     """The dotted keys alone."""
     return [key for key, _ in flatten(config)]
-
-
-def nearest_keys(key: str, known: list[str]) -> list[str]:
-    """Known keys like this one: in a node that exists, those of that node; else any, by whole name or last part."""
-    parent, _, last = key.rpartition(".")
-    if parent in known:
-        return [f"{parent}.{part}" for part in near(last, parts(parent, known))]
-    by_last: dict[str, list[str]] = {}
-    for name in known:
-        by_last.setdefault(name.rpartition(".")[2], []).append(name)
-    alike = [full for part in near(last, by_last) for full in by_last[part]]
-    return list(dict.fromkeys([*near(key, known), *alike]))[:3]
-
-
-def parts(node: str, known: list[str]) -> list[str]:
-    """The keys of one node, by their last part, without those that Hydra reads."""
-    inside = [name.removeprefix(f"{node}.") for name in known if name.startswith(f"{node}.")]
-    return [part for part in inside if "." not in part and not part.startswith("_")]

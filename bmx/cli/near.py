@@ -2,27 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import SequenceMatcher
+from bmx.config.near import either, near, suggestion
 
-from bmx.errors import nearest
-
-
-def near(word: str, options: Iterable[str], most: int = 3) -> list[str]:
-    """The options like ``word``, best first, without those that are much less like it than the best."""
-    found = nearest(word, options, most)
-    alike = {option: SequenceMatcher(None, word, option).ratio() for option in found}
-    best = max(alike.values(), default=0.0)
-    return [option for option in found if alike[option] >= best - 0.15]
-
-
-def either(options: Iterable[str], form: str = "{}") -> str:
-    """``did you mean a or b?``; nothing for nothing."""
-    named = " or ".join(form.format(option) for option in options)
-    return f"did you mean {named}?" if named else ""
-
-
-def suggestion(word: str, options: Iterable[str], form: str = "{}") -> str:
-    """What to do about ``word``: the nearest options, or all of them where none is near."""
-    known = list(options)
-    return either(near(word, known), form) or f"choose one of: {', '.join(known) or 'nothing, there is none'}"
+__all__ = ["either", "near", "suggestion"]

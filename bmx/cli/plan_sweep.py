@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bmx.cli.asked import Asked
 from bmx.cli.compose import check_values, hydra_config
+from bmx.cli.declared import refuse_values
 from bmx.cli.errors import explain
 from bmx.cli.experiments import listed
 from bmx.cli.invocation import Invocation
@@ -136,18 +137,15 @@ def _check_launcher(config: DictConfig) -> None:
 
 
 def _plan_grid(plan: Plan, invocation: Invocation) -> None:
-    from bmx.cli.knobs import complaint
-
     for override in plan.words.continuous:
         where, key = f"the argument '{override.input_line}'", override.get_key_element()
         fix = f"list the values, {key}=a,b,c, or search: sweeper=tpe (or random, gp, nsga2)"
         raise UsageError(f"{key} is an interval, which a grid cannot list", where, fix)
+    loader = plan.composer.loader
+    asked, base = Asked(plan.verb, plan.composer.root, plan.words.fixed), plan.composer.base(plan.words.fixed)
     for override in plan.words.listed:
-        for value in override.sweep_iterator() if not is_group_choice(override, plan.composer.loader) else ():
-            verb = VERBS[plan.verb]
-            wrong = complaint(override.get_key_element(), getattr(value, "text", value), verb.nullable, verb.least)
-            if wrong:
-                raise UsageError(wrong[0], f"the argument '{override.input_line}'", wrong[1])
+        if not is_group_choice(override, loader):
+            refuse_values(override, base, asked, loader)
     jobs, problems = composed(plan, plan.each_seed(points(plan.words)))
     if problems:
         raise CannotRun(problems, len(jobs) + len(problems))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, open_dict
 
 from bmx.cli.compose import compose_raw, hydra_config, job_config, settle
+from bmx.cli.declared import refuse_values
 from bmx.cli.invocation import Invocation
-from bmx.cli.knobs import complaint
 from bmx.cli.naming import AUTO, run_name
 from bmx.cli.search_path import make_loader
 from bmx.cli.target import locate
@@ -93,7 +93,7 @@ def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
         raise wrong
     swept = _swept(config, loader)
     _refuse_intervals(swept, config)
-    _try_each(swept, invocation, loader)
+    _try_each(swept, config, invocation, loader)
     if str(config.hydra.sweep.dir) == AUTO:
         chosen = [o for o in swept if o.is_discrete_sweep() and is_group_choice(o, loader)]
         words = {o.key_or_group: list(o.sweep_string_iterator()) for o in chosen}
@@ -125,7 +125,7 @@ def _refuse_intervals(swept: list[Override], config: DictConfig) -> None:
         raise UsageError(f"{key} is an interval, which the basic sweeper cannot search", where, fix)
 
 
-def _try_each(swept: list[Override], invocation: Invocation, loader: ConfigLoader) -> None:
+def _try_each(swept: list[Override], config: DictConfig, invocation: Invocation, loader: ConfigLoader) -> None:
     from hydra.core.override_parser.types import Transformer
 
     listed = [override for override in swept if override.is_discrete_sweep()]
@@ -140,12 +140,9 @@ def _try_each(swept: list[Override], invocation: Invocation, loader: ConfigLoade
         _try([*fixed, *(f"{k}={text}" for k, text in firsts.items())], invocation)
     for override in listed:
         key, chooses = override.get_key_element(), is_group_choice(override, loader)
+        if not chooses:
+            refuse_values(override, config, invocation.asked, loader)
         for number, value in enumerate(override.sweep_iterator()):
-            verb = invocation.verb
-            text = getattr(value, "text", value)
-            wrong = None if chooses else complaint(key, text, verb.nullable, verb.least)
-            if wrong:
-                raise UsageError(wrong[0], f"the argument '{override.input_line}'", wrong[1])
             if number == 0 or chooses:
                 now = {**firsts, key: Transformer.str(value)}
                 _try([*fixed, *(f"{k}={text}" for k, text in now.items())], invocation)

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bmx.errors import UsageError
+from bmx.config.folders import conf_dir, user_dirs
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
 
-
-def conf_dir() -> Path:
-    """The configuration that comes with bmx: inside the package once installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "train.yaml").is_file():
-            return folder
-    raise UsageError("bmx's own configuration is missing", str(package / "conf"), "install bmx again")
-
-
-def user_dirs() -> list[Path]:
-    """Folders searched before bmx's own, first match wins: those of $BMX_CONF, then ``bmx_conf`` where the user is.
-
-    Raises:
-        UsageError: where $BMX_CONF names a folder that does not exist.
-    """
-    folders = []
-    for name in os.environ.get("BMX_CONF", "").split(os.pathsep):
-        if not name:
-            continue
-        folder = Path(name).expanduser().resolve()
-        if not folder.is_dir():
-            raise UsageError(f"no folder '{name}'", "the environment variable BMX_CONF", "name folders that exist")
-        folders.append(folder)
-    beside = Path("bmx_conf").resolve()
-    if beside.is_dir() and beside not in folders:
-        folders.append(beside)
-    return folders
+__all__ = ["conf_dir", "extend_sys_path", "make_loader", "packs", "register", "user_dirs", "version_base"]
 
 
 def packs() -> list[tuple[str, str]]:

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 _NONE: Mapping[str, str] = MappingProxyType({})
-_NO_LEAST: Mapping[str, int] = MappingProxyType({})
 _NO_SWITCHES: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 SWEEPING: Mapping[str, str] = MappingProxyType(
@@ -51,10 +50,6 @@ class Verb(NamedTuple):
     examples: tuple[str, ...] = ()
     aliases: Mapping[str, str] = _NONE
     """Words that stand for a longer key: ``teacher=`` for ``model@teacher=``."""
-    nullable: tuple[str, ...] = ("name",)
-    """The daily knobs that may be null, because the verb then takes them from elsewhere."""
-    least: Mapping[str, int] = _NO_LEAST
-    """Daily knobs that may be smaller here than elsewhere, and how small."""
     flags: tuple[str, ...] = ()
     """Flags that the verb implies unless another mode is asked for: a sweep implies ``--multirun``."""
     jobs: str = ""
@@ -115,8 +110,6 @@ VERBS: dict[str, Verb] = {
             "bmx compress -m run=latest compression=low_rank,prune,quantize",
         ),
         aliases=SWEEPING,
-        nullable=("name", "batch_size", "seed", "epochs"),
-        least={"epochs": 0},
         named_runs={"run": "", "teacher": ""},
         job_words=("plots=false", "engines=[]"),
         resumes=True,
@@ -176,7 +169,6 @@ VERBS: dict[str, Verb] = {
         ),
         aliases=SWEEPING,
         named_runs={"run": ""},
-        nullable=("name", "lr", "epochs", "batch_size", "seed", "device", "precision"),
     ),
     "bench": Verb(
         help="what a model or a run costs: parameters, MACs, memory, file size, latency",
@@ -190,7 +182,6 @@ VERBS: dict[str, Verb] = {
             "bmx bench -m model=cnn model.depth=1,2,3 model.width=16,32,64",
         ),
         aliases=SWEEPING,
-        nullable=("name", "lr", "epochs", "batch_size", "seed", "device", "precision"),
         lists=("run", "engines", "batch_sizes"),
         report="bmx.runs.report.bench_sweep:report",
     ),
@@ -206,7 +197,6 @@ VERBS: dict[str, Verb] = {
         ),
         aliases=SWEEPING,
         named_runs={"run": ""},
-        nullable=("name", "lr", "epochs", "batch_size", "seed", "device", "precision"),
     ),
     "runs": Verb(
         help="what has been run: list",

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import yaml
+from bmx.config.declaration import MARK
+from bmx.config.source import Entry, Loader, read
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
 
-Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class Entry(NamedTuple):
-    """Where a key is set (line counts from 1), and the comment directly above it."""
-
-    file: Path
-    line: int
-    comment: str
+__all__ = ["Entry", "Loader", "describe", "entries", "file_choosing", "find", "folders", "read"]
 
 
 def entries(loader: ConfigLoader, config: str, words: list[str]) -> dict[str, Entry]:
@@ -36,6 +28,8 @@ def entries(loader: ConfigLoader, config: str, words: list[str]) -> dict[str, En
         prefix = "" if default.package in (None, "", "_global_") else f"{default.package}."
         for key, entry in read(path):
             before = found.get(prefix + key)
+            if before is not None and not entry.declares:
+                entry = entry._replace(declares=before.declares)
             found[prefix + key] = entry if entry.comment or before is None else entry._replace(comment=before.comment)
     return found
 
@@ -43,25 +37,18 @@ def entries(loader: ConfigLoader, config: str, words: list[str]) -> dict[str, En
 def find(loader: ConfigLoader, config_path: str) -> Path | None:
     """The file of a config path (``model/lenet5``): the first on the search path, as Hydra takes it."""
     name = config_path if config_path.endswith((".yaml", ".yml")) else f"{config_path}.yaml"
+    return next((folder / name for folder in folders(loader) if (folder / name).is_file()), None)
+
+
+def folders(loader: ConfigLoader) -> list[Path]:
+    """The folders of the search path, without Hydra's own."""
+    found = []
     for source in loader.get_sources():
         if source.scheme() == "file":
-            path = Path(source.path) / name
+            found.append(Path(source.path))
         elif source.scheme() == "pkg" and source.provider != "hydra":
-            path = _package_folder(source.path) / name
-        else:
-            continue
-        if path.is_file():
-            return path
-    return None
-
-
-def read(path: Path) -> Iterator[tuple[str, Entry]]:
-    """The dotted keys of one file with their entries."""
-    text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    root = yaml.compose(text, Loader=Loader)
-    if isinstance(root, yaml.MappingNode):
-        yield from _walk(root, "", path, lines)
+            found.append(_package_folder(source.path))
+    return found
 
 
 def describe(path: Path) -> str:
@@ -71,6 +58,8 @@ def describe(path: Path) -> str:
             text = line.strip()
             if not text.startswith("#"):
                 break
+            if text.startswith(MARK):
+                continue
             text = text.lstrip("# ")
             if text and not text.startswith("@package"):
                 return text
@@ -88,27 +77,6 @@ def file_choosing(loader: ConfigLoader, group: str, word: str) -> str:
                 if chooses.match(line):
                     return f"{path}, line {number}"
     return ""
-
-
-def _walk(node: yaml.MappingNode, prefix: str, path: Path, lines: list[str]) -> Iterator[tuple[str, Entry]]:
-    for key, value in node.value:
-        if not prefix and key.value == "defaults":
-            continue
-        dotted = f"{prefix}{key.value}"
-        line = key.start_mark.line
-        yield dotted, Entry(path, line + 1, _comment_above(lines, line))
-        if isinstance(value, yaml.MappingNode) and not value.flow_style:
-            yield from _walk(value, f"{dotted}.", path, lines)
-
-
-def _comment_above(lines: list[str], line: int) -> str:
-    first = line
-    while first > 0 and lines[first - 1].lstrip().startswith("#"):
-        first -= 1
-    block = [text.lstrip("# \t").rstrip() for text in lines[first:line]]
-    if first == 0:  # the head of the file: its first line says what the word is, not what the key is
-        block = [text for text in block if not text.startswith("@package")][1:]
-    return " ".join(text for text in block if text)
 
 
 def _package_folder(package: str) -> Path:

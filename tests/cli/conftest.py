@@ -26,23 +26,32 @@ CONF = {
           - experiment: null
 
         # Step size; auto is not there.
+        #: float > 0 or auto, such as 0.01
         lr: ???
         # Passes over the training set.
+        #: int >= 1, such as 10
         epochs: 10
         # Samples in one step.
+        #: int >= 1 or full or auto, such as 100
         batch_size: 100
         # Randomness.
+        #: int in [0, 4294967295]
         seed: 0
         # Names the run.
+        #: name or null
         name: null
         # Folder of runs.
+        #: folder, such as outputs
         outputs: outputs
         # Goes on with a run.
+        #: run or null
         resume: null
         nested:
           # A switch.
+          #: bool
           switch: true
           # Where a run writes.
+          #: path
           folder: ${hydra:runtime.output_dir}
         """,
     "evaluate.yaml": """
@@ -52,38 +61,55 @@ CONF = {
           - hydra: bmx
           - data: null
         # The run to measure.
+        #: run
         run: latest
         # Null takes the run's own.
+        #: one of 32-true, bf16-mixed or null
         precision: null
         # Names the evaluation.
+        #: name or null
         name: null
         # Folder of runs.
+        #: folder, such as outputs
         outputs: outputs
         """,
     "optim/sgd.yaml": """
         # @package _global_
         # Plain steps.
         # Step size.
+        #: float > 0 or auto, such as 0.01
         lr: 0.01
         optim:
           _target_: torch.optim.SGD
           # Fraction kept.
+          #: float in [0, 1)
           momentum: 0.9
         """,
     "optim/adam.yaml": """
         # @package _global_
         # Moments.
         # Step size.
+        #: float > 0 or auto, such as 0.01
         lr: 0.001
         optim:
           _target_: torch.optim.Adam
           # Decay rates.
+          #: list of 2 float in [0, 1), such as [0.9,0.999]
           betas: [0.9, 0.999]
         """,
-    "data/toy.yaml": "# Toy data.\n# Folder.\ndir: null\n",
-    "data/digits.yaml": "# Digits.\n# Folder.\ndir: null\n",
-    "model/net.yaml": "# A net.\n_target_: my_net.Net\n# Units.\nwidth: 3\n",
-    "model/cnn.yaml": "# A CNN.\n_target_: my_net.Cnn\n# Layers.\ndepth: 2\n# Dropped.\ndropout: ${nested.switch}\n",
+    "data/toy.yaml": "# Toy data.\n# Folder.\n#: folder or null\ndir: null\n",
+    "data/digits.yaml": "# Digits.\n# Folder.\n#: folder or null\ndir: null\n",
+    "model/net.yaml": "# A net.\n_target_: my_net.Net\n# Units.\n#: int >= 1\nwidth: 3\n",
+    "model/cnn.yaml": """
+        # A CNN.
+        _target_: my_net.Cnn
+        # Layers.
+        #: int >= 1
+        depth: 2
+        # Dropped.
+        #: bool
+        dropout: ${nested.switch}
+        """,
     "experiment/fast.yaml": """
         # @package _global_
         # Quick.

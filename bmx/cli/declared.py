@@ -1,0 +1,121 @@
+"""The declarations that a command line is checked against, and where in it or in which file a value was written."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from bmx.cli import search_path
+from bmx.cli.asked import Asked
+from bmx.cli.verbs import VERBS
+from bmx.cli.yaml_source import entries, folders
+from bmx.config.conform import Told, complaint
+from bmx.config.schema import Schema, of_hydra, schema
+from bmx.errors import UsageError
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.override_parser.types import Override
+
+
+def schema_for(asked: Asked, loader: ConfigLoader | None = None) -> Schema:
+    """The declarations of what was asked for, in the folders that a loader searches."""
+    return schema(VERBS[asked.verb].config, asked.config, _places(loader))
+
+
+def hydra_schema(part: str, loader: ConfigLoader | None = None) -> Schema:
+    """The declarations of ``hydra.sweeper`` or ``hydra.launcher``."""
+    return of_hydra(part, _places(loader))
+
+
+def choices_of(key: str, config: DictConfig, asked: Asked, loader: ConfigLoader | None = None) -> list[str]:
+    """The words that a key may be, as they are typed: ``true`` and ``false``, ``auto``, those of ``one of a, b``."""
+    found = schema_for(asked, loader).declared(key, config)
+    return list(found.choices) if found is not None else []
+
+
+def refuse_values(override: Override, config: DictConfig, asked: Asked, loader: ConfigLoader) -> None:
+    """Raise UsageError for the first listed value of a key that its declaration does not take.
+
+    Args:
+        override: a word with several values.
+        config: a configuration of one of the jobs, which knows what is built.
+        asked: what was asked for.
+        loader: finds the files.
+    """
+    key = override.get_key_element().lstrip("+")
+    declaration = schema_for(asked, loader).declared(key, config)
+    for value in override.sweep_iterator() if declaration is not None else ():
+        assert declaration is not None
+        plain = _plain(value)
+        raw = None if isinstance(plain, (str, list, dict)) or plain is None else str(plain)
+        wrong = complaint(key, plain, declaration, raw)
+        if wrong:
+            raise UsageError(wrong[0], f"the argument '{override.input_line}'", wrong[1])
+
+
+def _plain(value: Any) -> Any:
+    """A value of the grammar without the quotes that it remembers."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    return getattr(value, "text", value)
+
+
+def told_of(asked: Asked, loader: ConfigLoader | None) -> Told:
+    """Where values come from: the argument, or the file and line."""
+
+    @cache
+    def written() -> dict[str, Any]:
+        try:
+            return dict(entries(loader, asked.config, list(asked.words))) if loader is not None else {}
+        except Exception:  # it does not compose alone, as that of a sweep's job
+            return {}
+
+    def raw(key: str) -> str | None:
+        for word in reversed(asked.words):
+            name, equals, value = word.partition("=")
+            if equals and name.lstrip("+") == key:
+                return value
+        entry = written().get(key)
+        return entry.raw if entry is not None else None
+
+    return Told(lambda key: asked.where(key, loader), raw)
+
+
+def refuse_deleted(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> None:
+    """Raise UsageError where ``~key`` takes away what the verb needs: it has a value that means none, or a default."""
+    known = schema_for(asked, loader)
+    for word in asked.words:
+        key = word.partition("=")[0]
+        if not key.startswith("~"):
+            continue
+        name = key[1:]
+        needed = known.root.get(name) or (known.by_package.get(name) if name not in config else None)
+        if known.groups.get(name) is not None:
+            continue  # `conform` says which words there are
+        if needed is None or not needed.declares or not _is_plain(name, config, known):
+            continue
+        declaration = known.declared(name)
+        assert declaration is not None
+        none = "null" if declaration.nullable else "false" if declaration.convert(False) is False else ""
+        fix = f"write {name}={none or declaration.example}"
+        raise UsageError(f"{name} cannot be left out", f"the argument '{word}'", fix)
+
+
+def _is_plain(key: str, config: DictConfig, known: Schema) -> bool:
+    """Whether a key is read by bmx itself, rather than handed to what a node builds, which has defaults of its own."""
+    from bmx.config.schema import OWN_KEYS, target_of
+
+    node, _, last = key.rpartition(".")
+    return not node or target_of(config, node) is None or last in OWN_KEYS.get(node, ())
+
+
+def _places(loader: ConfigLoader | None) -> tuple[Path, ...]:
+    if loader is not None:
+        return tuple(folders(loader))
+    return (*search_path.user_dirs(), search_path.conf_dir())

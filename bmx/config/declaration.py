@@ -1,0 +1,155 @@
+"""Reads the line that declares what a key may be: ``#: float > 0 or auto, such as 0.01``.
+
+Alternatives are joined by ``or``, and each is one of
+
+- ``bool``, ``null``, ``device``, ``time`` (``30s``, ``10min``), ``map``, ``target`` (a map with ``_target_``);
+- ``int``, ``float`` or ``count`` (a whole number that may be written 1e6), alone or with a range: ``int >= 1``,
+  ``float > 0``, ``float in [0, 1)``;
+- ``one of a, b, c``;
+- ``list of`` any of these, and ``list of 2 float > 0`` for one of a length;
+- ``text``, ``name``, ``path``, ``folder``, ``run``, ``layer``, ``class`` or ``word``, which are all text;
+- any other word, which stands for itself: ``auto``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from bmx.config import kinds
+from bmx.config.kinds import NOTHING, Kind, Range
+
+MARK = "#:"
+"""A comment line that begins so is a declaration."""
+
+_EXAMPLE = ", such as "
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_BETWEEN = re.compile(rf"in ([\[(])({_NUMBER}), ?({_NUMBER})([\])])")
+_BOUND = re.compile(rf"(>=|>|<=|<) ?({_NUMBER})")
+
+
+class NotDeclared(ValueError):
+    """A declaration that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a key may be.
+
+    Attributes:
+        text: the line as it is written, without its mark.
+        kinds: the alternatives.
+        such_as: the example that the line gives; empty for none.
+    """
+
+    text: str
+    kinds: tuple[Kind, ...]
+    such_as: str = ""
+
+    @property
+    def nullable(self) -> bool:
+        """Whether null is a value."""
+        return any(isinstance(kind, kinds.Null) for kind in self.kinds)
+
+    @property
+    def says(self) -> str:
+        """In words: ``a number greater than 0, or auto``."""
+        parts = [kind.says for kind in self.kinds]
+        if len(parts) == 1:
+            return parts[0]
+        simple = len(parts) == 2 and not any("," in part for part in parts) and " " not in parts[1]
+        return f"{', '.join(parts[:-1])}{' or' if simple and ' ' not in parts[0] else ', or'} {parts[-1]}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that can be typed: those of ``one of``, ``true`` and ``false``, ``auto``; not ``null``."""
+        return tuple(word for kind in self.kinds if not isinstance(kind, kinds.Null) for word in kind.words)
+
+    @property
+    def example(self) -> str:
+        """A value that fits, as it is typed."""
+        return self.such_as or self.kinds[0].example
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What its text is about, for completion: ``("run",)``, ``("path",)``, of lists too; empty for no text."""
+        flat = [kind.item if isinstance(kind, kinds.List) else kind for kind in self.kinds]
+        return tuple(kind.about for kind in flat if isinstance(kind, kinds.Text))
+
+    def convert(self, value: Any, raw: str | None = None) -> Any:
+        """The value as this key has it, or ``NOTHING`` where it cannot be one.
+
+        Args:
+            value: plain, lists and dictionaries included.
+            raw: the text it was written as, where that is known: ``1e3`` is a name too.
+        """
+        if any(kind.accepts(value) for kind in self.kinds):
+            return value
+        made = (kind.convert(value, raw) for kind in self.kinds)
+        return next((one for one in made if one is not NOTHING), NOTHING)
+
+
+@cache
+def parse(text: str) -> Declaration:
+    """The declaration that a line makes, its mark left out.
+
+    Raises:
+        NotDeclared: it cannot be read.
+    """
+    said, _, such_as = text.partition(_EXAMPLE)
+    found = Declaration(text, tuple(_kind(part.strip()) for part in said.split(" or ")), such_as.strip())
+    if such_as and found.convert(such_as.strip()) is NOTHING:
+        raise NotDeclared(f"the example does not fit: {text}")
+    return found
+
+
+def _kind(text: str) -> Kind:
+    first, _, rest = text.partition(" ")
+    if text.startswith("one of "):
+        return kinds.OneOf(tuple(_option(option.strip()) for option in text.removeprefix("one of ").split(",")))
+    if text.startswith("list of "):
+        counted = re.fullmatch(r"list of (?:(\d+) )?(.+)", text)
+        assert counted is not None
+        return kinds.List(_kind(counted[2]), int(counted[1]) if counted[1] else None)
+    if first in ("int", "float", "count"):
+        return kinds.Number(first, _range(rest, text))
+    plain: dict[str, Kind] = {
+        "null": kinds.Null(),
+        "bool": kinds.Bool(),
+        "device": kinds.Device(),
+        "time": kinds.Time(),
+        "map": kinds.Mapping(),
+        "target": kinds.Mapping(built=True),
+        "true": kinds.OneOf((True,)),
+        "false": kinds.OneOf((False,)),
+    }
+    if text in plain:
+        return plain[text]
+    if text in kinds.TEXTS:
+        return kinds.Text(text)
+    if re.fullmatch(r"[\w.+-]+", text):
+        return kinds.Word(text)
+    raise NotDeclared(f"no kind of value: {text!r}")
+
+
+def _range(text: str, whole: str) -> Range:
+    if not text:
+        return Range()
+    between, bound = _BETWEEN.fullmatch(text), _BOUND.fullmatch(text)
+    if between:
+        return Range(float(between[2]), float(between[3]), between[1] == "[", between[4] == "]")
+    if bound is None:
+        raise NotDeclared(f"no range of numbers: {whole!r}")
+    number, including = float(bound[2]), bound[1].endswith("=")
+    return Range(number, math.inf, including) if bound[1][0] == ">" else Range(-math.inf, number, True, including)
+
+
+def _option(text: str) -> str | bool | int | float:
+    if text in ("true", "false"):
+        return text == "true"
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    return float(text) if re.fullmatch(_NUMBER, text) else text

@@ -1,0 +1,37 @@
+"""Where the configuration that comes with bmx lies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bmx.errors import UsageError
+
+
+def conf_dir() -> Path:
+    """The configuration that comes with bmx: inside the package once installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise UsageError("bmx's own configuration is missing", str(package / "conf"), "install bmx again")
+
+
+def user_dirs() -> list[Path]:
+    """Folders searched before bmx's own, first match wins: those of $BMX_CONF, then ``bmx_conf`` where the user is.
+
+    Raises:
+        UsageError: where $BMX_CONF names a folder that does not exist.
+    """
+    folders = []
+    for name in os.environ.get("BMX_CONF", "").split(os.pathsep):
+        if not name:
+            continue
+        folder = Path(name).expanduser().resolve()
+        if not folder.is_dir():
+            raise UsageError(f"no folder '{name}'", "the environment variable BMX_CONF", "name folders that exist")
+        folders.append(folder)
+    beside = Path("bmx_conf").resolve()
+    if beside.is_dir() and beside not in folders:
+        folders.append(beside)
+    return folders

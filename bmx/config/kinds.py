@@ -1,0 +1,361 @@
+"""The kinds of values that a key can take: what each accepts, what it makes of text, and how it is said."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import yaml
+
+TRUE = ("true", "yes", "on", "y", "1")
+FALSE = ("false", "no", "off", "n", "0")
+TIME = re.compile(r"\d+(\.\d+)?\s*(s|sec|m|min|h|d)")
+
+
+class _Nothing:
+    """Stands for "this kind makes nothing of the value", since None is a value."""
+
+
+NOTHING = _Nothing()
+
+
+class Kind(Protocol):
+    """One alternative of a declaration."""
+
+    @property
+    def says(self) -> str:
+        """What it takes, in words: ``a whole number, 1 or more``."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What can be typed for it, where that is a few words."""
+
+    @property
+    def example(self) -> str:
+        """A value that it takes, as it is typed."""
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a value is one as it stands."""
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        """The value that is meant by one of another type, or ``NOTHING``; ``raw`` is the text it was written as."""
+
+
+@dataclass(frozen=True)
+class Null:
+    """No value."""
+
+    says: str = "null"
+    words: tuple[str, ...] = ("null",)
+    example: str = "null"
+
+    def accepts(self, value: Any) -> bool:
+        return value is None
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        return None if isinstance(value, str) and value.strip().lower() in ("null", "none") else NOTHING
+
+
+@dataclass(frozen=True)
+class Bool:
+    """True or false; as in YAML, ``on``, ``off``, ``yes`` and ``no`` are too."""
+
+    says: str = "true or false"
+    words: tuple[str, ...] = ("true", "false")
+    example: str = "true"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, bool)
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        text = str(value).strip().lower() if isinstance(value, (str, int)) else ""
+        return True if text in TRUE else False if text in FALSE else NOTHING
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers between two ends, each of which may be left out."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    with_low: bool = True
+    with_high: bool = True
+
+    def holds(self, value: float) -> bool:
+        above = self.low <= value if self.with_low else self.low < value
+        below = value <= self.high if self.with_high else value < self.high
+        return math.isfinite(value) and above and below
+
+    def said(self) -> str:
+        """``, 1 or more``, ``from 0 to below 1``; empty for any number."""
+        low, high = _short(self.low), _short(self.high)
+        if self.high == math.inf:
+            if self.low == -math.inf:
+                return ""
+            return f", {low} or more" if self.with_low else f" greater than {low}"
+        if self.low == -math.inf:
+            return f", {high} or less" if self.with_high else f" below {high}"
+        begins = f" from {low}" if self.with_low else f" greater than {low}"
+        if self.with_low:
+            return begins + (f" to {high}" if self.with_high else f" to below {high}")
+        return begins + (f", up to {high}" if self.with_high else f" and below {high}")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a range: ``int``; ``float``, which whole numbers are too; or ``count``, a whole number like 1e6."""
+
+    type: str
+    range: Range = Range()
+
+    @property
+    def says(self) -> str:
+        return ("a number" if self.type == "float" else "a whole number") + self.range.said()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def example(self) -> str:
+        low, high = self.range.low, self.range.high
+        if self.type != "float":
+            least = low + (0 if self.range.with_low else 1)
+            return str(int(least)) if math.isfinite(least) else str(int(min(0, high)))
+        if math.isfinite(low) and math.isfinite(high):
+            return _short(low + (high - low) / 10)
+        return _short(low + 0.1) if math.isfinite(low) else _short(min(0.0, high))
+
+    def accepts(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int if self.type != "float" else (int, float)):
+            return False
+        return self.range.holds(value)
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        if isinstance(value, str):
+            value = _number(value)
+        if self.type == "count" and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return value if self.accepts(value) else NOTHING
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word that stands for itself: ``auto``."""
+
+    word: str
+
+    @property
+    def says(self) -> str:
+        return self.word
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return (self.word,)
+
+    @property
+    def example(self) -> str:
+        return self.word
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, str) and value == self.word
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        return NOTHING
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of several words or numbers."""
+
+    options: tuple[str | bool | int | float, ...]
+
+    @property
+    def says(self) -> str:
+        return f"one of {', '.join(self.words)}" if len(self.words) > 1 else self.words[0]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(str(option).lower() if isinstance(option, bool) else str(option) for option in self.options)
+
+    @property
+    def example(self) -> str:
+        return self.words[0]
+
+    def accepts(self, value: Any) -> bool:
+        return any(type(value) is type(option) and value == option for option in self.options)
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        texts = [text.strip() for text in (raw, _as_text(value)) if text is not None]
+        pairs = list(zip(self.options, self.words, strict=True))
+        return next((option for text in texts for option, word in pairs if text == word), NOTHING)
+
+
+# Text that is told apart for what it is about: how it is said, and an example.
+TEXTS = {
+    "text": ("a text", "word"),
+    "name": ("a word that names a folder", "mine"),
+    "path": ("a file or folder", "folder"),
+    "folder": ("a folder", "folder"),
+    "run": ("a run", "latest"),
+    "layer": ("the path of a layer", "features.0"),
+    "class": ("a class by number or label", "0"),
+    "word": ("a word", "word"),
+}
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text that is not empty; of a ``class`` a number from 0 too."""
+
+    about: str
+
+    @property
+    def says(self) -> str:
+        return TEXTS[self.about][0]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def example(self) -> str:
+        return TEXTS[self.about][1]
+
+    def accepts(self, value: Any) -> bool:
+        if self.about == "class" and isinstance(value, int) and not isinstance(value, bool):
+            return value >= 0
+        return isinstance(value, str) and bool(value.strip()) and "\0" not in value
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        if self.about == "class":  # what is neither a number nor a text is no label: 0.5, true
+            return NOTHING
+        text = raw if raw is not None and not isinstance(value, str) else _as_text(value)
+        return text if text is not None and self.accepts(text) else NOTHING
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where to compute."""
+
+    says: str = "auto, cpu, cuda, cuda:N or mps"
+    words: tuple[str, ...] = ("auto", "cpu", "cuda", "mps")
+    example: str = "cpu"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, str) and re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value) is not None
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        return NOTHING
+
+
+@dataclass(frozen=True)
+class Time:
+    """A length of time with its unit."""
+
+    says: str = "a time such as 30s, 10min or 2h"
+    words: tuple[str, ...] = ()
+    example: str = "10min"
+
+    def accepts(self, value: Any) -> bool:
+        found = TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+        return found is not None and float(re.sub(r"[^\d.]", "", found[0])) > 0
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        return NOTHING
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Keys of any name; with ``built`` one of them is ``_target_``."""
+
+    built: bool = False
+
+    @property
+    def says(self) -> str:
+        return "keys with a _target_" if self.built else "keys with values"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def example(self) -> str:
+        return "{_target_: package.Class}" if self.built else "{key: value}"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, dict) and (not self.built or isinstance(value.get("_target_"), str))
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        return NOTHING
+
+
+@dataclass(frozen=True)
+class List:
+    """Several of another kind, ``count`` of them or any number; a single one is a list of one."""
+
+    item: Kind
+    count: int | None = None
+
+    @property
+    def says(self) -> str:
+        return f"a list of {'' if self.count is None else f'{self.count}, each '}{self.item.says}"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.item.words
+
+    @property
+    def example(self) -> str:
+        return f"[{','.join([self.item.example] * (self.count or 1))}]"
+
+    def accepts(self, value: Any) -> bool:
+        if not isinstance(value, list) or (self.count is not None and len(value) != self.count):
+            return False
+        return all(self.item.accepts(one) for one in value)
+
+    def convert(self, value: Any, raw: str | None) -> Any:
+        if isinstance(value, list):
+            return self._converted(value)
+        if value is None:
+            return NOTHING
+        if not isinstance(value, str):
+            return self._converted([value], raw)
+        text = value.strip()
+        if text.startswith("[") and text.endswith("]"):
+            return self._converted(_yaml_list(text))
+        alone = self._converted([text])
+        return alone if alone is not NOTHING or "," not in text else self._converted(text.split(","))
+
+    def _converted(self, values: list[Any], raw: str | None = None) -> Any:
+        made = [one if self.item.accepts(one) else self.item.convert(one, raw) for one in values]
+        return made if self.accepts(made) else NOTHING
+
+
+def _number(text: str) -> int | float | None:
+    """The number that a text is; None for any other text, nan and inf among them."""
+    text = text.strip()
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) else None
+
+
+def _as_text(value: Any) -> str | None:
+    """A plain value as it would be typed; None for what is none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (str, int, float)) else None
+
+
+def _yaml_list(text: str) -> list[Any]:
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return [text]
+    return found if isinstance(found, list) else [text]
+
+
+def _short(value: float) -> str:
+    return f"{value:.15g}" if abs(value) < 1e15 else str(value)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from bmx.cli.asked import Asked
-from bmx.cli.declared import refuse_deleted, schema_for, told_of
+from bmx.cli.declared import schema_for, told_of
 from bmx.cli.errors import explain
 from bmx.cli.inheriting import inherited_words
 from bmx.cli.naming import run_name
@@ -91,7 +91,6 @@ def check_values(config: DictConfig, asked: Asked, loader: ConfigLoader | None) 
     Raises:
         UsageError: for the first thing that is wrong.
     """
-    refuse_deleted(config, asked, loader)
     try:
         conform(config, schema_for(asked, loader), told_of(asked, loader))
     except OmegaConfBaseException as error:

@@ -87,34 +87,6 @@ def told_of(asked: Asked, loader: ConfigLoader | None) -> Told:
     return Told(lambda key: asked.where(key, loader), raw)
 
 
-def refuse_deleted(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> None:
-    """Raise UsageError where ``~key`` takes away what the verb needs: it has a value that means none, or a default."""
-    known = schema_for(asked, loader)
-    for word in asked.words:
-        key = word.partition("=")[0]
-        if not key.startswith("~"):
-            continue
-        name = key[1:]
-        needed = known.root.get(name) or (known.by_package.get(name) if name not in config else None)
-        if known.groups.get(name) is not None:
-            continue  # `conform` says which words there are
-        if needed is None or not needed.declares or not _is_plain(name, config, known):
-            continue
-        declaration = known.declared(name)
-        assert declaration is not None
-        none = "null" if declaration.nullable else "false" if declaration.convert(False) is False else ""
-        fix = f"write {name}={none or declaration.example}"
-        raise UsageError(f"{name} cannot be left out", f"the argument '{word}'", fix)
-
-
-def _is_plain(key: str, config: DictConfig, known: Schema) -> bool:
-    """Whether a key is read by bmx itself, rather than handed to what a node builds, which has defaults of its own."""
-    from bmx.config.schema import OWN_KEYS, target_of
-
-    node, _, last = key.rpartition(".")
-    return not node or target_of(config, node) is None or last in OWN_KEYS.get(node, ())
-
-
 def _places(loader: ConfigLoader | None) -> tuple[Path, ...]:
     if loader is not None:
         return tuple(folders(loader))

@@ -9,6 +9,7 @@ import yaml
 
 from bmx.cli.flags import Command
 from bmx.cli.yaml_source import Loader
+from bmx.config.retired import without_retired
 from bmx.errors import UsageError
 from bmx.runs.slurm import remembered
 from bmx.sweep.quoting import quoted, unquoted
@@ -56,7 +57,7 @@ def _own_words(run: Path) -> list[str]:
     words = _read(file)
     if not isinstance(words, list):
         raise UsageError("this run did not keep the words it was started with", str(file), "start a new run instead")
-    return [str(word) for word in words]
+    return without_retired([str(word) for word in words], run)
 
 
 def _config_dir(run: Path) -> str | None:

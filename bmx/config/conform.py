@@ -19,6 +19,9 @@ from bmx.errors import UsageError
 RETIRED = {"data": ("dir",)}
 """Keys that words had without a use. They go where they are null, as in the configurations of old runs."""
 
+OPTIONAL = ("augmentation", "logger")
+"""Groups without which a run is a run, though one is chosen by default."""
+
 # Of one key that another may be written for: an interpolation, from the root or (with dots before it) from where it is.
 _REFERENCE = re.compile(r"\$\{(\.*)([A-Za-z_][\w@.]*)")
 
@@ -160,7 +163,7 @@ def _must_be_node(key: str, entry: Entry | None, schema: Schema, value: Any) -> 
 def _refuse_null_groups(config: DictConfig, schema: Schema, told: Told) -> None:
     for group, word in schema.groups.items():
         value = config._get_node(group) if group in config else None
-        if word is None or group in ("experiment", "hydra") or (value is not None and not value._is_none()):
+        if word is None or group in OPTIONAL or (value is not None and not value._is_none()):
             continue
         what = f"{group} cannot be null" if value is not None else f"{group} cannot be left out"
         words = [path.stem for path in schema.files.get(group, ())]

@@ -74,7 +74,9 @@ def make_source(data: DictConfig) -> Source:
     node = _without(data, *BATCHING_KEYS)
     found = bind(_without(node, "dir"), "data")
     if "dir" in node and not accepts(found, ["dir"]):
-        node = _without(node, "dir")
+        if node.dir is not None and not str(node._target_).startswith("bmx."):
+            raise UsageError(f"{node._target_} has no field 'dir'", f"data.dir={node.dir}", "leave it out")
+        node = _without(node, "dir")  # old runs of bmx's own sets have kept it
     wanted = data.get("in_memory", "auto")
     if wanted not in (True, False, "auto"):
         fix = "write data.in_memory=auto, true or false"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.config.conforming import conforming
 from bmx.engine.device import resolve, use_cpu
 from bmx.errors import UsageError
 from bmx.export import engines
@@ -21,6 +22,7 @@ from bmx.verbs.choices import chosen_words
 from bmx.verbs.measuring import Ruler, measure
 
 
+@conforming("bench")
 def check(cfg: DictConfig) -> None:
     """Finds out whether the measurement can be made, without writing anything.
 
@@ -35,6 +37,7 @@ def check(cfg: DictConfig) -> None:
     subjects.check(cfg)
 
 
+@conforming("bench")
 def bench(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Measures models and returns the result, which is also in result.json under ``bench``.
 

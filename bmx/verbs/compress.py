@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.config.conforming import conforming
 from bmx.engine.build import sources_kept
 from bmx.engine.prepare import Prepared
 from bmx.export.reading import load_predictor
@@ -22,6 +23,7 @@ from bmx.verbs.target import Target
 _checked: dict[str, Prepared] = {}
 
 
+@conforming("compress")
 def check(cfg: DictConfig) -> None:
     """Finds out whether a compression can run, without writing anything.
 
@@ -39,6 +41,7 @@ def check(cfg: DictConfig) -> None:
             targeting.check(cfg, target)
 
 
+@conforming("compress")
 def chooses_by(cfg: DictConfig) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
     from bmx.tasks.objectives import objective_for
@@ -47,6 +50,7 @@ def chooses_by(cfg: DictConfig) -> str | None:
     return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
 
 
+@conforming("compress")
 def compress(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Compresses the model of ``cfg.run`` and returns the result, which is also in result.json.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from bmx.config.conforming import conforming
 from bmx.engine.build import make_model, sources_kept
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared, prepare
@@ -47,6 +48,7 @@ class _Checked:
 _checked: dict[str, _Checked] = {}
 
 
+@conforming("distill")
 def check(cfg: DictConfig) -> None:
     """Finds out whether a configuration can run, without writing anything.
 
@@ -57,12 +59,14 @@ def check(cfg: DictConfig) -> None:
     _checked[_key(cfg)] = _prepare(cfg)
 
 
+@conforming("distill")
 def chooses_by(cfg: DictConfig) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
     prepared = (_checked.get(_key(cfg)) or _prepare(cfg)).prepared
     return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
 
 
+@conforming("distill")
 def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Fits a student and returns the result, which is also in result.json, with the comparison under ``distillation``.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.config.conforming import conforming
 from bmx.data.arrays import Arrays
 from bmx.data.prepare import DataSet
 from bmx.engine.answers import mistakes
@@ -26,6 +27,7 @@ from bmx.verbs.run_data import data_for
 SPLITS = ("test", "val", "train")
 
 
+@conforming("evaluate")
 def check(cfg: DictConfig) -> None:
     """Finds out whether the evaluation can run, without writing anything.
 
@@ -37,6 +39,7 @@ def check(cfg: DictConfig) -> None:
     _split(cfg, data_for(cfg, model.spec, model.config))
 
 
+@conforming("evaluate")
 def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Measures a run's best checkpoint, or an exported file, and returns the result, which is also in result.json.
 

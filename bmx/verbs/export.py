@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.compression.quantized_rebuild import is_quantised
+from bmx.config.conforming import conforming
 from bmx.data.prepare import DataSet
 from bmx.engine.predictor import Predictor
 from bmx.engine.warm_start import model_file
@@ -28,6 +29,7 @@ from bmx.verbs.choices import chosen_words
 from bmx.verbs.run_data import data_for
 
 
+@conforming("export")
 def check(cfg: DictConfig) -> None:
     """Finds out whether the export can be made, without writing anything.
 
@@ -46,6 +48,7 @@ def check(cfg: DictConfig) -> None:
     data_for(cfg, model.spec, model.config)
 
 
+@conforming("export")
 def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Writes the model of a run to a file, reads it back, compares both on the test set, and returns the result.
 

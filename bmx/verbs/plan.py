@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from bmx.config.conforming import conforming
 from bmx.data.input_stage import InputStage
 from bmx.engine import fit
 from bmx.engine.device import use_cpu
@@ -20,6 +21,7 @@ from bmx.measure.cost import cost_of
 from bmx.runs.report import plan as report
 
 
+@conforming("train")
 def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
     """Says what ``bmx train`` with this configuration would take: memory, time and disk; makes no run directory.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.config.conforming import conforming
 from bmx.engine import fit
 from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.warm_start import weights_for
@@ -18,6 +19,7 @@ from bmx.verbs.fitting import Job, Start, fit_and_test
 _checked: dict[str, Prepared] = {}
 
 
+@conforming("train")
 def check(cfg: DictConfig) -> None:
     """Finds out whether a configuration can run, without writing anything.
 
@@ -32,12 +34,14 @@ def check(cfg: DictConfig) -> None:
     _checked[_key(cfg)] = prepare(cfg)
 
 
+@conforming("train")
 def chooses_by(cfg: DictConfig) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
     prepared = _checked.get(_key(cfg)) or prepare(cfg)
     return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
 
 
+@conforming("train")
 def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Fits the model of ``cfg``, tests its best checkpoint and returns the result, which is also in result.json.
 

@@ -1,0 +1,55 @@
+"""The same check for a configuration that comes from Python: every verb's function looks at it before anything else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bmx.config.conform import Told, conform
+from bmx.config.schema import schema
+from bmx.errors import UsageError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Function = Callable[Concatenate[DictConfig, P], T]
+
+
+def conformed(cfg: DictConfig, verb: str) -> DictConfig:
+    """A copy of a configuration with every value of the type that its key has; the same where it is right already.
+
+    Args:
+        cfg: the configuration of a verb, perhaps changed by hand.
+        verb: whose it is.
+
+    Raises:
+        UsageError: a key that is not known or without a value, or a value that does not fit.
+    """
+    cfg = copy.deepcopy(cfg)
+    try:
+        conform(cfg, schema(verb), Told(lambda key: f"cfg.{key}"))
+        missing = sorted(OmegaConf.missing_keys(cfg))
+    except OmegaConfBaseException as error:
+        key = str(getattr(error, "full_key", None) or "")
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UsageError(f"{key}: {first}" if key else first, f"cfg.{key}", "give it a value that fits") from error
+    if missing:
+        raise UsageError(f"{missing[0]} has no value", f"cfg.{missing[0]}", f"write cfg.{missing[0]} = VALUE")
+    return cfg
+
+
+def conforming(verb: str) -> Callable[[Function[P, T]], Function[P, T]]:
+    """Has a function of a verb, which is given its configuration first, be given it ``conformed``."""
+
+    def decorate(function: Function[P, T]) -> Function[P, T]:
+        @wraps(function)
+        def checked(cfg: DictConfig, *args: P.args, **kwargs: P.kwargs) -> Any:
+            return function(conformed(cfg, verb), *args, **kwargs)
+
+        return checked
+
+    return decorate

@@ -12,7 +12,7 @@ from bmx.cli import search_path
 from bmx.cli.asked import Asked
 from bmx.cli.verbs import VERBS
 from bmx.cli.yaml_source import entries, folders
-from bmx.config.conform import Told, complaint
+from bmx.config.conform import Told, complaint, conform_node
 from bmx.config.schema import Schema, of_hydra, schema
 from bmx.errors import UsageError
 
@@ -29,6 +29,16 @@ def schema_for(asked: Asked, loader: ConfigLoader | None = None) -> Schema:
 def hydra_schema(part: str, loader: ConfigLoader | None = None) -> Schema:
     """The declarations of ``hydra.sweeper`` or ``hydra.launcher``."""
     return of_hydra(part, _places(loader))
+
+
+def check_sweeping(config: DictConfig, asked: Asked, loader: ConfigLoader) -> None:
+    """Check what a sweep's sweeper and launcher are given, as ``check_values`` does for its jobs.
+
+    Raises:
+        UsageError: for the first value that does not fit.
+    """
+    for part in ("sweeper", "launcher"):
+        conform_node(config, f"hydra.{part}", hydra_schema(part, loader), told_of(asked, loader))
 
 
 def choices_of(key: str, config: DictConfig, asked: Asked, loader: ConfigLoader | None = None) -> list[str]:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bmx.cli.asked import Asked
 from bmx.cli.compose import check_values, hydra_config
-from bmx.cli.declared import refuse_values
+from bmx.cli.declared import check_sweeping, refuse_values
 from bmx.cli.errors import explain
 from bmx.cli.experiments import listed
 from bmx.cli.invocation import Invocation
@@ -71,6 +71,7 @@ def plan_sweep(config: DictConfig, invocation: Invocation) -> None:
     wrong = find_wrong_word(asked, loader)
     if wrong:
         raise wrong
+    check_sweeping(config, asked, loader)
     settings = plain(config.hydra.sweeper)
     plan = _taken_apart(config, invocation, settings)
     invocation.plan = plan

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, open_dict
 
 from bmx.cli.compose import compose_raw, hydra_config, job_config, settle
-from bmx.cli.declared import refuse_values
+from bmx.cli.declared import check_sweeping, refuse_values
 from bmx.cli.invocation import Invocation
 from bmx.cli.naming import AUTO, run_name
 from bmx.cli.search_path import make_loader
@@ -91,6 +91,7 @@ def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
     wrong = find_wrong_word(invocation.asked, loader)
     if wrong:
         raise wrong
+    check_sweeping(config, invocation.asked, loader)
     swept = _swept(config, loader)
     _refuse_intervals(swept, config)
     _try_each(swept, config, invocation, loader)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bmx.cli.asked import Asked
-from bmx.cli.config_keys import keys, nearest_keys, parts
+from bmx.cli.config_keys import keys
+from bmx.cli.declared import schema_for
 from bmx.cli.near import either, suggestion
 from bmx.cli.verbs import VERBS
+from bmx.config.conform import unknown_key
 from bmx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -176,12 +178,9 @@ def _wrong_key(override: Override, asked: Asked, known: list[str], config: DictC
         return UsageError(f"{key} is there already", where, fix) if there else None
     if key in known or "[" in key or _is_list(config, key.rpartition(".")[0]):
         return None
-    siblings = parts(key.rpartition(".")[0], known)
-    listed = f"{key.rpartition('.')[0]} has: {', '.join(siblings)}" if siblings else ""
-    near = nearest_keys(key, [*known, *VERBS[asked.verb].aliases])
-    fix = either(near) or listed or f"`bmx {asked.verb} --help` lists every key"
-    added = "" if override.is_delete() else f" (+{override.input_line} would add a new key)"
-    return UsageError(f"no {'key' if '.' in key else 'group or key'} '{key}'", where, fix + added)
+    value = str(override.input_line).partition("=")[2] or "VALUE"
+    what, fix = unknown_key(key, config, schema_for(asked), [*known, *VERBS[asked.verb].aliases], value)
+    return UsageError(what, where, fix.replace("--help lists", f"`bmx {asked.verb} --help` lists"))
 
 
 def _is_list(config: DictConfig, key: str) -> bool:

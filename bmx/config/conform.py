@@ -44,10 +44,13 @@ def conform(config: DictConfig, schema: Schema, told: Told | None = None) -> Non
         UsageError: a key that is not known, a group that is needed and null, or a value that does not fit.
     """
     told = told or Told()
-    _fill(config, schema, told)
-    leaves: list[tuple[str, Declaration]] = []
-    for key, entry in _walk(config, "", schema, told):
-        leaves.append((key, declaration_of(entry)))
+    _fill(config, schema)
+    conform_node(config, "", schema, told)
+
+
+def conform_node(config: DictConfig, node: str, schema: Schema, told: Told) -> None:
+    """The same for one node of a configuration, such as ``hydra.sweeper``; nothing is put in."""
+    leaves = [(key, declaration_of(entry)) for key, entry in _walk(config, node, schema, told)]
     # What stands for another key is told of that one.
     for key, declaration in sorted(leaves, key=lambda leaf: _stands_for_another(config, leaf[0])):
         _settle(config, key, declaration, told)
@@ -62,7 +65,9 @@ def complaint(key: str, value: Any, declaration: Declaration, raw: str | None = 
     return f"{key} must be {declaration.says}, not {_shown(value)}", fix
 
 
-def unknown_key(key: str, config: DictConfig, schema: Schema, known: list[str]) -> tuple[str, str]:
+def unknown_key(
+    key: str, config: DictConfig, schema: Schema, known: list[str], value: str = "VALUE"
+) -> tuple[str, str]:
     """What to say of a key that does not exist, and what to do.
 
     Args:
@@ -70,17 +75,18 @@ def unknown_key(key: str, config: DictConfig, schema: Schema, known: list[str]) 
         config: the composed configuration.
         schema: its declarations.
         known: the keys that there are.
+        value: what it was given, as typed.
     """
     node = key.rpartition(".")[0]
     what = f"no {'key' if node else 'group or key'} '{key}'"
-    words = [] if key in known else schema.words_with(key)
+    like = either(nearest_keys(key, known))
+    words = [] if like or node != node.partition(".")[0] else schema.words_with(key)
     if words:
-        group = node.partition(".")[0]
         listed = f"{', '.join(words[:-1])} and {words[-1]} have it" if len(words) > 1 else f"{words[0]} has it"
-        return what, f"{group}={listed}: write {group}={_most_like(_tail(config, group), words)} {key}=..."
+        return what, f"{node}={listed}: write {node}={_most_like(_tail(config, node), words)} {key}={value}"
     siblings = [part for part in schema.fields(node, config) if not part.startswith("_")] if node else []
     listed = f"{node} has: {', '.join(siblings)}" if siblings else ""
-    return what, either(nearest_keys(key, known)) or listed or "--help lists every key"
+    return what, like or listed or "--help lists every key"
 
 
 def known_keys(config: DictConfig, schema: Schema) -> list[str]:
@@ -88,7 +94,7 @@ def known_keys(config: DictConfig, schema: Schema) -> list[str]:
     return list(dict.fromkeys([*schema.root, *(key for key, _ in _flat(config, "")), *schema.groups]))
 
 
-def _fill(config: DictConfig, schema: Schema, told: Told) -> None:
+def _fill(config: DictConfig, schema: Schema) -> None:
     """Put in the keys that a file or a program has left out, with their defaults."""
     for key, entry in schema.root.items():
         node = key.rpartition(".")[0]
@@ -185,7 +191,7 @@ def _not_a_node(key: str, value: Any, entry: Entry | None, schema: Schema, told:
 
 def _unknown(key: str, config: DictConfig, schema: Schema, told: Told) -> UsageError:
     known = [name for name in known_keys(config, schema) if name != key and not name.startswith(f"{key}.")]
-    what, fix = unknown_key(key, config, schema, known)
+    what, fix = unknown_key(key, config, schema, known, told.raw(key) or "VALUE")
     return UsageError(what, told.where(key), fix)
 
 

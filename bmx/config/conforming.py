@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -47,9 +47,9 @@ def conforming(verb: str) -> Callable[[Function[P, T]], Function[P, T]]:
 
     def decorate(function: Function[P, T]) -> Function[P, T]:
         @wraps(function)
-        def checked(cfg: DictConfig, *args: P.args, **kwargs: P.kwargs) -> Any:
+        def checked(cfg: DictConfig, *args: P.args, **kwargs: P.kwargs) -> T:
             return function(conformed(cfg, verb), *args, **kwargs)
 
-        return checked
+        return cast(Function[P, T], checked)
 
     return decorate

@@ -68,10 +68,15 @@ def class_numbers(spec: DataSpec, classes: Sequence[int | str]) -> list[int]:
     where = f"data.leave_out={list(classes)}"
     found = []
     for one in classes:
+        named = str(one)
         if isinstance(one, int) and 0 <= one < spec.num_classes:
             found.append(one)
-        elif str(one) in spec.labels:
-            found.append(spec.labels.index(str(one)))
+        elif named in spec.labels:
+            found.append(spec.labels.index(named))
+        elif named.isdigit() and int(named) < spec.num_classes:
+            found.append(int(named))
+        elif not spec.num_classes:
+            raise UsageError(f"{spec.name} has no classes", where, "leave it out")
         else:
             fix = did_you_mean(str(one), spec.labels or map(str, range(spec.num_classes)))
             raise UsageError(f"{spec.name} has no class {one!r}", where, fix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -97,16 +98,29 @@ def _check_types(found: Callable[..., Any], node: DictConfig, own: Iterable[str]
     try:
         hints = typing.get_type_hints(found.__init__ if inspect.isclass(found) else found)
     except Exception:
-        return  # annotations that cannot be evaluated promise nothing
+        hints = {}  # annotations that cannot be evaluated promise nothing
     plain = OmegaConf.to_container(node, resolve=True)
     assert isinstance(plain, Mapping)
+    defaults = {name: parameter.default for name, parameter in _signature(found).parameters.items()}
     for name in own:
+        odd = _not_finite(plain[name])
+        if odd is not None and _not_finite(defaults.get(name)) is None:
+            what, value = f"{where}.{name} must be finite, got {plain[name]!r}", plain[name]
+            raise UsageError(what, f"{where}.{name}={value}", f"give it a number such as {where}.{name}=0.1")
         if name in hints and not fits(plain[name], hints[name]):
             raise UsageError(
                 f"{where}.{name} must be {_spell(hints[name])}, got {plain[name]!r}",
                 f"{where}.{name}={plain[name]}",
                 f"give it a value such as {where}.{name}={_example(hints[name])}",
             )
+
+
+def _not_finite(value: Any) -> float | None:
+    """The first nan or inf in a value, lists and maps searched."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else value
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return next((odd for one in inner if (odd := _not_finite(one)) is not None), None)
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -32,13 +32,13 @@ def test_a_run_goes_on_in_its_directory_with_its_own_words(house, how):
 
 
 def test_new_words_take_the_place_of_the_runs_own_and_are_kept(house):
-    run = stopped(house, "lr=0.5", "model=cnn", "+extra=1")
+    run = stopped(house, "lr=0.5", "model=cnn", "+model.extra=1")
     house("train", "resume=latest", "lr=0.1")
     house("train", "resume=latest", "epochs=3", "model.depth=9")
     cfg, _ = house.ran[-1]
-    assert (cfg.lr, cfg.epochs, cfg.model.depth, cfg.extra) == (0.1, 3, 9, 1)
+    assert (cfg.lr, cfg.epochs, cfg.model.depth, cfg.model.extra) == (0.1, 3, 9, 1)
     kept = words_of(run)
-    assert kept[:-1] == ["model=cnn", "+extra=1", "lr=0.1", "epochs=3", "model.depth=9"]
+    assert kept[:-1] == ["model=cnn", "+model.extra=1", "lr=0.1", "epochs=3", "model.depth=9"]
     assert kept[-1].startswith("resume=")
 
 

@@ -63,7 +63,6 @@ def test_a_broken_check_is_no_usage_error(house):
         (["name=mine"], "mine"),
         (["name='a b/../c'"], "a-b-..-c"),
         (["name=7"], "7"),
-        (["~model"], "toy-sgd"),
     ],
 )
 def test_names(house, words, name):

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from bmx.cli import search_path
+from bmx.config import folders
 from bmx.errors import UsageError
 from tests.cli.conftest import REPOSITORY, write
 
@@ -87,8 +88,8 @@ def test_installed_packs_are_found_by_their_entry_point(house, tmp_path, monkeyp
 
 def test_bmxs_own_folder_is_found_in_the_checkout_and_in_a_wheel(tmp_path, monkeypatch):
     assert search_path.conf_dir() == REPOSITORY / "conf"
-    write(tmp_path / "bmx", {"cli/search_path.py": "", "conf/train.yaml": "# x\n"})
-    monkeypatch.setattr(search_path, "__file__", str(tmp_path / "bmx" / "cli" / "search_path.py"))
+    write(tmp_path / "bmx", {"config/folders.py": "", "conf/train.yaml": "# x\n"})
+    monkeypatch.setattr(folders, "__file__", str(tmp_path / "bmx" / "config" / "folders.py"))
     assert search_path.conf_dir() == tmp_path / "bmx" / "conf"
     (tmp_path / "bmx" / "conf" / "train.yaml").unlink()
     with pytest.raises(UsageError, match="configuration is missing"):

@@ -80,7 +80,7 @@ def test_each_job_is_checked_before_it_starts(house):
 
 def test_jobs_that_do_not_compose_leave_nothing(house):
     # Each word alone is right; only the two together are wrong, which no check of single words sees.
-    (house.conf / "model" / "odd.yaml").write_text("# Odd.\nwidth: ${optim.momentum}\n")
+    (house.conf / "model" / "odd.yaml").write_text("# Odd.\n_target_: my_net.Odd\nwidth: ${optim.momentum}\n")
     before = tree(house.work)
     called = house("train", "-m", *FOREIGN, "model=net,odd", "optim=sgd,adam")
     assert called.code in (1, 2)

@@ -17,6 +17,9 @@ WRONG = [
     (["data=1"], "no word '1' in the group 'data'", "choose one of: digits, toy"),
     (["cnn"], "'cnn' says no key", "did you mean model=cnn?"),
     (["lrr=3"], "no group or key 'lrr'", "did you mean lr?"),
+    (["+lrr=3"], "no group or key 'lrr'", "did you mean lr?"),
+    (["++nested.swich=true"], "no key 'nested.swich'", "did you mean nested.switch?"),
+    (["nested=null"], "nested must hold keys, not null", "nested.switch=true"),
     (["epoch=3"], "no group or key 'epoch'", "did you mean epochs?"),
     (["model.widht=3"], "no key 'model.widht'", "did you mean model.width?"),
     (["widht=3"], "no group or key 'widht'", "model.width"),
@@ -75,7 +78,7 @@ def test_a_wrong_word_is_three_lines_and_leaves_nothing(house, words, what, do):
 
 
 def test_the_same_words_are_fine_where_they_are_right(house):
-    assert house("train", "model=cnn", "model.depth=3", "optim=adam", "+new=1", "++lr=2").code == 0
+    assert house("train", "model=cnn", "model.depth=3", "optim=adam", "+model.new=1", "++lr=2").code == 0
     assert house.ran[0][0].lr == 2
 
 

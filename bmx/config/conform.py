@@ -150,6 +150,8 @@ def _is_open(key: str, node: str, fields: dict[str, Entry], builds: bool) -> boo
     last = key.rpartition(".")[2]
     if last in RETIRED.get(node, ()):
         return not fields.keys() - set(OWN_KEYS.get(node, ()))
+    if node.startswith("hydra."):  # a sweeper or launcher of bmx's own has no other keys
+        return not fields
     return builds or (bool(node) and not fields)
 
 

@@ -301,7 +301,7 @@ class List:
 
     @property
     def says(self) -> str:
-        return f"a list of {'' if self.count is None else f'{self.count}, each '}{self.item.says}"
+        return f"a list{'' if self.count is None else f' of {self.count}'}, each {self.item.says}"
 
     @property
     def words(self) -> tuple[str, ...]:

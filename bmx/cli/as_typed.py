@@ -17,7 +17,7 @@ def retell(error: BmxError, typed: Iterable[str], written: Iterable[str]) -> Non
         written: the same words as Hydra was given them.
     """
     for short, long in _heads(typed, written).items():
-        named = re.compile(rf"(?<![\w./]){re.escape(long)}(?=[.=]| \()")
+        named = re.compile(rf"(?<![\w./]){re.escape(long)}(?=[.=]| \(| must be )")
         error.what, error.where, error.fix = (named.sub(short, text) for text in (error.what, error.where, error.fix))
 
 

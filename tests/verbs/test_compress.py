@@ -378,7 +378,7 @@ def test_a_run_of_runs_that_was_stopped_goes_on(trained, capsys, words):
         (["compression=low_rank", "compression.budget.params=-1"], "budget"),
         (["compression=low_rank", "compression.skip=[hiden.linear1]"], "hidden.linear1"),
         (["epochs=-1"], "epochs"),
-        (["split=train"], "no split 'train'"),
+        (["split=train"], "split must be one of test, val, not 'train'"),
         (["run=nothing"], "nothing"),
         (["compression=quantize", "target.accuracy_drop=1"], "no size to search"),
         (["target.accuracy_drop=1", "target.bytes=3"], "2 targets"),

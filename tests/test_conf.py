@@ -119,7 +119,7 @@ def test_distill_experiment(word, tmp_path):
     small = [*small, "data.samples=250"] if (small := on_small_data(word, cfg)) else ["data.val_size=0.9"]
     asked = [f"experiment={word}", *small, "epochs=1", "teacher_epochs=1", "batch_size=full", "plots=false"]
     fields = [] if "mlp" in cfg.teacher else ["teacher.depth=1"]
-    fields += ["teacher.width=32"] if "transformer" in cfg.teacher else []
+    fields += ["teacher.width=32"] if {"transformer", "vit"} & set(cfg.teacher) else []
     result = bmx.distill(bmx.compose("distill", [*asked, *fields, f"outputs={tmp_path}"]), quiet=True)
     roles = [row["role"] for row in result["distillation"]["rows"]]
     # Several teachers have a row for all of them together.
@@ -130,9 +130,18 @@ def test_distill_experiment(word, tmp_path):
     assert caught.value.fix == f"bmx distill experiment={word}"
 
 
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A trained run that every distillation can learn from."""
+    folder = tmp_path_factory.mktemp("teacher")
+    small = [*SMALL, "data.shape=[1,12,12]", "model=cnn", "model.padding=1", "batch_size=10", "epochs=1"]
+    bmx.train(bmx.compose("train", [*small, "plots=false", f"outputs={folder}"]), quiet=True)
+    return next(folder.glob("train/*/*"))
+
+
 @pytest.mark.parametrize("word", words("distillation"))
-def test_distillation(word, tmp_path):
-    small = [*SMALL, "data.shape=[1,12,12]", "student=cnn", "student.padding=1", "teacher=cnn", "teacher.padding=1"]
+def test_distillation(word, teacher, tmp_path):
+    small = [*SMALL, "data.shape=[1,12,12]", "student=cnn", "student.padding=1", f"teacher={teacher}"]
     asked = [*small, f"distillation={word}", "epochs=1", "batch_size=10", "baseline=false", "plots=false"]
     assert bmx.distill(bmx.compose("distill", [*asked, f"outputs={tmp_path}"]), quiet=True)["steps"] == 4
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from bmx.compression.quantize import Quantize
+from bmx.export import overflow
 from bmx.export.graph import ready
 from bmx.export.onnx_file import session, write_graph
 from tests.compression.quantising import context, inputs, small
@@ -31,6 +32,7 @@ def test_onnx_is_torch(way, tmp_path):
     net = small()
     made = Quantize(**way)(net, context(net)).net
     runner = export(made, inputs(1), tmp_path / "model.onnx")
+    assert not overflow.file_can_overflow(tmp_path / "model.onnx")
     for x in (inputs(200, seed=7), inputs(1, seed=8)):
         with torch.no_grad():
             expected = made(x)
@@ -96,4 +98,5 @@ def test_an_lstm_is_quantised_by_onnxruntime(tmp_path):
     got = answers(export(made, x[:1], tmp_path / "model.onnx"), x)
     with torch.no_grad():
         assert (got - made(x)).abs().max() <= 0.05 * made(x).abs().max()
+    assert not overflow.file_can_overflow(tmp_path / "model.onnx")
     assert "DynamicQuantizeLSTM" in {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,11 +23,20 @@ TRAIN = ("data=digits", "model=mlp", "model.hidden=[64,32]", "batch_size=64", "e
 QUICK = ("engines=[eager]", "batch_sizes=[1]", "seconds=0.01", "plots=false")
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory) -> Path:
+    """A folder with the run that each test gets a copy of."""
+    folder = tmp_path_factory.mktemp("once")
+    with contextlib.chdir(folder):
+        assert main(["train", *TRAIN]) == 0
+    return folder
+
+
 @pytest.fixture
-def trained(tmp_path, monkeypatch) -> Path:
+def trained(once, tmp_path, monkeypatch) -> Path:
     """A run in a folder of its own."""
+    shutil.copytree(once / "outputs", tmp_path / "outputs")
     monkeypatch.chdir(tmp_path)
-    assert main(["train", *TRAIN]) == 0
     return next(tmp_path.glob("outputs/train/*/*"))
 
 

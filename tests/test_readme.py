@@ -19,7 +19,7 @@ SMALL = {
     "cifar10": ["batch_size=16"],
 }
 OF_VERB = {
-    "compress": ["engines=[eager]", "seconds=0.05", "target.trials=2"],
+    "compress": ["engines=[eager]", "seconds=0.05"],
     "sweep": ["data=digits"],
 }
 
@@ -69,6 +69,7 @@ def test_command(command, folder, capsys):
     if trains and not any(w.startswith(("--", "resume")) for w in words):
         extra = next((SMALL[name] for name in SMALL if f"data={name}" in words), [])
         extra = [*extra, *OF_VERB.get(words[0], [])]
+        extra += ["target.trials=2"] if any(w.startswith("target.") for w in words) else []
         words += [w for w in [*QUICK, *extra] if w.split("=")[0] not in {word.split("=")[0] for word in words}]
     if any(w.startswith("resume") for w in words):
         _stop_a_run(folder)

@@ -17,6 +17,7 @@ from bmx.cli.inheriting import inherited_words
 from bmx.cli.naming import run_name
 from bmx.cli.rewriting import rewrite_words
 from bmx.cli.search_path import extend_sys_path, make_loader
+from bmx.cli.taken_up import judge_taken_up
 from bmx.cli.verbs import VERBS
 from bmx.config.conform import conform
 from bmx.errors import UsageError
@@ -83,6 +84,8 @@ def settle(config: DictConfig, asked: Asked, loader: ConfigLoader) -> None:
         config.name = run_name(config)
     with hydra_config(config):
         check_values(config, asked, loader)
+        if config.get("resume"):
+            judge_taken_up(job_config(config), asked.words)
 
 
 def check_values(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> None:

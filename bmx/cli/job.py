@@ -16,6 +16,7 @@ from bmx.cli.invocation import Invocation
 from bmx.cli.search_path import extend_sys_path
 from bmx.cli.target import locate
 from bmx.errors import BmxError, Interrupted, UsageError
+from bmx.targets.blame import described, user_line
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 OWN_SWEEPERS = "hydra_plugins.bmx_sweeper."
@@ -120,10 +121,9 @@ def _check_job(cfg: DictConfig, invocation: Invocation) -> None:
 
 
 def _unexpected(error: Exception, run_dir: Path, debug: bool) -> BmxError:
-    first = next((line for line in str(error).splitlines() if line.strip()), "")
-    what = f"the run failed: {type(error).__name__}" + (f": {first[:200]}" if first else "")
-    fix = "" if debug else "repeat with --debug to see it here"
-    return BmxError(what, f"the traceback is in {_shown(run_dir / 'log.txt')}", fix)
+    line, trace = user_line(error), f"the traceback is in {_shown(run_dir / 'log.txt')}"
+    where = trace if line is None else f"{line}; {trace}"
+    return BmxError(f"the run failed: {described(error)}", where, "" if debug else "repeat with --debug to see it here")
 
 
 def _say(error: BmxError, debug: bool) -> None:

@@ -18,6 +18,7 @@ from bmx.cli.inheriting import inherited_words
 from bmx.cli.rewriting import rewrite_words, write_switches
 from bmx.cli.verbs import VERBS
 from bmx.errors import BmxError, UsageError
+from bmx.targets.blame import described, user_line
 
 if TYPE_CHECKING:
     from bmx.cli.invocation import Invocation
@@ -38,13 +39,14 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
     from bmx.cli.search_path import extend_sys_path
 
     with restored():
+        given = command.flags.get("--config-dir")  # the one that a resumed run was given is not where the user stands
         if verb.resumes:
             from bmx.cli.resume import expand
 
             command = expand(command)
         typed = command.words
         written = rewrite_words(typed, verb)
-        extend_sys_path(command.flags.get("--config-dir"))
+        extend_sys_path(given)
         command = command._replace(words=[*inherited_words(name, written, command.flags), *written])
         try:
             if command.on("--help"):
@@ -148,7 +150,10 @@ def _as_told(error: Exception, asked: Asked) -> BmxError:
 
     if isinstance(error, (BmxError, OmegaConfBaseException)):
         return explain(error, asked, None)
-    what = f"checking the configuration failed: {type(error).__name__}: {error}"
+    line = user_line(error)
+    if line is not None:
+        return UsageError(described(error), str(line), "mend that line")
+    what = f"checking the configuration failed: {described(error)}"
     return BmxError(what, asked_line(asked), "repeat with --debug to see the traceback")
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from typing import TextIO
 
+from bmx.targets.standing import standing_kept
+
 # The loggers that conf/hydra/*_logging/bmx.yaml sets up.
 _LOGGERS = ("", "bmx", "hydra", "hydra_plugins")
 
@@ -18,7 +20,7 @@ def restored() -> Iterator[None]:
     """Put back arguments, import path, logging and Hydra's global state."""
     argv, path = sys.argv, list(sys.path)
     try:
-        with _logging_kept():
+        with _logging_kept(), standing_kept():
             yield
     finally:
         sys.argv = argv

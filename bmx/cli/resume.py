@@ -8,11 +8,13 @@ from typing import Any
 import yaml
 
 from bmx.cli.flags import Command
+from bmx.cli.taken_up import check_folder, check_words
 from bmx.cli.yaml_source import Loader
 from bmx.config.retired import without_retired
 from bmx.errors import UsageError
 from bmx.runs.slurm import remembered
 from bmx.sweep.quoting import quoted, unquoted
+from bmx.targets.standing import KEY as TRUST
 
 KEY = "resume"
 """Holds the run directory in the composed configuration; null in a run that starts afresh."""
@@ -43,16 +45,23 @@ def expand(command: Command) -> Command:
     except UsageError as error:
         raise UsageError(error.what, named[-1], error.fix) from error
     keys = {_key(word) for word in added}
-    own = [word for word in _own_words(run) if _key(word) not in keys and _key(word) != KEY]
+    own = [word for word in own_words(run) if _key(word) not in keys and _key(word) not in (KEY, TRUST)]
+    check_words(own, run)
     where = [f"{KEY}={quoted(str(run))}", f"hydra.run.dir={quoted(str(run))}"]
     flags = dict(command.flags)
     folder = _config_dir(run)
     if folder and "--config-dir" not in flags:
+        check_folder(command.verb, own, added, folder, run)
         flags["--config-dir"] = folder
     return command._replace(flags=flags, words=[*own, *added, *where])
 
 
-def _own_words(run: Path) -> list[str]:
+def own_words(run: Path) -> list[str]:
+    """The words that a run was started with.
+
+    Raises:
+        UsageError: it did not keep them.
+    """
     file = run / ".hydra" / "overrides.yaml"
     words = _read(file)
     if not isinstance(words, list):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmx.config.folders import conf_dir, user_dirs
+from bmx.targets.standing import lies_in_run, stand_beside
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -28,11 +31,17 @@ def packs() -> list[tuple[str, str]]:
 def extend_sys_path(config_dir: str | None = None) -> None:
     """Make ``_target_: my_net.Net`` resolve from the current folder and from beside each folder of configuration.
 
-    They go last, so that a user's ``random.py`` does not stand in for the standard library's.
+    They go last, so that a user's ``random.py`` does not stand in for the standard library's. Nothing resolves from
+    inside a run, and Hydra looks for its plugins where it did before: it imports what it finds there unasked.
     """
+    with suppress(ImportError):
+        plugins = import_module("hydra_plugins")
+        plugins.__path__ = list(plugins.__path__)  # else it follows the import path
     beside = [*user_dirs(), *([Path(config_dir).resolve()] if config_dir else [])]
+    if config_dir:
+        stand_beside(Path(config_dir).resolve())
     for folder in (Path.cwd(), *(conf.parent for conf in beside)):
-        if str(folder) not in sys.path:
+        if str(folder) not in sys.path and not lies_in_run(folder):
             sys.path.append(str(folder))
 
 

@@ -11,6 +11,7 @@ from bmx.cli.near import either, suggestion
 from bmx.cli.verbs import VERBS
 from bmx.config.conform import unknown_key
 from bmx.errors import UsageError
+from bmx.extras import LAUNCHERS, install
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -145,8 +146,7 @@ def _wrong_choice(override: Override, asked: Asked, chosen: dict[str, Any], load
 
 def _extra(group: str, word: str) -> str:
     """How to install a launcher that comes with an extra of bmx; empty for any other word."""
-    extra = {"submitit_slurm": "submitit", "submitit_local": "submitit", "joblib": "joblib", "ray": "ray"}.get(word)
-    return f"pip install 'bmx[{extra}]'" if group == "hydra/launcher" and extra else ""
+    return install(LAUNCHERS[word]) if group == "hydra/launcher" and word in LAUNCHERS else ""
 
 
 def _values(override: Override) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from bmx.compression.prunable import named_by
 from bmx.errors import UsageError
+from bmx.extras import need
 from bmx.models.attention import Attention
 
 # From a group of layers whose channels belong together to a score for each of these channels.
@@ -43,9 +43,7 @@ def need_torch_pruning() -> None:
     Raises:
         UsageError: it is not.
     """
-    if importlib.util.find_spec("torch_pruning") is None:
-        fix = "pip install 'bmx[prune]'"
-        raise UsageError("torch-pruning is not installed", "compression=prune_structured", fix)
+    need("prune", "compression=prune_structured", "prune_structured")
 
 
 def even(group: Any) -> Tensor:

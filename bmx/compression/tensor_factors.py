@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bmx.compression.targets import Target
 from bmx.compression.vbmf import vbmf_rank
-from bmx.errors import UsageError
+from bmx.extras import need
 
 
 def tensorly() -> Any:
@@ -21,11 +21,10 @@ def tensorly() -> Any:
     Raises:
         UsageError: it is not installed; names the extra.
     """
-    try:
-        import tensorly
-    except ImportError as error:
-        fix = "pip install 'bmx[tensorly]', or use compression.decomposition=channel"
-        raise UsageError("Tucker and CP need tensorly", "compression.decomposition", fix) from error
+    where, instead = "compression.decomposition", "use compression.decomposition=channel"
+    need("tensorly", where, "a decomposition by Tucker or CP", instead)
+    import tensorly
+
     return tensorly
 
 

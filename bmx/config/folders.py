@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from bmx.errors import UsageError
+from bmx.targets.standing import lies_in_run
 
 
 def conf_dir() -> Path:
@@ -32,6 +33,6 @@ def user_dirs() -> list[Path]:
             raise UsageError(f"no folder '{name}'", "the environment variable BMX_CONF", "name folders that exist")
         folders.append(folder)
     beside = Path("bmx_conf").resolve()
-    if beside.is_dir() and beside not in folders:
+    if beside.is_dir() and beside not in folders and not lies_in_run(beside):  # a run brings no words along
         folders.append(beside)
     return folders

@@ -12,7 +12,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bmx.errors import UsageError, did_you_mean, nearest
+from bmx.errors import UsageError, did_you_mean
+from bmx.targets.locating import find
+from bmx.targets.standing import places_on_path
 
 _SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
@@ -21,38 +23,31 @@ def locate(target: str, where: str) -> Callable[..., Any]:
     """The class or function a ``_target_`` names.
 
     Raises:
-        UsageError: the module or the name in it does not exist; the nearest names are told.
+        UsageError: the module or the name in it does not exist, with the nearest names; the module cannot be imported,
+            with the line of it that fails; or Hydra refuses to call what it names.
     """
+    with places_on_path():
+        found = find(target, f"{where}._target_")
+    if not callable(found):
+        raise UsageError(f"'{target}' is not a class or function", f"{where}._target_", "name something callable")
+    _ask_hydra(target, where)
+    return typing.cast(Callable[..., Any], found)
+
+
+def _ask_hydra(target: str, where: str) -> None:
+    """Hydra has a list of its own of what it does not call, and says so only when it would."""
     from hydra.utils import get_object
 
     hydra_log = logging.getLogger("hydra.utils")
     level = hydra_log.level
     hydra_log.setLevel(logging.CRITICAL)  # it would tell the same in its own words first
     try:
-        found = get_object(target)
+        get_object(target)
     except Exception as error:
-        module, _, name = target.rpartition(".")
-        raise UsageError(
-            f"'{target}' cannot be imported: {_first_line(error)}",
-            f"{where}._target_",
-            _near_names(module, name) or "write the full dotted path of a class or function on the Python path",
-        ) from error
+        fix = "name a class or function of your own that does what you want"
+        raise UsageError(f"'{target}' cannot be used: {_first_line(error)}", f"{where}._target_", fix) from error
     finally:
         hydra_log.setLevel(level)
-    if not callable(found):
-        raise UsageError(f"'{target}' is not a class or function", f"{where}._target_", "name something callable")
-    return typing.cast(Callable[..., Any], found)
-
-
-def _near_names(module: str, name: str) -> str:
-    import importlib
-
-    try:
-        names = [n for n in dir(importlib.import_module(module)) if not n.startswith("_")]
-    except Exception:
-        return ""
-    close = nearest(name, names)
-    return f"did you mean {' or '.join(f'{module}.{c}' for c in close)}?" if close else ""
 
 
 def accepts(function: Callable[..., Any], names: Iterable[str]) -> set[str]:
@@ -81,7 +76,8 @@ def bind(node: DictConfig, where: str, supplied: Iterable[str] = ()) -> Callable
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     for name in sorted(own):
         if name not in known and not takes_any:
-            raise UsageError(f"{target} has no field '{name}'", f"{where}.{name}", did_you_mean(name, known))
+            fix = did_you_mean(name, known) if known else "leave it out"
+            raise UsageError(f"{target} has no field '{name}'", f"{where}.{name}", fix)
     missing = [
         name
         for name, p in signature.parameters.items()
@@ -91,7 +87,20 @@ def bind(node: DictConfig, where: str, supplied: Iterable[str] = ()) -> Callable
     if missing:
         raise UsageError(f"{target} needs '{missing[0]}'", where, f"give it with {where}.{missing[0]}=...")
     _check_types(found, node, own, where)
+    if node.get("_recursive_", True):
+        _bind_inner(OmegaConf.to_container(node, resolve=True), where)
     return found
+
+
+def _bind_inner(value: Any, where: str) -> None:
+    """Finds what the fields of a node name in turn, which Hydra would find out when the node is called."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, field in inner:
+        at = f"{where}[{name}]" if isinstance(value, list) else f"{where}.{name}"
+        if isinstance(field, dict) and "_target_" in field:
+            bind(OmegaConf.create(field), at)
+        else:
+            _bind_inner(field, at)
 
 
 def _check_types(found: Callable[..., Any], node: DictConfig, own: Iterable[str], where: str) -> None:

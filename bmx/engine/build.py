@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -23,7 +22,9 @@ from bmx.data.spooling import keep_on_disk
 from bmx.distillation.method import Distillation
 from bmx.engine.binding import accepts, bind
 from bmx.errors import BmxError, UsageError
+from bmx.extras import extra_of, install
 from bmx.optim.schedules import Schedule
+from bmx.targets.blame import described, root_cause, user_line
 
 T = TypeVar("T")
 
@@ -31,23 +32,41 @@ T = TypeVar("T")
 BATCHING_KEYS = ("val_size", "in_memory", "workers", "leave_out")
 
 
-def _call(node: DictConfig, where: str, **arguments: Any) -> Any:
-    """Calls the target of ``node``; what its constructor finds wrong is a mistake of the command."""
+def call(node: DictConfig, where: str, **arguments: Any) -> Any:
+    """Calls the target of ``node``; what goes wrong in it is a mistake of the command, or of the code that it names.
+
+    Raises:
+        UsageError: with the line of the user's own code that failed, if one did.
+        NotImplementedError: as it comes: the meta device says so of what it cannot do.
+    """
     try:
         # Arguments are handed over by bmx itself: Hydra would copy them into a configuration first.
         target = instantiate(node, _convert_="all", _partial_=True)
         return target(**arguments)
-    except (InstantiationException, ValueError, TypeError) as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
+    except Exception as error:
+        cause, line = root_cause(error), user_line(error)
         if isinstance(cause, BmxError):
             raise cause from None
+        if isinstance(cause, NotImplementedError):
+            raise cause from error
+        at = f"{where} ({node._target_})"
+        if line is not None:
+            raise UsageError(
+                f"{node._target_} fails: {described(cause)}", f"{where}; {line}", "mend that line"
+            ) from error
+        if isinstance(cause, ImportError):
+            extra = extra_of(cause.name or "")
+            fix = install(extra) if extra else "install what it needs, or leave it out"
+            raise UsageError(f"{node._target_} needs what is not there: {described(cause)}", at, fix) from error
         if isinstance(cause, ValueError | TypeError):
-            message = str(cause).strip().splitlines()[0]
+            message = (str(cause).strip() or type(cause).__name__).splitlines()[0]
             fix = f"with --help the same command lists the fields of {where}"
-            raise UsageError(message, f"{where} ({node._target_})", fix) from error
-        raise cause from error
+            raise UsageError(message, at, fix) from error
+        if str(node._target_).startswith("bmx."):
+            raise cause from error  # a mistake of bmx's own
+        raise UsageError(
+            f"{node._target_} fails: {described(cause)}", at, "change its fields, or leave it out"
+        ) from error
 
 
 _kept: dict[str, Source] | None = None
@@ -85,7 +104,12 @@ def make_source(data: DictConfig) -> Source:
     if _kept is not None and known in _kept:
         return _kept[known]
     can_stay = "on_disk" not in node and bool(accepts(found, ["on_disk"]))
-    source = cast(Source, _call(node, "data", **({"on_disk": True} if can_stay and wanted is not True else {})))
+    source = call(node, "data", **({"on_disk": True} if can_stay and wanted is not True else {}))
+    if not isinstance(source, Source):
+        what = f"{node._target_} made a {type(source).__name__}, not a bmx.data.arrays.Source"
+        raise UsageError(
+            what, "data._target_", "return Source(train=Arrays(...), test=Arrays(...), spec=DataSpec(...))"
+        )
     if wanted is False:
         source = keep_on_disk(source)
     elif wanted is True or fits_in_memory(source.train):
@@ -113,16 +137,18 @@ def make_model(model: DictConfig, spec: DataSpec) -> nn.Module:
     facts = spec.model_arguments()
     found = bind(model, "model", supplied=facts)
     wanted = accepts(found, facts) - {str(key) for key in model if model[key] is not None}
-    net = _call(model, "model", **{name: facts[name] for name in sorted(wanted)})
+    net = call(model, "model", **{name: facts[name] for name in sorted(wanted)})
     if not isinstance(net, nn.Module):
-        raise UsageError(f"{model._target_} made a {type(net).__name__}, not an nn.Module", "model._target_")
+        raise UsageError(
+            f"{model._target_} made a {type(net).__name__}, not an nn.Module", "model._target_", "subclass nn.Module"
+        )
     return net
 
 
 def _make(node: DictConfig, group: str, kind: type[T], method: str) -> T:
     """Builds what a group says, which has to be a bmx one: a subclass of ``kind`` that writes its ``method``."""
     bind(node, group)
-    made = _call(node, group)
+    made = call(node, group)
     if not isinstance(made, kind):
         fix = f"subclass {kind.__module__}.{kind.__name__} and write its {method}()"
         raise UsageError(f"{node._target_} is not a bmx {kind.__name__.lower()}", f"{group}._target_", fix)
@@ -141,7 +167,11 @@ def make_method(compression: DictConfig) -> Method:
         UsageError: fields that the method does not have or does not accept.
     """
     bind(compression, "compression")
-    return cast(Method, _call(compression, "compression"))
+    made = call(compression, "compression")
+    if not callable(made):
+        what = f"{compression._target_} made a {type(made).__name__}, not a compression method"
+        raise UsageError(what, "compression._target_", "write its __call__(net, context) -> Outcome")
+    return cast(Method, made)
 
 
 def make_augmentation(augmentation: DictConfig | None, spec: DataSpec) -> Augmentation | None:
@@ -181,7 +211,11 @@ def optimizer_maker(optim: DictConfig) -> Callable[[Iterable[nn.Parameter]], Opt
         if "fused" in inspect.signature(found).parameters and "fused" not in optim and _can_fuse(groups):
             extra["fused"] = True
         # torch warns of rates given twice; the groups carry the parameters, the rest comes from the configuration.
-        return cast(Optimizer, _call(optim, "optim", params=groups, **extra))
+        made = call(optim, "optim", params=groups, **extra)
+        if not isinstance(made, Optimizer):
+            what = f"{optim._target_} made a {type(made).__name__}, not a torch.optim.Optimizer"
+            raise UsageError(what, "optim._target_", "subclass torch.optim.Optimizer")
+        return made
 
     make([nn.Parameter(torch.zeros(1, 1))])  # finds bad values now, not when training starts
     return make

@@ -7,11 +7,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 from torch import nn
@@ -23,6 +22,7 @@ from bmx.data.input_stage import InputStage
 from bmx.data.loading import reader_for
 from bmx.data.spec import DataSpec
 from bmx.engine import predictor, random_state
+from bmx.engine.attachments import make_callbacks, make_loggers
 from bmx.engine.build import make_model
 from bmx.engine.checkpoints import BEST, Checkpoints, Every
 from bmx.engine.display import Display
@@ -144,8 +144,10 @@ def build(
     steps_before = int(state["bmx"]["steps_done"]) if state else 0
     if cfg.resume:
         table.cut(int(state["bmx"]["rows"]) if state else 0)
-    loggers: list[Logger] = [table, *_loggers(cfg.logger, run_dir, steps_before, config_yaml)]
-    user_callbacks = [instantiate(node) for node in cfg.trainer.callbacks]
+    loggers: list[Logger] = [table, *make_loggers(cfg.logger, run_dir, steps_before)]
+    for logger in loggers[1:]:
+        logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(config_yaml))))
+    user_callbacks = make_callbacks(cfg.trainer.callbacks)
 
     def write_row(row: Row) -> None:
         table.log_metrics(row)
@@ -215,18 +217,6 @@ def _best_writer(prepared: Prepared, config_yaml: str, recipe: Sequence[Step]) -
         predictor.save_model(path, task.state_dict(), prepared.data.spec, config_yaml, facts, recipe)
 
     return save_best
-
-
-def _loggers(groups: DictConfig, run_dir: Path, steps_before: int, config_yaml: str) -> list[Logger]:
-    """The loggers of the ``logger`` group besides metrics.csv, which is always written."""
-    made = []
-    for node in groups.values():
-        if node is None or "_target_" not in node:
-            continue
-        logger = instantiate(node, run_dir=run_dir, steps_before=steps_before)
-        logger.log_hyperparams(OmegaConf.to_container(OmegaConf.create(config_yaml)))
-        made.append(logger)
-    return made
 
 
 _STEP_HOOKS = ("on_train_batch_start", "on_train_batch_end")

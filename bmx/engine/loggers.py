@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers.logger import Logger
 
-from bmx.errors import UsageError
+from bmx.extras import need
 
 # A small file that lets a resumed run go on in the same tracker entry.
 _ID_FILE = "{}_id.txt"
-
-
-def _need(module: str, extra: str) -> None:
-    if find_spec(module) is None:
-        raise UsageError(
-            f"logger={extra} needs the package {module}, which is not installed",
-            f"logger={extra}",
-            f"pip install 'bmx[{extra}]'",
-        )
 
 
 def tensorboard(run_dir: Path, steps_before: int, flush_secs: int = 30) -> Logger:
@@ -31,7 +21,7 @@ def tensorboard(run_dir: Path, steps_before: int, flush_secs: int = 30) -> Logge
         steps_before: steps that a resumed run has behind it; events after them are purged.
         flush_secs: seconds between two writes to disk.
     """
-    _need("tensorboard", "tensorboard")
+    need("tensorboard", "logger=tensorboard")
     from pytorch_lightning.loggers import TensorBoardLogger
 
     purge: dict[str, Any] = {"purge_step": steps_before + 1} if steps_before else {}
@@ -52,7 +42,7 @@ def wandb(
         mode: ``offline`` keeps everything in the run directory until ``wandb sync``; ``online`` needs a login.
         tags: words to find the run by.
     """
-    _need("wandb", "wandb")
+    need("wandb", "logger=wandb")
     from pytorch_lightning.loggers import WandbLogger
 
     class OneRun(WandbLogger):
@@ -90,7 +80,7 @@ def mlflow(run_dir: Path, steps_before: int, experiment: str = "bmx", tracking_u
         experiment: the experiment's name.
         tracking_uri: a server or folder; null is a sqlite file in ``<run>/mlflow``.
     """
-    _need("mlflow", "mlflow")
+    need("mlflow", "logger=mlflow")
     from pytorch_lightning.loggers import MLFlowLogger
 
     folder = run_dir / "mlflow"

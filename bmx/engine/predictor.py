@@ -15,6 +15,7 @@ from bmx.data.input_stage import InputStage
 from bmx.data.spec import DataSpec
 from bmx.engine import durable
 from bmx.engine.build import make_model
+from bmx.engine.judging import judged
 from bmx.errors import UsageError
 
 FORMAT = "bmx-model/1"
@@ -105,12 +106,19 @@ def load_model(path: Path) -> Predictor:
     config = OmegaConf.create(content["config"])
     assert isinstance(config, DictConfig)
     recipe = content.get("recipe", [])
-    net = rebuild(make_model(config.model, spec), recipe)
+    net = rebuild(make_model(judged(config.model, "model", path), spec), recipe)
     predictor = Predictor(net, InputStage(spec), spec, config, recipe)
     floating = next((t for t in content["state_dict"].values() if t.is_floating_point()), None)
     if floating is not None:
         predictor.to(floating.dtype)
-    predictor.load_state_dict(content["state_dict"])
+    try:
+        predictor.load_state_dict(content["state_dict"])
+    except RuntimeError as error:  # torch lists every tensor that differs
+        told = next((line.strip() for line in str(error).splitlines()[1:] if line.strip()), str(error))
+        fix = "use the code that the run was made with, or train it again"
+        raise UsageError(
+            f"the weights are of another model than its code makes: {told[:150]}", str(path), fix
+        ) from error
     lay_out(net, config, spec)
     return predictor.eval()
 

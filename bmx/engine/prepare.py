@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from bmx.data.input_stage import InputStage
 from bmx.data.prepare import DataSet
 from bmx.data.prepare import prepare as prepare_data
 from bmx.data.spec import DataSpec
+from bmx.engine.attachments import check_loggers, make_callbacks
 from bmx.engine.build import make_augmentation, make_model, make_schedule, make_source, optimizer_maker
 from bmx.engine.checkpoints import Every
 from bmx.engine.device import Device, resolve
@@ -26,6 +26,8 @@ from bmx.engine.warm_start import weights_for
 from bmx.errors import UsageError
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.runs.locking import lock
+from bmx.targets.blame import described, root_cause, user_line
+from bmx.targets.standing import named_in, vouch
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     Raises:
         UsageError: the first thing that could not work, with what to do about it.
     """
+    vouch(named_in(cfg))
     device = resolve(str(cfg.device), str(cfg.precision))
     cfg, auto = _stand_ins(cfg)
     _at_least("epochs", cfg.epochs, 1)
@@ -84,6 +87,8 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
         value = cfg.regularization.dropout
         raise UsageError(f"regularization.dropout must be in [0, 1), got {value}", f"regularization.dropout={value}")
     Every.parse(cfg.checkpoint.every)
+    check_loggers(cfg.logger)
+    make_callbacks(cfg.trainer.callbacks)
     make_optimizer = optimizer_maker(cfg.optim)
     schedule = make_schedule(cfg.scheduler)
 
@@ -162,26 +167,74 @@ def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], n
         fix = "choose another regularization, or a model with a dropout field (see --help)"
         raise UsageError(f"{words.split()[0]} has no dropout", "regularization.dropout", fix)
     make_net = make_net or (lambda spec: make_model(cfg.model, spec))
-    try:
-        with torch.device("meta"):
-            net = make_net(spec)
-    except NotImplementedError:  # weights that are read from a file cannot be put on the meta device
-        net = make_net(spec)
+    net = _without_memory(make_net, spec)
+    if type(net).forward is nn.Module.forward:
+        raise UsageError(f"{type(net).__name__} has no forward()", "model._target_", "write its forward(self, x)")
     stage = InputStage(spec)
     example = data.train.inputs[:1].repeat(2, *[1] * (data.train.inputs.ndim - 1))
-    inputs = stage(example).to("meta")
+    inputs = stage(example)
     net.to("meta").train()
     try:
-        with torch.no_grad(), contextlib.suppress(NotImplementedError):
-            outputs = net(inputs)
-            _check_outputs(outputs, spec.num_classes, words)
-    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
-        raise UsageError(
-            f"the model does not take this data: {str(error).strip().splitlines()[0]}",
-            f"{words}, input {'×'.join(map(str, inputs.shape[1:]))} {str(inputs.dtype).removeprefix('torch.')}",
-            "choose a model for this kind of data, or change the model's fields (see --help)",
-        ) from error
+        with torch.no_grad():
+            outputs = net(inputs.to("meta"))
+    except Exception as error:
+        if isinstance(error, NotImplementedError) and user_line(error) is None:
+            return net  # it is the device that lacks an operation, not the model
+        if not _is_about_meta(error):
+            raise _misfit(error, inputs, words) from error
+        # What looks at the numbers themselves is tried with numbers.
+        try:
+            with torch.no_grad():
+                outputs = make_net(spec).train()(inputs)
+        except Exception as real:
+            raise _misfit(real, inputs, words) from real
+    _check_outputs(outputs, spec.num_classes, words)
     return net
+
+
+def _without_memory(make_net: Callable[[DataSpec], nn.Module], spec: DataSpec) -> nn.Module:
+    """The model on the meta device; in memory, where it looks at its own numbers while it is made."""
+    try:
+        with torch.device("meta"):
+            return make_net(spec)
+    except NotImplementedError:  # weights that are read from a file cannot be put on the meta device
+        return _in_memory(make_net, spec)
+    except UsageError as error:
+        if not _is_about_meta(root_cause(error)):
+            raise
+        return _in_memory(make_net, spec)
+
+
+def _in_memory(make_net: Callable[[DataSpec], nn.Module], spec: DataSpec) -> nn.Module:
+    try:
+        return make_net(spec)
+    except NotImplementedError as error:
+        line = user_line(error)
+        where = f"model; {line}" if line is not None else "model"
+        raise UsageError(f"the model cannot be made: {described(error)}", where, "write what is missing") from error
+
+
+def _is_about_meta(error: BaseException) -> bool:
+    """Whether an error says that tensors without numbers were asked for theirs."""
+    return "meta" in str(error).lower() and isinstance(error, NotImplementedError | RuntimeError)
+
+
+def _misfit(error: Exception, inputs: Tensor, words: str) -> UsageError:
+    """What to say of a model that fails on the data, with the line of the user's that failed."""
+    line = user_line(error)
+    shown = f"{words}, input {'×'.join(map(str, inputs.shape[1:]))} {str(inputs.dtype).removeprefix('torch.')}"
+    if isinstance(error, UsageError):
+        return error
+    fits_not = RuntimeError | ValueError | IndexError | TypeError | AssertionError
+    if isinstance(error, fits_not) and not isinstance(error, NotImplementedError):
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        fix = "choose a model for this kind of data, or change the model's fields (see --help)"
+        where = f"{shown}; {line}" if line is not None else shown
+        return UsageError(f"the model does not take this data: {first}", where, fix)
+    where = f"model; {line}" if line is not None else shown
+    return UsageError(
+        f"the model fails: {described(error)}", where, "mend that line" if line else "choose another model"
+    )
 
 
 def _check_outputs(outputs: Any, classes: int, words: str) -> None:

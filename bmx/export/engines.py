@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from bmx.errors import RunFailed, UsageError, did_you_mean
-from bmx.export.extras import need
 from bmx.export.graph import ready
+from bmx.extras import need
 from bmx.measure.cost import file_bytes
 
 ENGINES = ("eager", "compile", "onnx", "onnx_int8")

@@ -9,8 +9,8 @@ import torch
 from bmx.engine.predictor import Predictor
 from bmx.errors import UsageError, did_you_mean
 from bmx.export.description import BESIDE, INSIDE, Description
-from bmx.export.extras import need
 from bmx.export.graph import exportable
+from bmx.extras import need
 
 FORMATS = ("onnx", "pt2", "safetensors", "packed")
 # These hold weights for a model that bmx builds again; the others are finished graphs.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bmx.compression.quantized_rebuild import is_quantised
 from bmx.errors import RunFailed, UsageError
-from bmx.export import overflow
+from bmx.export import onnx_check, overflow
 from bmx.export.description import Description
 from bmx.export.graph import INPUT, OUTPUT, explained, quietly
 
@@ -140,6 +140,7 @@ class OnnxModel(nn.Module):
 
     def __init__(self, path: Path, as_others: bool = False) -> None:
         super().__init__()
+        onnx_check.check(path)
         self.session = session(path, as_others=as_others)
         text = self.session.get_modelmeta().custom_metadata_map
         try:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from bmx.compression.recipe import rebuild
 from bmx.data.spec import DataSpec
 from bmx.engine.build import make_model
+from bmx.engine.judging import judged
 from bmx.engine.predictor import Predictor, lay_out
 from bmx.errors import BmxError, RunFailed, UsageError
 from bmx.export.description import Description
@@ -66,14 +67,14 @@ def read_packed(path: Path) -> tuple[Predictor, Description]:
             "this packed model is damaged: its checksum is wrong", str(path), "copy it, or export it again"
         )
     try:
-        return _build(body)
+        return _build(body, path)
     except BmxError:
         raise
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise UsageError(f"this packed model cannot be read: {error}", str(path), _FIX) from error
 
 
-def _build(body: bytes) -> tuple[Predictor, Description]:
+def _build(body: bytes, path: Path) -> tuple[Predictor, Description]:
     length = 4 + int.from_bytes(body[:4], "little")
     facts = _inflated(body[4:length])
     config = OmegaConf.create(facts["config"])
@@ -83,7 +84,7 @@ def _build(body: bytes) -> tuple[Predictor, Description]:
     description = Description(
         spec, config, facts["preprocessing"], facts["statistics"], facts["input_dtype"], recipe=recipe
     )
-    net = rebuild(make_model(config.model, spec), recipe)
+    net = rebuild(make_model(judged(config.model, "model", path), spec), recipe)
     predictor = Predictor(net, description.input_stage(), spec, config, recipe)
     predictor.to(getattr(torch, facts.get("dtype", "float32")))
     state = net.state_dict()

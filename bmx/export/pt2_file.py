@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bmx.errors import UsageError
+from bmx.export import pt2_check
 from bmx.export.description import Description
 from bmx.export.graph import quietly, traced
 
@@ -46,8 +48,10 @@ class Pt2Model(nn.Module):
         super().__init__()
         extra = {_FACTS: ""}
         try:
-            with quietly():
-                program = torch.export.load(path, extra_files=extra)
+            data = path.read_bytes()
+            pt2_check.check(data)
+            with quietly(), pt2_check.no_pickles():
+                program = torch.export.load(io.BytesIO(data), extra_files=extra)
             self.description = Description.from_text(json.loads(extra[_FACTS] or "{}"))
         except Exception as error:  # torch raises whatever its zip reader or its deserialiser meets
             first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -14,7 +14,7 @@ from bmx.data.spec import DataSpec
 from bmx.engine.predictor import Predictor, load_model
 from bmx.errors import UsageError
 from bmx.export.description import Description
-from bmx.export.extras import need
+from bmx.extras import need
 from bmx.measure.cost import Cost, cost_of
 
 SUFFIXES = (".onnx", ".pt2", ".safetensors", ".bmxp")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bmx.compression.recipe import rebuild
 from bmx.engine.build import make_model
+from bmx.engine.judging import judged
 from bmx.engine.predictor import Predictor, lay_out
 from bmx.errors import UsageError
 from bmx.export.description import BESIDE, INSIDE, Description
@@ -43,7 +44,7 @@ def read_weights(path: Path) -> tuple[Predictor, Description]:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         fix = "export one with `bmx export`"
         raise UsageError(f"this safetensors file cannot be read: {first}", str(path), fix) from error
-    net = rebuild(make_model(description.config.model, description.spec), description.recipe)
+    net = rebuild(make_model(judged(description.config.model, "model", path), description.spec), description.recipe)
     stage = description.input_stage()
     predictor = Predictor(net, stage, description.spec, description.config, description.recipe)
     floating = next((t for t in state.values() if t.is_floating_point()), None)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 # Where a run is kept, what it is called and what is drawn of it do not change what it computes.
-UNRELATED = ("name", "outputs", "resume", "plots", "hydra")
+UNRELATED = ("name", "outputs", "resume", "plots", "trust", "hydra")
 # Keys that name another run, by a word that may mean another one tomorrow.
 _REFERENCES = ("run", "init_from", "teacher", "student")
 

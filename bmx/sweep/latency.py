@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bmx.sweep import outcome
 from bmx.sweep.outcome import Outcome
+from bmx.targets.standing import KEY, trusting
 
 SECONDS = 0.5
 """How long a model is timed."""
@@ -30,8 +31,17 @@ def main(arguments: list[str]) -> int:
     if run is None or outcome.read(run).state != "done":
         code = int(import_module("bmx.cli.main").main(arguments))
     if code == 0 and run is not None:
-        measure(run)
+        with trusting(*_trust(arguments)):
+            measure(run)
     return code
+
+
+def _trust(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """What the job's command line trusts, and the targets that it names itself."""
+    words = [(key.lstrip("+"), value) for key, _, value in (word.partition("=") for word in arguments)]
+    trust = next((value for key, value in reversed(words) if key == KEY and value != "null"), "")
+    own = [(key.partition(".")[0], value) for key, value in words if key.endswith("._target_")]
+    return [name for name in trust.strip("[]").split(",") if name], own
 
 
 def measure(run: Path) -> float:

@@ -18,6 +18,7 @@ from bmx.sweep.child import Spec
 from bmx.sweep.identity import content, digest
 from bmx.sweep.job import Job
 from bmx.sweep.starter import Starter
+from bmx.targets.blame import described, user_line
 
 PATIENCE = 20.0
 """Seconds after which the rest is left to each job's own check."""
@@ -161,6 +162,6 @@ def answer(target: str, asked: str, told: str) -> int:
             except BmxError as error:
                 problems.append([index, error.what, error.where, error.fix])
             except Exception as error:
-                problems.append([index, f"checking failed: {type(error).__name__}: {error}", "", ""])
+                problems.append([index, f"checking failed: {described(error)}", str(user_line(error) or ""), ""])
     Path(told).write_text(json.dumps({"problems": problems, "checked": checked, "chooses_by": chooses_by}))
     return 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from bmx.errors import UsageError, did_you_mean
+from bmx.extras import need
 
 SAMPLERS = ("random", "tpe", "gp", "nsga2")
 PRUNERS = ("auto", "none", "median", "halving")
@@ -51,6 +51,4 @@ def need_optuna(what: str, where: str, instead: str) -> None:
     Raises:
         UsageError: it is not installed.
     """
-    if find_spec("optuna") is None:
-        missing = f"{what} needs the package optuna, which is not installed"
-        raise UsageError(missing, where, f"pip install 'bmx[optuna]', or {instead}")
+    need("optuna", where, what, instead)

@@ -22,6 +22,7 @@ from bmx.runs.finding import newest_first
 from bmx.runs.names import folder_name
 from bmx.runs.report.summary import short_path
 from bmx.sweep.identity import job_key
+from bmx.targets.standing import named_in, vouch
 from bmx.verbs.fitting import Job, fit_and_test
 
 
@@ -47,6 +48,7 @@ def trained(
         RunFailed: it could not be trained.
         Interrupted: it was stopped; what it had is kept and gone on with next time.
     """
+    vouch(named_in(cfg))
     folder = Path(cfg.outputs) / "train" / folder_name(str(cfg.name))
     key = job_key("train", cfg)
     with _alone(folder, key):

@@ -17,12 +17,14 @@ from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.locking import lock
 from bmx.runs.report import bench as report
+from bmx.targets.standing import with_its_trust
 from bmx.verbs import subjects
 from bmx.verbs.choices import chosen_words
 from bmx.verbs.measuring import Ruler, measure
 
 
 @conforming("bench")
+@with_its_trust
 def check(cfg: DictConfig) -> None:
     """Finds out whether the measurement can be made, without writing anything.
 
@@ -38,6 +40,7 @@ def check(cfg: DictConfig) -> None:
 
 
 @conforming("bench")
+@with_its_trust
 def bench(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Measures models and returns the result, which is also in result.json under ``bench``.
 

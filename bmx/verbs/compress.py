@@ -12,6 +12,7 @@ from bmx.engine.build import sources_kept
 from bmx.engine.prepare import Prepared
 from bmx.export.reading import load_predictor
 from bmx.runs.report import compression as report
+from bmx.targets.standing import with_its_trust
 from bmx.verbs import pipeline, targeting
 from bmx.verbs.before_after import weigh
 from bmx.verbs.compressing import Compressing, find_parent, prepare_compression, split_of
@@ -24,6 +25,7 @@ _checked: dict[str, Prepared] = {}
 
 
 @conforming("compress")
+@with_its_trust
 def check(cfg: DictConfig) -> None:
     """Finds out whether a compression can run, without writing anything.
 
@@ -42,6 +44,7 @@ def check(cfg: DictConfig) -> None:
 
 
 @conforming("compress")
+@with_its_trust
 def chooses_by(cfg: DictConfig) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
     from bmx.tasks.objectives import objective_for
@@ -51,6 +54,7 @@ def chooses_by(cfg: DictConfig) -> str | None:
 
 
 @conforming("compress")
+@with_its_trust
 def compress(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Compresses the model of ``cfg.run`` and returns the result, which is also in result.json.
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from bmx.engine.fit import best_file
 from bmx.export.reading import load
 from bmx.runs.report import compress_sweep
+from bmx.targets.standing import named_in, trusting
 from bmx.verbs.before_after import ruler_of
 from bmx.verbs.measuring import measure
 from bmx.verbs.subjects import Subject
@@ -31,7 +32,8 @@ def report(sweep: Path, common: DictConfig) -> None:
         return
     files = {point["name"]: best_file(Path(point["run"])) for point in points}
     originals = {point["parent"]: Path(point["parent"]) for point in points}
-    subjects = [_subject(name, file) for name, file in {**originals, **files}.items() if file.exists()]
+    with trusting(common.get("trust"), named_in(common)):
+        subjects = [_subject(name, file) for name, file in {**originals, **files}.items() if file.exists()]
     ruler = replace(ruler_of(common, torch.device("cpu")), accuracy=False)
     if len(subjects) > _FEW:
         ruler = replace(ruler, engines=[word for word in ruler.engines if word != "onnx"])

@@ -24,6 +24,7 @@ from bmx.engine.build import make_method, make_model
 from bmx.engine.device import Device
 from bmx.engine.evaluation import evaluate
 from bmx.engine.fit import best_file
+from bmx.engine.judging import judged
 from bmx.engine.predictor import Predictor, load_model, read_model, save_model
 from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.warm_start import model_file
@@ -76,7 +77,7 @@ def prepare_compression(cfg: DictConfig) -> Prepared:
     if OmegaConf.select(cfg, "compression") is None:
         raise UsageError("nothing says how to compress", "compression=null", "for example compression=low_rank")
     method = make_method(cfg.compression)
-    cfg = _with_parent(cfg, parent.config)
+    cfg = _with_parent(cfg, parent.config, find_parent(cfg))
     if cfg.epochs is None:
         cfg.epochs = getattr(method, "epochs", EPOCHS)
     if not isinstance(cfg.epochs, int) or cfg.epochs < 0:
@@ -99,14 +100,14 @@ def prepare_compression(cfg: DictConfig) -> Prepared:
     return prepared
 
 
-def _with_parent(cfg: DictConfig, own: DictConfig) -> DictConfig:
+def _with_parent(cfg: DictConfig, own: DictConfig, file: Path) -> DictConfig:
     """The configuration with the parent's model, and its data, batch size and seed where none are given."""
     cfg = copy.deepcopy(cfg)
     with open_dict(cfg):
-        cfg.model = own.model
+        cfg.model = judged(own.model, "model", file)
         cfg.init_from = None
         if OmegaConf.select(cfg, "data") is None:
-            cfg.data = own.data
+            cfg.data = judged(own.get("data"), "data", file)
         for knob in ("batch_size", "seed"):
             if cfg[knob] is None:
                 cfg[knob] = own[knob]

@@ -18,6 +18,7 @@ from bmx.errors import Interrupted
 from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.report import distillation as report
+from bmx.targets.standing import with_its_trust
 from bmx.tasks.distill import DistillTask
 from bmx.tasks.objectives import objective_for
 from bmx.verbs import composing
@@ -49,6 +50,7 @@ _checked: dict[str, _Checked] = {}
 
 
 @conforming("distill")
+@with_its_trust
 def check(cfg: DictConfig) -> None:
     """Finds out whether a configuration can run, without writing anything.
 
@@ -60,6 +62,7 @@ def check(cfg: DictConfig) -> None:
 
 
 @conforming("distill")
+@with_its_trust
 def chooses_by(cfg: DictConfig) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
     prepared = (_checked.get(_key(cfg)) or _prepare(cfg)).prepared
@@ -67,6 +70,7 @@ def chooses_by(cfg: DictConfig) -> str | None:
 
 
 @conforming("distill")
+@with_its_trust
 def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Fits a student and returns the result, which is also in result.json, with the comparison under ``distillation``.
 

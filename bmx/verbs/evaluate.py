@@ -21,6 +21,7 @@ from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.locking import lock
 from bmx.runs.report import plots, summary
+from bmx.targets.standing import with_its_trust
 from bmx.verbs.choices import chosen_words
 from bmx.verbs.run_data import data_for
 
@@ -28,6 +29,7 @@ SPLITS = ("test", "val", "train")
 
 
 @conforming("evaluate")
+@with_its_trust
 def check(cfg: DictConfig) -> None:
     """Finds out whether the evaluation can run, without writing anything.
 
@@ -36,10 +38,11 @@ def check(cfg: DictConfig) -> None:
     """
     model = load(model_file(str(cfg.run), Path(cfg.outputs)))
     resolve(str(cfg.device), str(cfg.precision or model.config.precision))
-    _split(cfg, data_for(cfg, model.spec, model.config))
+    _split(cfg, data_for(cfg, model.spec, model.config, model.file))
 
 
 @conforming("evaluate")
+@with_its_trust
 def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Measures a run's best checkpoint, or an exported file, and returns the result, which is also in result.json.
 
@@ -55,7 +58,7 @@ def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) 
     model = load(file)
     device = resolve(str(cfg.device), str(cfg.precision or model.config.precision))
     threads = use_cpu(model.config.trainer.threads)
-    data = data_for(cfg, model.spec, model.config)
+    data = data_for(cfg, model.spec, model.config, model.file)
     arrays = _split(cfg, data)
     name = str(cfg.name or model.config.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "evaluate", name)

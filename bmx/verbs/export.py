@@ -25,11 +25,13 @@ from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.locking import lock
 from bmx.runs.report import summary
+from bmx.targets.standing import with_its_trust
 from bmx.verbs.choices import chosen_words
 from bmx.verbs.run_data import data_for
 
 
 @conforming("export")
+@with_its_trust
 def check(cfg: DictConfig) -> None:
     """Finds out whether the export can be made, without writing anything.
 
@@ -45,10 +47,11 @@ def check(cfg: DictConfig) -> None:
         raise UsageError(f"the name of this file is to end in {ending}", f"file={cfg.file}", fix)
     model = load(model_file(str(cfg.run), Path(cfg.outputs)))
     _predictor(model)
-    data_for(cfg, model.spec, model.config)
+    data_for(cfg, model.spec, model.config, model.file)
 
 
 @conforming("export")
+@with_its_trust
 def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Writes the model of a run to a file, reads it back, compares both on the test set, and returns the result.
 
@@ -66,7 +69,7 @@ def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) ->
     check(cfg)
     source = model_file(str(cfg.run), Path(cfg.outputs))
     model = load(source)
-    data = data_for(cfg, model.spec, model.config)
+    data = data_for(cfg, model.spec, model.config, model.file)
     name = str(cfg.name or model.config.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "export", name)
     target = Path(cfg.file) if cfg.file is not None else run_dir / f"model{formats.suffix(str(cfg.format))}"

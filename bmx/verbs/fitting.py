@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,14 @@ from bmx.engine.fit import Fit
 from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
 from bmx.engine.signals import REQUEUED_BY, watch_signals
-from bmx.errors import Interrupted, UsageError
+from bmx.errors import BmxError, Interrupted, UsageError
 from bmx.measure.cost import Cost, cost_of
 from bmx.runs import result as results
 from bmx.runs import slurm
 from bmx.runs.directory import create
 from bmx.runs.locking import lock
 from bmx.runs.report import numbers, plots, summary
+from bmx.targets.blame import described, user_line
 from bmx.tasks.fit import FitTask
 from bmx.verbs.choices import chosen_words, in_sweep
 
@@ -114,7 +115,8 @@ def fit_and_test(
         slurm.remember(Path(cfg.outputs), run_dir)
         began, fitting = time.perf_counter(), None
         try:
-            start = _begin(prepared, job, run_dir)
+            with _leaving_nothing(prepared, run_dir):
+                start = job.start(prepared, run_dir)
             net = start.net
             prepared, found = settle(prepared, net, start.make_task)
             if found:
@@ -126,7 +128,8 @@ def fit_and_test(
                 net.compile()
             if fits:
                 parts = (start.make_task, start.recipe, start.tuning)
-                fitting = fit.build(prepared, net, run_dir, display, stop, *parts)
+                with _leaving_nothing(prepared, run_dir):
+                    fitting = fit.build(prepared, net, run_dir, display, stop, *parts)
                 fitting.watch.began = began
                 steps = prepared.timeline.steps_per_epoch
                 display.start(_title(prepared, cost, run_dir, threads), int(cfg.epochs), steps)
@@ -154,7 +157,7 @@ def fit_and_test(
             display.stop()
             if not run_dir.exists():
                 raise
-            results.finish(run_dir, "failed", str(error) or type(error).__name__, **_so_far(fitting, began))
+            results.finish(run_dir, "failed", _reason(error), **_so_far(fitting, began))
             raise
         if result["status"] == "done" and cfg.plots:
             wrong = mistakes(tested, part_of(prepared.data, job.split), prepared.data.spec)
@@ -164,10 +167,11 @@ def fit_and_test(
     return result
 
 
-def _begin(prepared: Prepared, job: Job, run_dir: Path) -> Start:
-    """What the fit begins with; a run that turns out to be a wrong command leaves no directory behind."""
+@contextlib.contextmanager
+def _leaving_nothing(prepared: Prepared, run_dir: Path) -> Iterator[None]:
+    """A run that turns out to be a wrong command before its first step leaves no directory behind."""
     try:
-        return job.start(prepared, run_dir)
+        yield
     except UsageError:
         if not prepared.cfg.resume and not in_sweep(run_dir):
             shutil.rmtree(run_dir, ignore_errors=True)
@@ -175,6 +179,14 @@ def _begin(prepared: Prepared, job: Job, run_dir: Path) -> Start:
                 run_dir.parent.rmdir()
                 run_dir.parent.parent.rmdir()
         raise
+
+
+def _reason(error: BaseException) -> str:
+    """Why a run failed, with the line of the user's own code that did, for its result."""
+    if isinstance(error, BmxError):
+        return str(error)
+    line = user_line(error)
+    return described(error) if line is None else f"{described(error)} ({line})"
 
 
 def measure_best(prepared: Prepared, run_dir: Path, split: str = "test") -> Evaluation:

@@ -19,9 +19,11 @@ from bmx.engine.prepare import prepare
 from bmx.engine.warm_start import weights_for
 from bmx.measure.cost import cost_of
 from bmx.runs.report import plan as report
+from bmx.targets.standing import with_its_trust
 
 
 @conforming("train")
+@with_its_trust
 def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
     """Says what ``bmx train`` with this configuration would take: memory, time and disk; makes no run directory.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -9,21 +10,24 @@ from omegaconf import DictConfig, OmegaConf
 from bmx.data.prepare import DataSet, prepare
 from bmx.data.spec import DataSpec
 from bmx.engine.build import make_source
+from bmx.engine.judging import judged
 from bmx.errors import UsageError
 
 
-def data_for(cfg: DictConfig, spec: DataSpec, own: DictConfig) -> DataSet:
+def data_for(cfg: DictConfig, spec: DataSpec, own: DictConfig, source: Path) -> DataSet:
     """The run's own data, split as it was, or what ``data=`` names.
 
     Args:
         cfg: of the verb; its ``data`` may be null or missing.
         spec: what the model was trained on.
         own: the configuration of the run.
+        source: the file that it comes from.
 
     Raises:
         UsageError: the data are of another shape than the model takes, or cannot be loaded.
     """
-    group = cast(DictConfig, OmegaConf.select(cfg, "data") or own.data)
+    chosen = cast(DictConfig | None, OmegaConf.select(cfg, "data"))
+    group = chosen if chosen is not None else judged(own.get("data"), "data", source)
     data = prepare(make_source(group), group.val_size, int(own.seed), group.get("leave_out") or ())
     now = data.spec
     for fact in ("kind", "input_shape", "num_classes"):

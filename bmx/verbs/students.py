@@ -14,6 +14,7 @@ from bmx.compression.recipe import Step, rebuild
 from bmx.data.spec import DataSpec
 from bmx.engine import fit
 from bmx.engine.build import make_model
+from bmx.engine.judging import judged
 from bmx.engine.predictor import read_model
 from bmx.engine.prepare import Prepared
 from bmx.engine.warm_start import model_file, weights_for
@@ -64,6 +65,6 @@ def find_student(cfg: DictConfig) -> Student:
     assert isinstance(own, DictConfig)
     cfg = copy.deepcopy(cfg)
     with open_dict(cfg):
-        cfg.model = own.model
+        cfg.model = judged(own.model, "model", file)
         cfg.init_from = str(file)
     return Student(cfg, content.get("recipe", []))

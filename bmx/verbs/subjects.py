@@ -70,7 +70,7 @@ def check(cfg: DictConfig) -> None:
     if not runs(cfg):
         untrained(cfg)
     for run in runs(cfg):
-        model_file(run, Path(cfg.outputs))
+        load(model_file(run, Path(cfg.outputs)))
 
 
 def runs(cfg: DictConfig) -> list[str]:
@@ -123,7 +123,7 @@ def _spec(cfg: DictConfig) -> DataSpec:
 
 def _data(cfg: DictConfig, loaded: Loaded) -> tuple[DataSet | None, str]:
     try:
-        return data_for(cfg, loaded.spec, loaded.config), ""
+        return data_for(cfg, loaded.spec, loaded.config, loaded.file), ""
     except UsageError as error:
         if OmegaConf.select(cfg, "data") is not None:
             raise

@@ -12,6 +12,7 @@ from bmx.engine import fit
 from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.warm_start import weights_for
 from bmx.runs.directory import create
+from bmx.targets.standing import with_its_trust
 from bmx.tasks.objectives import objective_for
 from bmx.verbs.fitting import Job, Start, fit_and_test
 
@@ -20,6 +21,7 @@ _checked: dict[str, Prepared] = {}
 
 
 @conforming("train")
+@with_its_trust
 def check(cfg: DictConfig) -> None:
     """Finds out whether a configuration can run, without writing anything.
 
@@ -35,6 +37,7 @@ def check(cfg: DictConfig) -> None:
 
 
 @conforming("train")
+@with_its_trust
 def chooses_by(cfg: DictConfig) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
     prepared = _checked.get(_key(cfg)) or prepare(cfg)
@@ -42,6 +45,7 @@ def chooses_by(cfg: DictConfig) -> str | None:
 
 
 @conforming("train")
+@with_its_trust
 def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
     """Fits the model of ``cfg``, tests its best checkpoint and returns the result, which is also in result.json.
 

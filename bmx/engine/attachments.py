@@ -1,0 +1,104 @@
+"""What is attached to a run besides its model and optimiser: trackers and callbacks, checked and made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from inspect import isclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers.logger import Logger
+
+from bmx import extras
+from bmx.engine.binding import accepts, bind
+from bmx.engine.build import call
+from bmx.errors import UsageError
+
+# The package that a tracker needs, by the end of its target: bmx's functions and Lightning's classes.
+_NEEDS = {
+    "loggers.tensorboard": "tensorboard",
+    "TensorBoardLogger": "tensorboard",
+    "loggers.wandb": "wandb",
+    "WandbLogger": "wandb",
+    "loggers.mlflow": "mlflow",
+    "MLFlowLogger": "mlflow",
+}
+# What bmx adds where the signature has it.
+_SUPPLIED = ("run_dir", "steps_before")
+
+
+def check_loggers(groups: DictConfig) -> None:
+    """Finds out whether the trackers of the ``logger`` group can be made, without making them: that writes files.
+
+    Raises:
+        UsageError: one that is not there, whose fields do not fit, or whose package is not installed.
+    """
+    for word, node in _trackers(groups):
+        target = str(node._target_)
+        need = next((extra for end, extra in _NEEDS.items() if target.endswith(end)), "")
+        if need:
+            extras.need(need, f"logger={word}", f"logger={word}")
+        found = bind(node, f"logger.{word}", supplied=_SUPPLIED)
+        if isclass(found) and not issubclass(found, Logger):
+            raise _no_logger(f"{target} is not a Lightning logger", word)
+
+
+def _no_logger(what: str, word: str) -> UsageError:
+    return UsageError(what, f"logger.{word}._target_", "subclass pytorch_lightning.loggers.Logger")
+
+
+def make_loggers(groups: DictConfig, run_dir: Path, steps_before: int) -> list[Logger]:
+    """The trackers of the ``logger`` group besides metrics.csv, which is always written.
+
+    Args:
+        groups: the configuration.
+        run_dir: the run directory.
+        steps_before: steps that a resumed run has behind it.
+
+    Raises:
+        UsageError: one cannot be made.
+    """
+    check_loggers(groups)
+    made = []
+    for word, node in _trackers(groups):
+        where = f"logger.{word}"
+        wanted = accepts(bind(node, where, supplied=_SUPPLIED), _SUPPLIED)
+        given = {name: value for name, value in zip(_SUPPLIED, (run_dir, steps_before), strict=True) if name in wanted}
+        logger = call(node, where, **given)
+        if not isinstance(logger, Logger):
+            raise _no_logger(f"{node._target_} made a {type(logger).__name__}, not a Lightning logger", word)
+        made.append(logger)
+    return made
+
+
+def _trackers(groups: DictConfig) -> Iterator[tuple[str, DictConfig]]:
+    for word, node in groups.items():
+        if OmegaConf.is_dict(node) and "_target_" in node:
+            yield str(word), node
+
+
+def make_callbacks(nodes: Any) -> list[Callback]:
+    """The callbacks of ``trainer.callbacks``.
+
+    Raises:
+        UsageError: what is no list of targets, one that cannot be made, or is no callback.
+    """
+    if nodes is None:
+        return []
+    fix = "write trainer.callbacks=[{_target_: my_module.MyCallback}]"
+    if not OmegaConf.is_list(nodes):
+        raise UsageError("the callbacks are no list", "trainer.callbacks", fix)
+    made = []
+    for number, node in enumerate(nodes):
+        where = f"trainer.callbacks[{number}]"
+        if not OmegaConf.is_dict(node):
+            raise UsageError(f"a callback is named by its _target_, not by {str(node)[:80]!r}", where, fix)
+        bind(node, where)
+        callback = call(node, where)
+        if not isinstance(callback, Callback):
+            what = f"{node._target_} made a {type(callback).__name__}, not a Lightning callback"
+            raise UsageError(what, f"{where}._target_", "subclass pytorch_lightning.Callback")
+        made.append(callback)
+    return made

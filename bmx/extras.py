@@ -1,0 +1,78 @@
+"""Packages that only some words need: which they are, whether they are there, and what installs them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bmx.errors import UsageError
+
+EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "tensorboard": ("tensorboard",),
+        "wandb": ("wandb",),
+        "mlflow": ("mlflow",),
+        "onnx": ("onnx", "onnxscript", "onnxruntime"),
+        "safetensors": ("safetensors",),
+        "tensorly": ("tensorly",),
+        "prune": ("torch_pruning",),
+        "optuna": ("optuna",),
+        "submitit": ("hydra_plugins.hydra_submitit_launcher", "submitit"),
+        "joblib": ("hydra_plugins.hydra_joblib_launcher", "joblib"),
+        "ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
+    }
+)
+"""The extras of the package that words need, as ``pip install 'bmx[NAME]'`` has them, with the modules each brings."""
+
+# What a launcher is called on the command line, where that is not the name of its extra.
+LAUNCHERS: Mapping[str, str] = MappingProxyType(
+    {"submitit_slurm": "submitit", "submitit_local": "submitit", "joblib": "joblib", "ray": "ray"}
+)
+
+
+def is_there(module: str) -> bool:
+    """Whether a module can be imported, as far as that can be told without importing it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # a parent that is missing; one that somebody has hidden
+        return False
+    except ValueError:  # a module that was not found by the import system, such as __main__
+        return sys.modules.get(module) is not None
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra."""
+    return f"pip install 'bmx[{extra}]'"
+
+
+def extra_of(module: str) -> str:
+    """The extra that brings a module, by the name of its package; empty if none does."""
+    root = module.partition(".")[0]
+    return next((extra for extra, modules in EXTRAS.items() if root in modules), "")
+
+
+def missing(extra: str) -> list[str]:
+    """The modules of an extra that are not installed."""
+    return [module.rpartition(".")[2] for module in EXTRAS[extra] if not is_there(module)]
+
+
+def need(extra: str, where: str, what: str = "", instead: str = "") -> None:
+    """Makes sure that the packages of an extra are installed, without importing them.
+
+    Args:
+        extra: a key of ``EXTRAS``.
+        where: the argument or key that asks for them.
+        what: what needs them; none if ``where`` says it all.
+        instead: what can be done without them.
+
+    Raises:
+        UsageError: one is not there; it is named, with the command that installs it.
+    """
+    absent = missing(extra)
+    if not absent:
+        return
+    named, verb = " and ".join(absent), "is" if len(absent) == 1 else "are"
+    told = f"{what} needs {named}, which {verb} not installed" if what else f"{named} {verb} not installed"
+    raise UsageError(told, where, f"{install(extra)}, or {instead}" if instead else install(extra))

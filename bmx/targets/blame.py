@@ -1,0 +1,99 @@
+"""Whose line of code an error comes from: the user's own, if one of theirs was being run."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import sysconfig
+import traceback
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+
+class Line(NamedTuple):
+    """One line of somebody's code: its file, its number, the function it is in, and its text."""
+
+    file: str
+    number: int
+    function: str
+    text: str
+
+    def __str__(self) -> str:
+        within = "" if self.function.startswith("<") or not self.function else f", in {self.function}"
+        return f"{_short(self.file)}, line {self.number}{within}" + (f": {self.text}" if self.text else "")
+
+
+def user_line(error: BaseException) -> Line | None:
+    """The innermost line of the user's own code that an error or one of its causes went through; None if none did.
+
+    The user's own is what belongs neither to bmx, nor to Python, nor to an installed package. Of a file that cannot be
+    read as Python it is the line that the parser stopped at.
+    """
+    link: BaseException | None = error
+    seen: list[BaseException] = []
+    while link is not None and link not in seen:
+        seen.append(link)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    for cause in reversed(seen):
+        if isinstance(cause, SyntaxError) and cause.filename and is_users(cause.filename):
+            return Line(cause.filename, cause.lineno or 1, "", (cause.text or "").strip())
+        line = _innermost(cause.__traceback__)
+        if line is not None:
+            return line
+    return None
+
+
+def _innermost(trace: TracebackType | None) -> Line | None:
+    found = None
+    for frame, number in traceback.walk_tb(trace):
+        code = frame.f_code
+        if is_users(code.co_filename):
+            text = linecache.getline(code.co_filename, number, frame.f_globals).strip()
+            found = Line(code.co_filename, number, code.co_name, text[:120])
+    return found
+
+
+def is_users(file: str) -> bool:
+    """Whether a file of Python code is the user's own."""
+    if file.startswith("<"):  # what was made by exec, and what belongs to the import system; a notebook's cells are not
+        return file.startswith("<ipython-input")
+    return not is_installed(Path(file))
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a file or folder belongs to Python, to an installed package, or to bmx."""
+    return f"{path.resolve()}/".startswith(_others())
+
+
+@cache
+def _others() -> tuple[str, ...]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    folders = {str(Path(sysconfig.get_paths()[name]).resolve()) for name in names}
+    folders |= {
+        str(Path(entry).resolve()) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")
+    }
+    bmx = Path(__file__).resolve().parents[1]
+    folders |= {str(bmx), str(bmx.parent / "hydra_plugins"), str(Path(sys.executable).parent)}
+    return tuple(f"{folder}/" for folder in sorted(folders))
+
+
+def described(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The error that the others were raised from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _short(file: str) -> str:
+    try:
+        return str(Path(file).resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return file

@@ -15,6 +15,7 @@ from bmx.cli.declared import schema_for, told_of
 from bmx.cli.errors import explain
 from bmx.cli.inheriting import inherited_words
 from bmx.cli.naming import run_name
+from bmx.cli.rate import link_rate
 from bmx.cli.rewriting import rewrite_words
 from bmx.cli.search_path import extend_sys_path, make_loader
 from bmx.cli.taken_up import judge_taken_up
@@ -94,6 +95,7 @@ def check_values(config: DictConfig, asked: Asked, loader: ConfigLoader | None) 
     Raises:
         UsageError: for the first thing that is wrong.
     """
+    link_rate(config, asked)
     try:
         conform(config, schema_for(asked, loader), told_of(asked, loader))
     except OmegaConfBaseException as error:

@@ -1,14 +1,12 @@
-"""What is attached to a run besides its model and optimiser: trackers and callbacks, checked and made."""
+"""The trackers of a run: checked before it starts, made when it does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from inspect import isclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
 from bmx import extras
@@ -77,28 +75,3 @@ def _trackers(groups: DictConfig) -> Iterator[tuple[str, DictConfig]]:
     for word, node in groups.items():
         if OmegaConf.is_dict(node) and "_target_" in node:
             yield str(word), node
-
-
-def make_callbacks(nodes: Any) -> list[Callback]:
-    """The callbacks of ``trainer.callbacks``.
-
-    Raises:
-        UsageError: what is no list of targets, one that cannot be made, or is no callback.
-    """
-    if nodes is None:
-        return []
-    fix = "write trainer.callbacks=[{_target_: my_module.MyCallback}]"
-    if not OmegaConf.is_list(nodes):
-        raise UsageError("the callbacks are no list", "trainer.callbacks", fix)
-    made = []
-    for number, node in enumerate(nodes):
-        where = f"trainer.callbacks[{number}]"
-        if not OmegaConf.is_dict(node):
-            raise UsageError(f"a callback is named by its _target_, not by {str(node)[:80]!r}", where, fix)
-        bind(node, where)
-        callback = call(node, where)
-        if not isinstance(callback, Callback):
-            what = f"{node._target_} made a {type(callback).__name__}, not a Lightning callback"
-            raise UsageError(what, f"{where}._target_", "subclass pytorch_lightning.Callback")
-        made.append(callback)
-    return made

@@ -23,7 +23,6 @@ from bmx.distillation.method import Distillation
 from bmx.engine.binding import accepts, bind
 from bmx.errors import BmxError, UsageError
 from bmx.extras import extra_of, install
-from bmx.optim.schedules import Schedule
 from bmx.targets.blame import described, root_cause, user_line
 
 T = TypeVar("T")
@@ -145,7 +144,7 @@ def make_model(model: DictConfig, spec: DataSpec) -> nn.Module:
     return net
 
 
-def _make(node: DictConfig, group: str, kind: type[T], method: str) -> T:
+def make_bmx(node: DictConfig, group: str, kind: type[T], method: str) -> T:
     """Builds what a group says, which has to be a bmx one: a subclass of ``kind`` that writes its ``method``."""
     bind(node, group)
     made = call(node, group)
@@ -153,11 +152,6 @@ def _make(node: DictConfig, group: str, kind: type[T], method: str) -> T:
         fix = f"subclass {kind.__module__}.{kind.__name__} and write its {method}()"
         raise UsageError(f"{node._target_} is not a bmx {kind.__name__.lower()}", f"{group}._target_", fix)
     return made
-
-
-def make_schedule(scheduler: DictConfig) -> Schedule:
-    """Builds the learning-rate schedule of the ``scheduler`` group."""
-    return _make(scheduler, "scheduler", Schedule, "factor")
 
 
 def make_method(compression: DictConfig) -> Method:
@@ -182,7 +176,7 @@ def make_augmentation(augmentation: DictConfig | None, spec: DataSpec) -> Augmen
     """
     if augmentation is None or not augmentation.get("_target_"):
         return None
-    made = _make(augmentation, "augmentation", Augmentation, "__call__")
+    made = make_bmx(augmentation, "augmentation", Augmentation, "__call__")
     if spec.kind != "image":
         where = f"augmentation, data={spec.name}"
         raise UsageError(f"this augmentation is for images, and these data are {spec.kind}", where, "augmentation=none")
@@ -191,23 +185,31 @@ def make_augmentation(augmentation: DictConfig | None, spec: DataSpec) -> Augmen
 
 def make_distillation(distillation: DictConfig) -> Distillation:
     """Builds the method of the ``distillation`` group."""
-    return _make(distillation, "distillation", Distillation, "term")
+    return make_bmx(distillation, "distillation", Distillation, "term")
 
 
-def optimizer_maker(optim: DictConfig) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
+def optimizer_maker(optim: DictConfig, lr: float) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
     """The function that makes the optimiser of the ``optim`` group for given parameters.
+
+    Args:
+        optim: the group.
+        lr: the step size of the run; the optimiser gets it where the group says none.
 
     Weight decay is for weights of two or more dimensions; biases and normalisation go without. The fused
     implementation is taken where torch has one: it does the same sums in one pass.
 
     Raises:
-        UsageError: fields that the optimiser does not have or does not accept.
+        UsageError: fields that the optimiser does not have or does not accept, or a step size that does not reach it.
     """
-    found = bind(optim, "optim", supplied=("params",))
+    found = bind(optim, "optim", supplied=("params", "lr"))
+    takes_lr = bool(accepts(found, ["lr"]))
+    if takes_lr and optim.get("lr") is not None and optim.lr != lr:
+        fix = f"write lr: ${{lr}} in the optim file, or leave it out there; lr={optim.lr} sets it"
+        raise UsageError(f"optim.lr is {optim.lr} and lr is {lr:g}: one would be ignored", "optim.lr", fix)
 
-    def make(parameters: Iterable[nn.Parameter]) -> Optimizer:
-        groups = _decay_groups(list(parameters), float(optim.get("weight_decay", 0.0)))
-        extra: dict[str, Any] = {}
+    def make(parameters: Iterable[nn.Parameter], lr: float = lr) -> Optimizer:
+        groups = _decay_groups(list(parameters), float(optim.get("weight_decay") or 0.0))
+        extra: dict[str, Any] = {"lr": lr} if takes_lr else {}
         if "fused" in inspect.signature(found).parameters and "fused" not in optim and _can_fuse(groups):
             extra["fused"] = True
         # torch warns of rates given twice; the groups carry the parameters, the rest comes from the configuration.
@@ -217,8 +219,30 @@ def optimizer_maker(optim: DictConfig) -> Callable[[Iterable[nn.Parameter]], Opt
             raise UsageError(what, "optim._target_", "subclass torch.optim.Optimizer")
         return made
 
-    make([nn.Parameter(torch.zeros(1, 1))])  # finds bad values now, not when training starts
+    _check_rate(str(optim._target_), make, lr)
     return make
+
+
+def _check_rate(target: str, make: Callable[..., Optimizer], lr: float) -> None:
+    """Makes the optimiser once: bad values are found now, not when training starts, and whether ``lr`` reaches it."""
+    trial, doubled = (make([nn.Parameter(torch.zeros(1, 1))], rate) for rate in (lr, 2 * lr))
+    if not isinstance(trial, Optimizer):
+        fix = "name a subclass of torch.optim.Optimizer"
+        raise UsageError(f"{target} made a {type(trial).__name__}, not an optimiser", "optim._target_", fix)
+    rates, more = ([group.get("lr") for group in optimizer.param_groups] for optimizer in (trial, doubled))
+    if None in rates:
+        what = f"{target} keeps no 'lr' for its parameters, so that nothing could set or show its rate"
+        raise UsageError(what, "optim._target_", "give each of its param_groups an 'lr'")
+    if lr not in rates and rates == more:
+        own = f"{float(rates[0] or 0):g}"
+        what = f"{target} steps with the rate {own} whatever lr is, and lr={lr:g} would be ignored"
+        fix = f"write ${{lr}} for its step size in the optim file, or use lr={own}"
+        raise UsageError(what, f"lr={lr:g}", fix)
+
+
+def trial_of(make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]) -> Optimizer:
+    """An optimiser of a run's class and rate, of one number, to be thrown away."""
+    return make_optimizer([nn.Parameter(torch.zeros(1, 1))])
 
 
 def _decay_groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.trainer import call
+from torch import Tensor
 
 from bmx.engine.selection import Selection
 from bmx.engine.signals import StopRequest
@@ -53,6 +55,10 @@ class Every:
         return cls(seconds=float(match[1]) * _SECONDS[match[2]])
 
 
+# Writes a model file: where, the task whose epoch it is from, and the weights.
+SaveBest = Callable[[Path, FitTask, dict[str, Tensor]], None]
+
+
 class Checkpoints(Checkpoint):
     """Saves the best model and the state of the run, and ends the run when patience or a signal says so.
 
@@ -73,7 +79,7 @@ class Checkpoints(Checkpoint):
         self,
         folder: Path,
         selection: Selection,
-        save_best: Callable[[Path, FitTask], None],
+        save_best: SaveBest,
         every: Every,
         stop: StopRequest,
         end_epoch: Callable[[], None],
@@ -100,8 +106,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, FitTask)
-        if self.every.steps is not None:
-            pl_module.wake_at = (pl_module.steps_done // self.every.steps + 1) * self.every.steps
+        self._wake(pl_module)
         self._saved_at = time.monotonic()
         if self.selection.exhausted:
             trainer.should_stop = True
@@ -112,10 +117,11 @@ class Checkpoints(Checkpoint):
         tuning = pl_module.tuning
         best = (tuning is None or tuning.settled) and self.selection.update(pl_module.epoch_row)
         if best:
-            self.save_best(self.folder / BEST, pl_module)
+            self.save_best(self.folder / BEST, pl_module, _weights(trainer, pl_module))
         if self.selection.exhausted:
             trainer.should_stop = True
         self.save_last(trainer)
+        self._wake(pl_module)
         self.on_epoch(pl_module, best)
         self._stop_if_asked()
 
@@ -123,11 +129,16 @@ class Checkpoints(Checkpoint):
         """Saves if it is time to, between two steps."""
         due = self.every.seconds is not None and time.monotonic() - self._saved_at >= self.every.seconds
         if self.every.steps is not None and task.steps_done >= task.wake_at:
-            task.wake_at += self.every.steps
+            self._wake(task)
             due = True
-        if due or self.stop.signal is not None:
+        # Before the first step of an epoch there is nothing to add to what its predecessor saved at its end.
+        if (due or self.stop.signal is not None) and task.position.step:
             self.save_last(task.trainer)
         self._stop_if_asked()
+
+    def _wake(self, task: FitTask) -> None:
+        if self.every.steps is not None:
+            task.wake_at = (task.steps_done // self.every.steps + 1) * self.every.steps
 
     def _stop_if_asked(self) -> None:
         if self.stop.signal is not None:
@@ -146,3 +157,18 @@ class Checkpoints(Checkpoint):
             spare.replace(previous)
         trainer.save_checkpoint(last, weights_only=False)
         self._saved_at = time.monotonic()
+
+
+def _weights(trainer: pl.Trainer, task: FitTask) -> dict[str, Tensor]:
+    """The weights that the epoch's result is of: those that were validated, whatever they are now.
+
+    Without a validation they are those that a checkpoint has for use: a callback that averages puts its average there.
+    """
+    if task.validated is not None:
+        return task.validated
+    weights: dict[str, Tensor] = task.state_dict()
+    if task.observed:
+        content: dict[str, Any] = {"state_dict": weights}
+        call._call_callbacks_on_save_checkpoint(trainer, content)
+        weights = content["state_dict"]
+    return weights

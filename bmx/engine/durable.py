@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from bmx.engine.plain import not_plain
 from bmx.errors import RunFailed
 
 
@@ -51,4 +52,11 @@ class DurableCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoint plugin with a write that survives a kill, on whatever file system $TMPDIR is."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        odd = not_plain(checkpoint)
+        if odd is not None:
+            raise RunFailed(
+                f"a checkpoint cannot hold a {odd[1].__name__}: it could not be read back without running code",
+                odd[0],
+                "give numbers, text, tensors, and lists and dictionaries of them in the callback's state_dict",
+            )
         write(Path(path), lambda file: torch.save(checkpoint, file))

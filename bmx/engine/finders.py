@@ -24,6 +24,7 @@ from bmx.engine import random_state
 from bmx.engine.build import optimizer_maker
 from bmx.engine.fit_task import build_task
 from bmx.engine.prepare import Prepared
+from bmx.engine.schedulers import make_schedule
 from bmx.errors import RunFailed
 from bmx.tasks.fit import FitTask
 
@@ -129,7 +130,8 @@ def settle(
     if "lr" in prepared.auto:
         found["lr"] = float(f"{find_lr(prepared, net, make_task).lr:.2g}")
         cfg = _with(prepared.cfg, "lr", found["lr"])
-        prepared = replace(prepared, cfg=cfg, make_optimizer=optimizer_maker(cfg.optim))
+        maker, schedule = optimizer_maker(cfg.optim, cfg.lr), make_schedule(cfg.scheduler)
+        prepared = replace(prepared, cfg=cfg, make_optimizer=maker, schedule=schedule)
     return prepared, found
 
 

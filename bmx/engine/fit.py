@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import pytorch_lightning as pl
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
-from torch import nn
+from torch import Tensor, nn
 
 from bmx.compression.method import Tuning
 from bmx.compression.recipe import Step
@@ -22,9 +21,11 @@ from bmx.data.input_stage import InputStage
 from bmx.data.loading import reader_for
 from bmx.data.spec import DataSpec
 from bmx.engine import predictor, random_state
-from bmx.engine.attachments import make_callbacks, make_loggers
+from bmx.engine.attachments import make_loggers
 from bmx.engine.build import make_model
-from bmx.engine.checkpoints import BEST, Checkpoints, Every
+from bmx.engine.callback_errors import explained
+from bmx.engine.callbacks import check_tuned, make_callbacks, placed, step_hooks, wants_batches
+from bmx.engine.checkpoints import BEST, Checkpoints, Every, SaveBest
 from bmx.engine.display import Display
 from bmx.engine.durable import DurableCheckpointIO
 from bmx.engine.evaluation import BATCH_SIZE
@@ -33,11 +34,14 @@ from bmx.engine.metrics_csv import MetricsCsv
 from bmx.engine.prepare import Prepared
 from bmx.engine.profiling import ProfiledReader
 from bmx.engine.resume import Resumed
+from bmx.engine.said import heard
 from bmx.engine.selection import Selection
 from bmx.engine.signals import StopRequest
+from bmx.engine.trainer import RunTrainer
 from bmx.engine.watch import Watch
-from bmx.errors import UsageError
-from bmx.tasks.blocks import EvaluationBlock, StepBlocks
+from bmx.errors import RunFailed
+from bmx.runs.report import numbers
+from bmx.tasks.blocks import EvaluationBlocks, StepBlocks
 from bmx.tasks.fit import FitTask, Row
 
 log = logging.getLogger("bmx.train")
@@ -52,16 +56,20 @@ class Fit:
         spec: of the data.
         selection: which epoch was best, and by what.
         watch: the seconds of each epoch.
+        callbacks: the user's.
     """
 
     task: FitTask
     spec: DataSpec
-    trainer: pl.Trainer
+    trainer: RunTrainer
     selection: Selection
     watch: Watch
     checkpoint: Path | None
     train_blocks: StepBlocks
-    val_block: EvaluationBlock | None
+    val_blocks: EvaluationBlocks | None
+    callbacks: Sequence[Callback]
+    save_best: SaveBest
+    run_dir: Path
 
     def run(self) -> None:
         """Trains to the end, from the checkpoint that was found if there was one."""
@@ -70,16 +78,51 @@ class Fit:
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             warnings.filterwarnings("ignore", module="lightning_fabric")
             try:
-                self.trainer.fit(
-                    self.task,
-                    self.train_blocks,
-                    self.val_block,
-                    ckpt_path=None if self.checkpoint is None else str(self.checkpoint),
-                    weights_only=True,
-                )
-            except SystemExit as error:
-                # What Lightning makes of a KeyboardInterrupt that a callback raises.
-                raise KeyboardInterrupt from error
+                with heard(self.watch.display.note):
+                    self.trainer.fit(
+                        self.task,
+                        self.train_blocks,
+                        self.val_blocks,
+                        ckpt_path=None if self.checkpoint is None else str(self.checkpoint),
+                        weights_only=True,
+                    )
+            except BaseException as error:
+                if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+                    # What Lightning makes of a KeyboardInterrupt.
+                    raise KeyboardInterrupt from error
+                told = explained(error, self.callbacks)
+                if told is None:
+                    raise
+                log.error("%s", told.what, exc_info=error)
+                raise told from error
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """Saves what callbacks made of the weights at the very end, and says who ended the run early."""
+        if self.stopped is not None:
+            self.watch.display.note(f"stopped early after epoch {self.task.position.epoch}: {self.stopped}")
+            log.info("stopped early after epoch %d: %s", self.task.position.epoch, self.stopped)
+        if self.callbacks and self.selection.metric is None and self.task.epoch_row:
+            # Nothing was validated: the result is what the callbacks leave behind.
+            self.save_best(best_file(self.run_dir), self.task, self.task.state_dict())
+        if not self.selection.best_epoch:
+            raise RunFailed(
+                f"the run was over before its first epoch was: {self.stopped or 'it has no result'}",
+                "trainer.callbacks",
+                "let the callback stop the run later, or leave it out",
+            )
+
+    @property
+    def stopped(self) -> str | None:
+        """Who ended the run before its last epoch, and why; None if it went to its end."""
+        if self.task.position.epoch >= int(self.task.timeline.epochs) and self.task.position.step == 0:
+            asked = self.trainer.stop_asked
+            short = self.task.steps_done < self.task.timeline.steps
+            return asked.reason if asked is not None and short and asked.callback in self.callbacks else None
+        if self.selection.exhausted:
+            return f"no better {self.selection.metric} in {numbers.counted(self.selection.waited, 'epoch')}"
+        asked = self.trainer.stop_asked
+        return asked.reason if asked is not None else None
 
 
 def build_net(prepared: Prepared) -> nn.Module:
@@ -124,10 +167,11 @@ def build(
     )
     config_yaml = OmegaConf.to_yaml(cfg, resolve=True)
     watch = Watch(display)
+    save_best = _best_writer(prepared, config_yaml, recipe)
     checkpoints = Checkpoints(
         run_dir / "checkpoints",
         selection,
-        _best_writer(prepared, config_yaml, recipe),
+        save_best,
         Every.parse(cfg.checkpoint.every),
         stop,
         watch.end_epoch,
@@ -148,6 +192,8 @@ def build(
     for logger in loggers[1:]:
         logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(config_yaml))))
     user_callbacks = make_callbacks(cfg.trainer.callbacks)
+    placed(user_callbacks, run_dir)
+    check_tuned(user_callbacks, tuning)
 
     def write_row(row: Row) -> None:
         table.log_metrics(row)
@@ -173,28 +219,37 @@ def build(
     if path is not None:
         task.before_first_step = before_first_step
 
-    trainer = pl.Trainer(
+    trainer = RunTrainer(
         **prepared.device.trainer_arguments,
         max_epochs=int(cfg.epochs),
         default_root_dir=run_dir,
         logger=loggers,
-        callbacks=[watch, checkpoints, *user_callbacks],
+        # What is saved at the end of an epoch has to know what the other callbacks made of it.
+        callbacks=[watch, *user_callbacks, checkpoints],
         plugins=[DurableCheckpointIO()],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        log_every_n_steps=int(cfg.trainer.log_every),
         use_distributed_sampler=False,
         deterministic=cfg.trainer.deterministic or None,
     )
+    # The input stage converts raw samples, and it does so in the precision of the net.
+    trainer.precision_plugin.convert_input = lambda data: data  # type: ignore[method-assign]
+    task.observed = bool(user_callbacks)
+    task.step_hooks = step_hooks(user_callbacks, trainer)
+    single = wants_batches(user_callbacks)
     train_reader = reader_for(data.train, order, prepared.device.where, int(cfg.data.workers))
     if cfg.profile:
         train_reader = ProfiledReader(train_reader, run_dir / "profile", prepared.device.where)
-    val_block = None
+    val_blocks = None
     if data.val is not None:
         val_order = BatchOrder(len(data.val), BATCH_SIZE, shuffle=False)
-        val_block = EvaluationBlock(reader_for(data.val, val_order, prepared.device.where, int(cfg.data.workers)))
-    blocks = StepBlocks(train_reader, order, position, steps=_steps_per_block(user_callbacks))
-    return Fit(task, data.spec, trainer, selection, watch, path, blocks, val_block)
+        val_reader = reader_for(data.val, val_order, prepared.device.where, int(cfg.data.workers))
+        val_blocks = EvaluationBlocks(val_reader, len(val_order), single)
+    blocks = StepBlocks(train_reader, order, position, single)
+    parts = (path, blocks, val_blocks, user_callbacks, save_best, run_dir)
+    return Fit(task, data.spec, trainer, selection, watch, *parts)
 
 
 def _where(resume: str | None, state: dict[str, Any]) -> str:
@@ -206,42 +261,19 @@ def _where(resume: str | None, state: dict[str, Any]) -> str:
     return f"going on in epoch {at['epoch'] + 1} after step {at['step']:,}"
 
 
-def _best_writer(prepared: Prepared, config_yaml: str, recipe: Sequence[Step]) -> Callable[[Path, FitTask], None]:
-    def save_best(path: Path, task: FitTask) -> None:
+def _best_writer(prepared: Prepared, config_yaml: str, recipe: Sequence[Step]) -> SaveBest:
+    def save_best(path: Path, task: FitTask, weights: dict[str, Tensor]) -> None:
         row = task.epoch_row
         facts = {
             "epoch": int(row["epoch"]),
             "step": int(row["step"]),
             "metrics": {name: float(value) for name, value in row.items() if "/" in name},
         }
-        predictor.save_model(path, task.state_dict(), prepared.data.spec, config_yaml, facts, recipe)
+        predictor.save_model(path, weights, prepared.data.spec, config_yaml, facts, recipe)
 
     return save_best
 
 
-_STEP_HOOKS = ("on_train_batch_start", "on_train_batch_end")
-_UNCALLED_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
-
-
-def _has_hook(callback: Any, hook: str) -> bool:
-    return getattr(type(callback), hook, None) is not getattr(Callback, hook)
-
-
-def _steps_per_block(callbacks: list[Any]) -> int:
-    """1 if a callback of the user's wants to be called at every step, else 0 (the whole epoch).
-
-    Raises:
-        UsageError: a callback has a hook that is never called, because bmx steps the optimiser itself.
-    """
-    for callback in callbacks:
-        for hook in _UNCALLED_HOOKS:
-            if _has_hook(callback, hook):
-                raise UsageError(
-                    f"{type(callback).__name__}.{hook} would never be called: bmx steps the optimiser itself",
-                    "trainer.callbacks",
-                    "use on_train_batch_start or on_train_batch_end",
-                )
-    return int(any(_has_hook(callback, hook) for callback in callbacks for hook in _STEP_HOOKS))
 
 
 def save_unfitted(prepared: Prepared, net: nn.Module, run_dir: Path, recipe: Sequence[Step]) -> None:

@@ -42,6 +42,8 @@ class MetricsCsv(Logger):
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Appends one row; what Lightning itself logs comes without a kind and is marked ``lightning``."""
         row = dict(metrics) if "row" in metrics else {"row": "lightning", "step": step, **metrics}
+        if row["row"] == "lightning" and "epoch" in row:
+            row["epoch"] = int(row["epoch"]) + 1  # the file counts epochs from 1, as the screen does
         new = [name for name in row if name not in self.columns]
         if self._file is None or new:
             self._extend(new)

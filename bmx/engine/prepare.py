@@ -17,17 +17,21 @@ from bmx.data.input_stage import InputStage
 from bmx.data.prepare import DataSet
 from bmx.data.prepare import prepare as prepare_data
 from bmx.data.spec import DataSpec
-from bmx.engine.attachments import check_loggers, make_callbacks
-from bmx.engine.build import make_augmentation, make_model, make_schedule, make_source, optimizer_maker
+from bmx.engine.attachments import check_loggers
+from bmx.engine.build import make_augmentation, make_model, make_source, optimizer_maker, trial_of
+from bmx.engine.callbacks import check_callbacks
 from bmx.engine.checkpoints import Every
 from bmx.engine.device import Device, resolve
-from bmx.engine.resume import Resumed, check_fits, check_unchanged, find_state
+from bmx.engine.resume import Resumed, check_fits, check_same_scheduler, check_unchanged, find_state
+from bmx.engine.schedulers import check_schedule, make_schedule
 from bmx.engine.warm_start import weights_for
 from bmx.errors import UsageError
 from bmx.optim.schedules import Schedule, Timeline
+from bmx.optim.torch_schedules import TorchSchedule, plain_arguments
 from bmx.runs.locking import lock
 from bmx.targets.blame import described, root_cause, user_line
 from bmx.targets.standing import named_in, vouch
+from bmx.tasks.objectives import objective_for
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
         raise UsageError(f"regularization.dropout must be in [0, 1), got {value}", f"regularization.dropout={value}")
     Every.parse(cfg.checkpoint.every)
     check_loggers(cfg.logger)
-    make_callbacks(cfg.trainer.callbacks)
-    make_optimizer = optimizer_maker(cfg.optim)
+    make_optimizer = optimizer_maker(cfg.optim, cfg.lr)
     schedule = make_schedule(cfg.scheduler)
 
     data = prepare_data(make_source(cfg.data), cfg.data.val_size, cfg.seed, cfg.data.get("leave_out") or ())
@@ -106,15 +109,18 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
         if data.val is None:
             fix = "use data.val_size=0.1, or regularization.patience=null"
             raise UsageError("early stopping needs a validation set", "data.val_size=0", fix)
+    objective = objective_for(data.spec)
+    check_callbacks(cfg.trainer.callbacks, objective, data.val is not None, device.where)
     timeline = Timeline(steps_per_epoch=-(-len(data.train) // batch_size), epochs=int(cfg.epochs))
-    try:
-        schedule.check(timeline)
-    except ValueError as error:
-        raise UsageError(str(error), "scheduler.warmup", "use more epochs or a shorter warm-up") from error
+    validated = objective if data.val is not None else None
+    check_schedule(schedule, timeline, lambda: trial_of(make_optimizer), validated)
     net = check_model(cfg, data, make_net)
     if cfg.init_from:
         weights_for(net, str(cfg.init_from), Path(cfg.outputs))
     resumed = _resumed(cfg, net) if cfg.resume else None
+    if resumed is not None and isinstance(schedule, TorchSchedule):
+        made_with = plain_arguments(schedule, trial_of(make_optimizer), timeline)
+        check_same_scheduler(resumed.state, made_with, f"resume={Path(cfg.resume).name}")
     return Prepared(cfg, data, device, batch_size, make_optimizer, schedule, timeline, auto, resumed)
 
 

@@ -83,6 +83,31 @@ def check_unchanged(state: dict[str, Any], config_yaml: str, where: str) -> None
             )
 
 
+def check_same_scheduler(state: dict[str, Any], made_with: dict[str, Any], where: str) -> None:
+    """Refuses another scheduler of torch's than the run was begun with: it goes from rate to rate, not its own way.
+
+    Args:
+        state: of the checkpoint; empty if there is none.
+        made_with: what the scheduler would be made with now.
+        where: the argument, for messages.
+
+    Raises:
+        UsageError: names the first argument that is another one now.
+    """
+    kept = ((state.get("bmx") or {}).get("rates") or {}).get("torch")
+    if not state:
+        return
+    before = kept["arguments"] if kept is not None else {"class": "one of bmx's own"}
+    for name in [*before, *made_with]:
+        if before.get(name) != made_with.get(name):
+            raise UsageError(
+                f"the scheduler {made_with['class']} of this run was made with {name}={before.get(name)}, and not with "
+                f"{made_with.get(name)}",
+                where,
+                "go on with the same epochs, rate and scheduler; bmx's own schedulers may change on resume",
+            )
+
+
 def check_fits(state: dict[str, Any], model: nn.Module, path: Path) -> None:
     """Refuses a checkpoint of another model.
 

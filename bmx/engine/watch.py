@@ -11,7 +11,8 @@ from pytorch_lightning.callbacks import Callback
 
 from bmx.engine.checkpoints import Checkpoints
 from bmx.engine.display import Display
-from bmx.tasks.fit import FitTask
+from bmx.tasks.blocks import StepBlocks
+from bmx.tasks.fit import PULSE_SECONDS, FitTask
 
 log = logging.getLogger("bmx.train")
 
@@ -38,6 +39,9 @@ class Watch(Callback):
         self._epoch_began = self.began
         # Of the run and of its current epoch, in earlier processes.
         self._before, self._epoch_before = 0.0, 0.0
+        # Whether batches come one by one, when the next look between two of them is due, and who is not told of one.
+        self._single, self._due = False, self.began
+        self._hidden: list[Callback] | None = None
 
     @property
     def seconds(self) -> float:
@@ -56,8 +60,41 @@ class Watch(Callback):
         self.epoch_seconds, self._epoch_before = list(state_dict["epoch_seconds"]), float(state_dict["spent"])
         self._before = float(state_dict["seconds"])
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    # This is the first of the callbacks: what a run needs is there before a user's callback is asked.
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, FitTask)
         self._epoch_began = time.perf_counter()
+        self._due = self._epoch_began + PULSE_SECONDS
+        blocks = trainer.train_dataloader
+        assert isinstance(blocks, StepBlocks)
+        self._single = blocks.single
+        if self._single and blocks.epoch_is_over:
+            # All that is left of the epoch is its validation; there is no batch to tell anybody of.
+            self._hidden = list(vars(trainer)["callbacks"])
+            vars(trainer)["callbacks"] = [self]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, FitTask)
+        self._epoch_began = time.perf_counter()
+        pl_module.begin()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, FitTask)
+        if self._single and (pl_module.pulse_is_due or time.perf_counter() >= self._due):
+            # Everything that belongs to the step before has been done, by every callback.
+            pl_module.sync()
+            pl_module.pulse(pl_module)
+            self._due = time.perf_counter() + PULSE_SECONDS
+        pl_module.begin()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._hidden is not None:
+            vars(trainer)["callbacks"], self._hidden = self._hidden, None
 
     def on_pulse(self, task: FitTask) -> None:
         """Called between two steps, a few times a second."""

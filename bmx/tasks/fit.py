@@ -2,18 +2,20 @@
 
 Lightning costs a few hundred microseconds per batch, ``self.log`` as much again. Here Lightning sees one batch per
 block of steps (see :mod:`bmx.tasks.blocks`), sums stay on the device until a row is written, and whatever has to
-happen between steps is asked for by a pulse that is nearly free when nothing is due.
+happen between steps is asked for by a pulse that is nearly free when nothing is due. Callbacks of a user's own are
+called as Lightning documents it: then every batch is a ``training_step``.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import sys
 import time
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
@@ -21,13 +23,15 @@ from torch.optim import Optimizer
 
 from bmx.compression.method import Tuning
 from bmx.data.batches import BatchOrder, Position
+from bmx.data.loading import Batch
 from bmx.errors import RunFailed
 from bmx.optim.schedules import Schedule, Timeline
-from bmx.tasks.blocks import Block, StepBlocks
-from bmx.tasks.loop_position import set_loop_position
+from bmx.tasks.blocks import Block, StepBlocks, batches_of
+from bmx.tasks.callback_metrics import by_every_name, step_metrics
+from bmx.tasks.loop_position import set_epoch_begun, set_loop_position
 from bmx.tasks.objectives import Objective
 from bmx.tasks.rates import Rates
-from bmx.tasks.stepping import FitSettings, Stepper
+from bmx.tasks.stepping import FitSettings, StepHooks, Stepper
 from bmx.tasks.sums import RunningSums, Totals
 
 log = logging.getLogger("bmx.train")
@@ -84,8 +88,14 @@ class FitTask(pl.LightningModule):
         self._make_optimizer = make_optimizer
         self.sums = RunningSums()
         self.validation = Totals()
+        self._validation_sums = RunningSums()
         self.steps_done = 0
         self.epoch_row: Row = {}
+        # Whether callbacks of the user's are there, and which of them are called within a step.
+        self.observed = False
+        self.step_hooks: StepHooks | None = None
+        # The weights that were validated last; kept where a callback may put others in their place right after.
+        self.validated: dict[str, Tensor] | None = None
         # Called between steps when its time has come; the engine puts display, checkpoints and signals here.
         self.pulse: Callable[[FitTask], None] = lambda task: None
         self.pulse_now = False
@@ -116,26 +126,55 @@ class FitTask(pl.LightningModule):
         """What is trained together with the net and is no part of it."""
         return None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> FitTask:
+        """A copy of what has weights; the rest is shared. Callbacks that average weights take one."""
+        copied = nn.Module.__new__(type(self))
+        memo[id(self)] = copied
+        own = {"_parameters", "_buffers", "_modules"}
+        for name, value in self.__getstate__().items():
+            copied.__dict__[name] = copy.deepcopy(value, memo) if name in own else value
+        return copied
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The net's outputs for raw inputs, as a batch has them."""
+        outputs: Tensor = self.net(self.input_stage(inputs))
+        return outputs
+
     # -- training ----------------------------------------------------------------------------------------------------
 
     def on_train_start(self) -> None:
         # Without whole blocks behind it an epoch begins like any other; see set_loop_position.
         self.trainer.fit_loop.restarting = self._blocks_done() > 0
+        # What Lightning gives as the step of the rows that callbacks log; it counts blocks.
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.steps_done
         plugin = self.trainer.precision_plugin
         autocast = "mixed" in str(self.trainer.precision)
-        self.stepper = Stepper(self.rates.optimizer, self.net, self.settings, getattr(plugin, "scaler", None), autocast)
+        scaler = getattr(plugin, "scaler", None)
+        self.stepper = Stepper(self.rates.optimizer, self.net, self.settings, scaler, autocast, self.step_hooks)
 
-    def training_step(self, block: Block, block_index: int) -> None:
-        """Makes an optimiser step for every batch of the block."""
+    def begin(self) -> None:
+        """Called before the first step of an epoch or of a batch that callbacks are told of.
+
+        From here on random numbers are those of the run, and the optimiser has the rate of the step that comes next.
+        """
         if self.before_first_step is not None:
             self.before_first_step()
             self.before_first_step = None
-        position, rates, log_every, clock = self.position, self.rates, self.settings.log_every, time.perf_counter
+        self._set_rate()
+
+    def _set_rate(self) -> None:
+        if not self.rates.fixed:
+            self.rates.set(self.position.epoch * self.timeline.steps_per_epoch + self.position.step)
+
+    def training_step(self, block: Block | Batch, block_index: int) -> dict[str, Tensor] | None:
+        """Makes an optimiser step for every batch of the block; of a single batch, gives the loss."""
+        self.begin()
+        position, log_every, clock = self.position, self.settings.log_every, time.perf_counter
         tuning, total = self.tuning, self.timeline.steps_per_epoch * self.timeline.epochs
         due = clock() + PULSE_SECONDS
-        for inputs, targets in block:
-            if not rates.fixed:
-                rates.set(position.epoch * self.timeline.steps_per_epoch + position.step)
+        single = isinstance(block, tuple | list)
+        for inputs, targets in batches_of(block):
+            self._set_rate()
             loss, score = self.stepper.step(self.batch_loss, inputs, targets)
             self.sums.add(loss, score, len(targets))
             position.step += 1
@@ -144,11 +183,24 @@ class FitTask(pl.LightningModule):
                 tuning.after_step(self.steps_done, total)
             if position.step % log_every == 0:
                 self._window_row()
-            if clock() >= due or self.pulse_now or self.steps_done >= self.wake_at:
+            if not single and (clock() >= due or self.pulse_is_due):
                 self.sync()
                 self.pulse(self)
                 due = clock() + PULSE_SECONDS
-        self.sync()
+        if not single or position.step == self.timeline.steps_per_epoch:
+            self.sync()
+            self._publish("train", self.sums.epoch)
+        if not single:
+            return None
+        self._tell_steps()
+        if position.step < self.timeline.steps_per_epoch:
+            self.trainer.callback_metrics.update(step_metrics("train", self.objective.score_name, loss, score, targets))
+        return {"loss": loss}
+
+    @property
+    def pulse_is_due(self) -> bool:
+        """Whether a pulse may not wait for the clock."""
+        return self.pulse_now or self.steps_done >= self.wake_at
 
     def batch_loss(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The mean loss of a raw batch, to be differentiated, and its detached score sum."""
@@ -170,11 +222,22 @@ class FitTask(pl.LightningModule):
                 "the loss is no longer a finite number "
                 f"(epoch {self.position.epoch + 1}, step {step}, lr {self.rates.lr:g})",
                 "training",
-                f"try a smaller step (lr={self.rates.lr / 10:g}), trainer.clip_norm=1, scheduler.warmup=1 or "
-                "precision=32-true; the last checkpoint is from before the failure",
+                f"try a smaller step (lr={self.rates.lr / 10:g}), trainer.clip_norm=1"
+                f"{'' if self.rates.torch is not None else ', scheduler.warmup=1'} or precision=32-true; "
+                "the last checkpoint is from before the failure",
             )
+        self._tell_steps()
+
+    def _tell_steps(self) -> None:
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         progress.total.completed = progress.total.ready = self.steps_done
+
+    def _publish(self, prefix: str, totals: Totals) -> None:
+        """Puts loss and score of an epoch where callbacks look for them."""
+        if self.observed:
+            found = by_every_name(self._named(prefix, totals))
+            self.trainer.callback_metrics.update(found)
+            self.trainer.logged_metrics.update(found)
 
     def _window_row(self) -> None:
         self.sync()
@@ -200,11 +263,14 @@ class FitTask(pl.LightningModule):
         return {f"{prefix}/loss": totals.mean_loss, f"{prefix}/{self.objective.score_name}": score}
 
     def on_train_epoch_end(self) -> None:
+        # A callback may have ended the epoch before its last step.
+        self.sync()
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.steps_done
         row: Row = {"row": "epoch", "epoch": self.position.epoch + 1, "step": self.steps_done, "lr": self.rates.lr}
         row |= self._named("train", self.sums.epoch) | self._named("val", self.validation)
         self.write_row(row)
         self.epoch_row = row
-        self.rates.end_epoch(cast(float, row.get("val/loss", row["train/loss"])))
+        self.rates.end_epoch(row)
         self.position.epoch, self.position.step = self.position.epoch + 1, 0
         self.sums = RunningSums()
 
@@ -212,15 +278,22 @@ class FitTask(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.validation = Totals()
+        self._validation_sums = RunningSums()
 
-    def validation_step(self, block: Block, block_index: int) -> None:
-        """Adds up loss and score of every batch of the block."""
-        sums = RunningSums()
-        for inputs, targets in block:
+    def validation_step(self, block: Block | Batch, block_index: int) -> dict[str, Tensor] | None:
+        """Adds up loss and score of every batch of the block; of a single batch, gives the loss."""
+        sums, loss = self._validation_sums, None
+        for inputs, targets in batches_of(block):
             outputs = self.net(self.input_stage(inputs))
-            sums.add(self.objective.loss(outputs, targets), self.objective.score_sum(outputs, targets), len(targets))
-        finite = sums.flush() is None
+            loss = self.objective.loss(outputs, targets)
+            sums.add(loss, self.objective.score_sum(outputs, targets), len(targets))
+        finite = sums.flush() is None and not math.isnan(self.validation.loss)
         self.validation = sums.epoch if finite else Totals(math.nan, math.nan, 1)
+        self._publish("val", self.validation)
+        if self.observed and self.trainer.fit_loop.epoch_loop.val_loop.batch_progress.is_last_batch:
+            # A callback may take an average out again and put back what is trained, before anything is saved.
+            self.validated = {name: tensor.detach().clone() for name, tensor in self.state_dict().items()}
+        return {"loss": loss} if isinstance(block, tuple | list) and loss is not None else None
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -236,7 +309,10 @@ class FitTask(pl.LightningModule):
             **self.surroundings(),
         }
         checkpoint["epoch"], checkpoint["global_step"] = self.position.epoch, self.steps_done
-        set_loop_position(checkpoint["loops"]["fit_loop"], self.position.epoch, self._blocks_done(), self.steps_done)
+        loops, epoch, blocks = checkpoint["loops"]["fit_loop"], self.position.epoch, self._blocks_done()
+        set_loop_position(loops, epoch, blocks, epoch * self._blocks() + blocks, self.steps_done)
+        if self.position.step:
+            set_epoch_begun(loops, epoch)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["bmx"]
@@ -247,6 +323,10 @@ class FitTask(pl.LightningModule):
         self._rates_state = state["rates"]
         if self.tuning is not None:
             self.tuning.load_state_dict(state["tuning"])
+
+    def _blocks(self) -> int:
+        blocks = self.trainer.train_dataloader
+        return len(blocks) if isinstance(blocks, StepBlocks) else 1
 
     def _blocks_done(self) -> int:
         blocks = self.trainer.train_dataloader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,18 @@ class FitSettings:
     l2: float = 0.0
 
 
+class StepHooks(Protocol):
+    """What is called within a step, at the moments that Lightning documents."""
+
+    def before_zero_grad(self, optimizer: Optimizer) -> None: ...
+
+    def before_backward(self, loss: Tensor) -> None: ...
+
+    def after_backward(self) -> None: ...
+
+    def before_optimizer_step(self, optimizer: Optimizer) -> None: ...
+
+
 class Stepper:
     """Makes optimiser steps.
 
@@ -44,10 +56,17 @@ class Stepper:
         settings: see :class:`FitSettings`.
         scaler: the loss scaler of fp16, or None.
         autocast: whether steps are made within an autocast context.
+        hooks: called within the step; None where nobody wants to be.
     """
 
     def __init__(
-        self, optimizer: Optimizer, net: nn.Module, settings: FitSettings, scaler: Any | None, autocast: bool
+        self,
+        optimizer: Optimizer,
+        net: nn.Module,
+        settings: FitSettings,
+        scaler: Any | None,
+        autocast: bool,
+        hooks: StepHooks | None = None,
     ) -> None:
         self.optimizer = optimizer
         self.settings = settings
@@ -55,10 +74,13 @@ class Stepper:
         self.penalties = Penalties(self.parameters, settings.l1, settings.l2)
         self.scaler = scaler
         self.autocast = autocast
+        self.hooks = hooks
 
     def step(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Makes one step and returns the batch's detached mean loss and score sum."""
-        optimizer = self.optimizer
+        optimizer, hooks = self.optimizer, self.hooks
+        if hooks is not None:
+            hooks.before_zero_grad(optimizer)
         optimizer.zero_grad(set_to_none=True)
         if self.settings.accumulate == 1:
             loss, score = batch_loss(inputs, targets)
@@ -68,6 +90,9 @@ class Stepper:
             loss, score = self._accumulated(batch_loss, inputs, targets)
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
+        if hooks is not None:
+            # Gradients are those of the loss, neither scaled nor clipped.
+            hooks.before_optimizer_step(optimizer)
         if self.penalties.active:
             self.penalties.add_gradients()
         if self.settings.clip_norm is not None:
@@ -94,4 +119,9 @@ class Stepper:
         return total, score
 
     def _backward(self, loss: Tensor) -> None:
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        loss = loss if self.scaler is None else self.scaler.scale(loss)
+        if self.hooks is not None:
+            self.hooks.before_backward(loss)
+        loss.backward()
+        if self.hooks is not None:
+            self.hooks.after_backward()

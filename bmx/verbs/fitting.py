@@ -21,6 +21,7 @@ from bmx.data.input_stage import InputStage
 from bmx.data.prepare import DataSet
 from bmx.engine import fit
 from bmx.engine.answers import mistakes
+from bmx.engine.build import trial_of
 from bmx.engine.device import use_cpu
 from bmx.engine.display import Silent, choose
 from bmx.engine.evaluation import Evaluation, evaluate
@@ -282,6 +283,12 @@ def _validated(outcome: dict[str, Any], found: Evaluation) -> None:
         best["value"] = outcome["metrics"][best["metric"]]
 
 
+def rates_shown(prepared: Prepared) -> str:
+    """The step size that the optimiser has; groups of its own making may have several."""
+    groups = trial_of(prepared.make_optimizer).param_groups
+    return " and ".join(dict.fromkeys(f"{float(group['lr']):g}" for group in groups))
+
+
 def _title(prepared: Prepared, cost: Cost, run_dir: Path, threads: int) -> list[str]:
     cfg, data = prepared.cfg, prepared.data
     held_out = f"{len(data.val):,} validation, " if data.val is not None else ""
@@ -290,6 +297,6 @@ def _title(prepared: Prepared, cost: Cost, run_dir: Path, threads: int) -> list[
     return [
         f"{cfg.name}: {cost.parameters:,} parameters, {len(data.train):,} training, {held_out}{len(data.test):,} test",
         f"{numbers.counted(cfg.epochs, 'epoch')} of {numbers.counted(steps, 'step')}, batch {prepared.batch_size:,}, "
-        f"lr {cfg.lr:g}, seed {cfg.seed}, {device}, {prepared.device.precision}",
+        f"lr {rates_shown(prepared)}, seed {cfg.seed}, {device}, {prepared.device.precision}",
         summary.short_path(run_dir),
     ]

@@ -1,0 +1,249 @@
+"""The Lightning callbacks of ``trainer.callbacks``: made, checked before the start, and called as documented."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from pytorch_lightning.callbacks import (
+    Callback,
+    DeviceStatsMonitor,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    SpikeDetection,
+    WeightAveraging,
+)
+from pytorch_lightning.trainer import call
+from torch import Tensor
+from torch.optim import Optimizer
+
+from bmx.compression.method import Tuning
+from bmx.engine.binding import bind
+from bmx.engine.build import call as build
+from bmx.engine.callback_rules import OPTIMISER_HOOKS, REFUSED, STEP_HOOKS, UNCALLED
+from bmx.engine.plain import not_plain
+from bmx.errors import UsageError, did_you_mean
+from bmx.tasks.callback_metrics import known_names
+from bmx.tasks.objectives import Objective
+
+KEY = "trainer.callbacks"
+_LIGHTNING = ("pytorch_lightning.", "lightning_fabric.", "lightning.")
+
+
+def make_callbacks(nodes: Any) -> list[Callback]:
+    """Builds the callbacks of ``trainer.callbacks``, and refuses what bmx could not call as Lightning documents it.
+
+    Raises:
+        UsageError: no callback, a field it does not have or accept, or one that rests on what a run does not do.
+    """
+    if nodes is None:
+        return []
+    if not isinstance(nodes, ListConfig | list | tuple):
+        raise UsageError("trainer.callbacks must be a list", KEY, f"write {KEY}=[{{_target_: my_module.MyCallback}}]")
+    made: list[Callback] = []
+    for number, node in enumerate(nodes):
+        where = f"{KEY}[{number}]"
+        if not isinstance(node, DictConfig):
+            node = OmegaConf.create(node) if isinstance(node, dict) else None
+        if node is None:
+            raise UsageError(
+                f"{where} is not a node with a _target_", where, f"write {KEY}=[{{_target_: my.Callback}}]"
+            )
+        _allowed(bind(node, where), where)
+        callback = build(node, where)
+        if not isinstance(callback, Callback):
+            fix = "subclass pytorch_lightning.callbacks.Callback"
+            raise UsageError(f"{node._target_} made a {type(callback).__name__}, not a callback", where, fix)
+        _allowed(type(callback), where)
+        _hooks_allowed(callback, where)
+        _state_allowed(callback, where)
+        made.append(callback)
+    _different_states(made)
+    return made
+
+
+def _allowed(kind: Any, where: str) -> None:
+    if not isinstance(kind, type):
+        return
+    for refused, (reason, fix) in REFUSED.items():
+        if issubclass(kind, refused):
+            name = kind.__name__ if kind is refused else f"{kind.__name__} (a {refused.__name__})"
+            raise UsageError(f"{name} cannot be used: {reason}", where, fix)
+
+
+def _hooks_allowed(callback: Callback, where: str) -> None:
+    for hook, (reason, fix) in UNCALLED.items():
+        if _own(callback, hook):
+            raise UsageError(f"{type(callback).__name__}.{hook} would never be called: {reason}", where, fix)
+
+
+def _state_allowed(callback: Callback, where: str) -> None:
+    try:
+        odd = not_plain(callback.state_dict())
+    except Exception:
+        return  # it has none before its setup
+    if odd is not None:
+        what = f"the state of {type(callback).__name__} holds a {odd[1].__name__}, which no checkpoint can give back"
+        fix = "give numbers, text, tensors, and lists and dictionaries of them in its state_dict"
+        raise UsageError(what, f"{where}, {odd[0]}" if odd[0] else where, fix)
+
+
+def has_hook(callback: Callback, hook: str) -> bool:
+    """Whether the callback does something in this hook; LambdaCallback's are attributes of its own."""
+    return hook in vars(callback) or getattr(type(callback), hook) is not getattr(Callback, hook)
+
+
+def _own(callback: Callback, hook: str) -> bool:
+    """Whether the hook was written by a user: what Lightning's callbacks do in a test they do besides the fit."""
+    if hook in vars(callback):
+        return True
+    owner = next(kind for kind in type(callback).__mro__ if hook in vars(kind))
+    return not (owner.__module__ + ".").startswith(_LIGHTNING)
+
+
+def _different_states(callbacks: Sequence[Callback]) -> None:
+    """Lightning keeps states by class and a few arguments; two of the same could not be told apart."""
+    seen: set[str] = set()
+    for number, callback in enumerate(callbacks):
+        if has_hook(callback, "state_dict") and callback.state_key in seen:
+            name = type(callback).__name__
+            fix = "leave one out, or give the class a state_key of its own"
+            raise UsageError(f"two callbacks {name} would keep one state", f"{KEY}[{number}]", fix)
+        seen.add(callback.state_key)
+
+
+def check_callbacks(nodes: Any, objective: Objective, validates: bool, device: torch.device) -> None:
+    """Finds out before a run whether its callbacks can do what they are for.
+
+    Args:
+        nodes: ``trainer.callbacks``.
+        objective: of the run; names its score.
+        validates: whether there is a validation set.
+        device: where the run computes.
+
+    Raises:
+        UsageError: the first thing that could not work.
+    """
+    callbacks = make_callbacks(nodes)
+    for number, callback in enumerate(callbacks):
+        where = f"{KEY}[{number}]"
+        if isinstance(callback, EarlyStopping | ModelCheckpoint) and callback.monitor is not None:
+            _check_monitor(callback, callbacks, objective, validates, where)
+        if isinstance(callback, ModelCheckpoint) and callback._train_time_interval is not None:
+            reason = "Lightning saves by the clock only where it steps the optimiser itself"
+            fix = "use checkpoint.every=10min, which saves last.ckpt by the clock"
+            raise UsageError(f"train_time_interval would never save: {reason}", f"{where}.train_time_interval", fix)
+        if isinstance(callback, DeviceStatsMonitor) and device.type == "cpu" and callback._cpu_stats is not False:
+            from importlib.util import find_spec
+
+            if find_spec("psutil") is None:
+                what = "DeviceStatsMonitor needs the package psutil on the CPU, and it is not installed"
+                raise UsageError(what, where, "pip install psutil")
+
+
+def _check_monitor(
+    callback: EarlyStopping | ModelCheckpoint,
+    callbacks: Sequence[Callback],
+    objective: Objective,
+    validates: bool,
+    where: str,
+) -> None:
+    name, monitor = type(callback).__name__, str(callback.monitor)
+    known = known_names(objective.score_name, validates)
+    if monitor not in known:
+        if any(_may_log(other) for other in callbacks if other is not callback) or not getattr(
+            callback, "strict", True
+        ):
+            return  # a metric of the user's own
+        if not validates and monitor in known_names(objective.score_name, True):
+            fix = "use data.val_size=0.1, or follow train/loss"
+            raise UsageError(f"{name} follows {monitor}, and nothing is held out", f"{where}.monitor", fix)
+        what = f"{name} follows '{monitor}', which a run does not have"
+        raise UsageError(what, f"{where}.monitor", did_you_mean(monitor, known))
+    score = any(monitor.endswith(end) for end in ("accuracy", "_acc"))
+    wanted = "max" if score else "min"
+    if callback.mode != wanted and (isinstance(callback, EarlyStopping) or callback.save_top_k > 0):
+        better = "higher" if score else "lower"
+        what = (
+            f"{name} takes a {'lower' if score else 'higher'} {monitor} for the better one: its mode is {callback.mode}"
+        )
+        raise UsageError(what, f"{where}.mode", f"{better} is better: write mode: {wanted}")
+
+
+def _may_log(callback: Callback) -> bool:
+    if isinstance(callback, LearningRateMonitor):
+        return True
+    return not (type(callback).__module__ + ".").startswith(_LIGHTNING) or bool(
+        set(vars(callback)) & set(vars(Callback))
+    )
+
+
+def wants_batches(callbacks: Sequence[Callback]) -> bool:
+    """Whether batches are to be handed over one by one: a user's own callback may look at anything of the Trainer's."""
+    hooks = (*STEP_HOOKS, *OPTIMISER_HOOKS)
+    return any(
+        not (type(callback).__module__ + ".").startswith(_LIGHTNING) or any(has_hook(callback, hook) for hook in hooks)
+        for callback in callbacks
+    )
+
+
+def averages(callbacks: Sequence[Callback]) -> Callback | None:
+    """The callback that keeps an average of the weights, if there is one."""
+    return next((callback for callback in callbacks if isinstance(callback, WeightAveraging)), None)
+
+
+def check_tuned(callbacks: Sequence[Callback], tuning: Tuning | None) -> None:
+    """Refuses an average over weights whose form still changes: it would be neither the one nor the other.
+
+    Raises:
+        UsageError: the weights are averaged and being pruned at once.
+    """
+    found = averages(callbacks)
+    if found is not None and tuning is not None and not tuning.settled:
+        name = type(found).__name__
+        what = f"{name} would average weights from before and after they are pruned, and fill up what is to be zero"
+        raise UsageError(what, KEY, f"leave {name} out, or compress the run after its training")
+
+
+def placed(callbacks: Sequence[Callback], run_dir: Path) -> None:
+    """Gives callbacks that write files and were told no folder one in the run directory."""
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+            callback.dirpath = str(run_dir / "model_checkpoints")
+        if isinstance(callback, SpikeDetection) and not hasattr(callback, "running"):
+            # Lightning 2.6 reads its state back under this name, which it does not set.
+            callback.running = callback.running_mean  # type: ignore[attr-defined]
+
+
+class CalledInSteps:
+    """Calls the hooks within a step, as Lightning would.
+
+    Args:
+        trainer: has the callbacks.
+    """
+
+    def __init__(self, trainer: pl.Trainer) -> None:
+        self.trainer = trainer
+
+    def before_zero_grad(self, optimizer: Optimizer) -> None:
+        call._call_callback_hooks(self.trainer, "on_before_zero_grad", optimizer)
+
+    def before_backward(self, loss: Tensor) -> None:
+        call._call_callback_hooks(self.trainer, "on_before_backward", loss)
+
+    def after_backward(self) -> None:
+        call._call_callback_hooks(self.trainer, "on_after_backward")
+
+    def before_optimizer_step(self, optimizer: Optimizer) -> None:
+        call._call_callback_hooks(self.trainer, "on_before_optimizer_step", optimizer)
+
+
+def step_hooks(callbacks: Sequence[Callback], trainer: pl.Trainer) -> CalledInSteps | None:
+    """Calls the hooks within a step, if a callback has one."""
+    wanted = any(has_hook(callback, hook) for callback in callbacks for hook in OPTIMISER_HOOKS)
+    return CalledInSteps(trainer) if wanted else None

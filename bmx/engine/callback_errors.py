@@ -23,6 +23,10 @@ def explained(error: BaseException, callbacks: Sequence[Callback]) -> BmxError |
     if isinstance(error, BmxError):
         return None
     found = _in_callback(error, callbacks)
+    if found is None and isinstance(error, SystemExit):
+        frame, line = list(_frames(error))[-1]
+        where = f"{_shown(frame.f_code.co_filename)}, line {line}, in {frame.f_code.co_name}"
+        return RunFailed("the training was left with sys.exit()", where, "raise an error there that says what is wrong")
     if found is None:
         return None
     callback, hook, file, line = found

@@ -120,6 +120,8 @@ class Checkpoints(Checkpoint):
             self.save_best(self.folder / BEST, pl_module, _weights(trainer, pl_module))
         if self.selection.exhausted:
             trainer.should_stop = True
+        if pl_module.observed:
+            _write_logged(trainer)
         self.save_last(trainer)
         self._wake(pl_module)
         self.on_epoch(pl_module, best)
@@ -157,6 +159,15 @@ class Checkpoints(Checkpoint):
             spare.replace(previous)
         trainer.save_checkpoint(last, weights_only=False)
         self._saved_at = time.monotonic()
+
+
+def _write_logged(trainer: pl.Trainer) -> None:
+    """Writes what callbacks logged of the epoch, as Lightning would after the hooks: before the rows are counted."""
+    connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
+    connector.on_epoch_end()
+    loop._batches_that_stepped -= 1
+    connector.update_train_epoch_metrics()
+    loop._batches_that_stepped += 1
 
 
 def _weights(trainer: pl.Trainer, task: FitTask) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import copy
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -18,6 +18,7 @@ from bmx.data.batches import BatchOrder
 from bmx.data.input_stage import InputStage
 from bmx.data.loading import Batch, available_memory, reader_for
 from bmx.engine import durable, random_state
+from bmx.engine.device import Device
 from bmx.engine.evaluation import BATCH_SIZE
 from bmx.engine.prepare import Prepared
 from bmx.measure.memory import predict_memory
@@ -27,6 +28,8 @@ from bmx.tasks.objectives import objective_for
 # Steps that are let pass before the clock is read: the first ones allocate and choose kernels.
 WARM_UP = 3
 MOST_STEPS = 500
+# Less than this is within what a clock says of the same steps twice.
+NO_GAIN = 1.1
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,47 @@ def time_needed(prepared: Prepared, net: nn.Module, seconds: float = 2.0) -> Tim
     in_epoch = len(prepared.data.train) / prepared.batch_size
     epoch = step * in_epoch + validation + checkpoint
     return TimeNeeded(step, made, validation, checkpoint, epoch, epoch * prepared.timeline.epochs)
+
+
+@dataclass(frozen=True)
+class Slower:
+    """A precision that is no gain on this machine.
+
+    Attributes:
+        step: seconds of an optimiser step in the precision of the run.
+        full: seconds of one in 32-true.
+    """
+
+    step: float
+    full: float
+
+    def __str__(self) -> str:
+        times, milliseconds = self.step / self.full, f"{1e3 * self.step:.3g} ms against {1e3 * self.full:.3g} ms"
+        return f"{times:.1f} times as slow as 32-true on this CPU: {milliseconds} a step, measured"
+
+
+def slower_than_full(prepared: Prepared, net: nn.Module, seconds: float = 0.15) -> Slower | None:
+    """What bf16 costs on a CPU that has no fast instructions for it; None where it is as fast as 32-true or faster.
+
+    A few steps are made in both precisions, twice in turn, on copies: the random state is put back.
+
+    Args:
+        prepared: the checked configuration.
+        net: the model.
+        seconds: for each of the four.
+    """
+    device = prepared.device
+    if device.where.type != "cpu" or not device.precision.startswith("bf16"):
+        return None
+    random = random_state.capture()
+    try:
+        as_asked = _Steps(prepared, net)
+        in_full = _Steps(replace(prepared, device=Device(device.where, "32-true")), net)
+        found = [(as_asked.measure(seconds)[0], in_full.measure(seconds)[0]) for _ in range(2)]
+    finally:
+        random_state.restore(random)
+    step, full = (min(times) for times in zip(*found, strict=True))
+    return Slower(step, full) if step > NO_GAIN * full else None
 
 
 class _Steps:

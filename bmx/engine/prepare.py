@@ -19,10 +19,10 @@ from bmx.data.prepare import prepare as prepare_data
 from bmx.data.spec import DataSpec
 from bmx.engine.attachments import check_loggers
 from bmx.engine.build import make_augmentation, make_model, make_source, optimizer_maker, trial_of
-from bmx.engine.callbacks import check_callbacks
+from bmx.engine.callbacks import averages, check_callbacks, make_callbacks
 from bmx.engine.checkpoints import Every
 from bmx.engine.device import Device, resolve
-from bmx.engine.resume import Resumed, check_fits, check_same_scheduler, check_unchanged, find_state
+from bmx.engine.resume import Resumed, check_averaging, check_fits, check_same_scheduler, check_unchanged, find_state
 from bmx.engine.schedulers import check_schedule, make_schedule
 from bmx.engine.warm_start import weights_for
 from bmx.errors import UsageError
@@ -118,6 +118,9 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     if cfg.init_from:
         weights_for(net, str(cfg.init_from), Path(cfg.outputs))
     resumed = _resumed(cfg, net) if cfg.resume else None
+    if resumed is not None:
+        averaging = averages(make_callbacks(cfg.trainer.callbacks)) is not None
+        check_averaging(resumed.state, averaging, f"resume={Path(cfg.resume).name}")
     if resumed is not None and isinstance(schedule, TorchSchedule):
         made_with = plain_arguments(schedule, trial_of(make_optimizer), timeline)
         check_same_scheduler(resumed.state, made_with, f"resume={Path(cfg.resume).name}")

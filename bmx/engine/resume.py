@@ -108,6 +108,26 @@ def check_same_scheduler(state: dict[str, Any], made_with: dict[str, Any], where
             )
 
 
+def check_averaging(state: dict[str, Any], averages: bool, where: str) -> None:
+    """Refuses to go on without the callback that kept an average: the average would be trained in its place.
+
+    Args:
+        state: of the checkpoint; empty if there is none.
+        averages: whether the command has such a callback.
+        where: the argument, for messages.
+
+    Raises:
+        UsageError: it has none, and the run had one.
+    """
+    if "current_model_state" in state and not averages:
+        name = next((key for key in state["callbacks"] if "Averag" in key), "a callback")
+        raise UsageError(
+            f"this run averages its weights with {name}, and the command has no such callback",
+            where,
+            "leave trainer.callbacks out to go on with the run's own, or keep that one in it",
+        )
+
+
 def check_fits(state: dict[str, Any], model: nn.Module, path: Path) -> None:
     """Refuses a checkpoint of another model.
 

@@ -40,6 +40,11 @@ class RunTrainer(pl.Trainer):
     _should_stop = False
 
     @property
+    def received_sigterm(self) -> bool:
+        """Never: bmx stops between two steps itself, once everything is saved; Lightning would leave before that."""
+        return False
+
+    @property
     def should_stop(self) -> bool:
         return self._should_stop
 

@@ -26,6 +26,7 @@ from bmx.engine.device import use_cpu
 from bmx.engine.display import Silent, choose
 from bmx.engine.evaluation import Evaluation, evaluate
 from bmx.engine.finders import settle
+from bmx.engine.forecast import slower_than_full
 from bmx.engine.fit import Fit
 from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
@@ -134,6 +135,8 @@ def fit_and_test(
                 fitting.watch.began = began
                 steps = prepared.timeline.steps_per_epoch
                 display.start(_title(prepared, cost, run_dir, threads), int(cfg.epochs), steps)
+                if not quiet and (slower := slower_than_full(prepared, net)) is not None:
+                    display.note(f"{prepared.device.precision} is {slower}")
                 stop.deferred = True
                 fitting.run()
                 stop.deferred = False
@@ -248,6 +251,7 @@ def _so_far(fitting: Fit | None, began: float) -> dict[str, Any]:
         "epochs": int(row.get("epoch", 0)),
         "steps": fitting.task.steps_done,
         **({"best": _best(fitting)} if fitting.selection.best_epoch else {}),
+        **({"stopped_early": fitting.stopped} if fitting.stopped else {}),
         "seconds": {"total": _seconds(fitting, began), "per_epoch": fitting.watch.epoch_seconds},
     }
 

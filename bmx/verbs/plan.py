@@ -14,7 +14,7 @@ from bmx.data.input_stage import InputStage
 from bmx.engine import fit
 from bmx.engine.device import use_cpu
 from bmx.engine.finders import settle
-from bmx.engine.forecast import memory_needed, time_needed
+from bmx.engine.forecast import memory_needed, slower_than_full, time_needed
 from bmx.engine.prepare import prepare
 from bmx.engine.warm_start import weights_for
 from bmx.measure.cost import cost_of
@@ -65,7 +65,10 @@ def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
         "seconds": seconds,
         "disk": disk,
     }
+    slower = slower_than_full(prepared, net) if memory.fits else None
     planned["warnings"] = _warnings(planned, int(cfg.trainer.accumulate))
+    if slower is not None:
+        planned["warnings"].append(f"{prepared.device.precision} is {slower}")
     if not quiet:
         report.show(planned)
     return planned

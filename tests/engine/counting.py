@@ -10,10 +10,3 @@ class Counting(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         Counting.steps += 1
-
-
-class Unheard(Callback):
-    """Waits for a hook of automatic optimisation."""
-
-    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
-        raise AssertionError("never called")

@@ -76,14 +76,3 @@ def test_a_callback_that_wants_every_step_changes_nothing(tmp_path):
 
     assert Counting.steps == 2 * 15
     assert all(torch.equal(plain[name], counted[name]) for name in plain)
-
-
-def test_a_callback_whose_hook_would_never_be_called_is_refused(tmp_path):
-    with pytest.raises(bmx_usage_error(), match="would never be called"):
-        through_bmx(tmp_path, ["trainer.callbacks=[{_target_: tests.engine.counting.Unheard}]"])
-
-
-def bmx_usage_error():
-    from bmx.errors import UsageError
-
-    return UsageError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from typing import ClassVar
 
 import torch
 from pytorch_lightning.callbacks import BaseFinetuning, Callback
@@ -184,3 +185,30 @@ class OwnFinetuning(BaseFinetuning):
     def freeze_before_training(self, pl_module): ...
 
     def finetune_function(self, pl_module, epoch, optimizer): ...
+
+
+class Records(Callback):
+    """Keeps the trained weights of every step."""
+
+    weights: ClassVar[list[dict]] = []
+
+    def on_train_start(self, trainer, pl_module):
+        Records.weights = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        Records.weights.append({k: v.detach().clone() for k, v in pl_module.state_dict().items()})
+
+
+class Length(Callback):
+    """What a callback may ask of the Trainer."""
+
+    seen: ClassVar[dict] = {}
+
+    def on_fit_start(self, trainer, pl_module):
+        Length.seen = {
+            name: getattr(trainer, name)
+            for name in ("estimated_stepping_batches", "num_training_batches", "max_epochs")
+        }
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        Length.seen["val"] = sum(len(pl_module(inputs)) for inputs, _ in trainer.val_dataloaders)

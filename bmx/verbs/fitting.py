@@ -26,8 +26,8 @@ from bmx.engine.device import use_cpu
 from bmx.engine.display import Silent, choose
 from bmx.engine.evaluation import Evaluation, evaluate
 from bmx.engine.finders import settle
-from bmx.engine.forecast import slower_than_full
 from bmx.engine.fit import Fit
+from bmx.engine.forecast import slower_than_full
 from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
 from bmx.engine.signals import REQUEUED_BY, watch_signals
@@ -126,6 +126,7 @@ def fit_and_test(
                 results.start(run_dir, job.verb, name, **facts, found=found)
             (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
             cost = cost_of(net, InputStage(prepared.data.spec)(prepared.example()))
+            slower = slower_than_full(prepared, net) if fits and not quiet else None
             if cfg.compile:
                 net.compile()
             if fits:
@@ -135,7 +136,7 @@ def fit_and_test(
                 fitting.watch.began = began
                 steps = prepared.timeline.steps_per_epoch
                 display.start(_title(prepared, cost, run_dir, threads), int(cfg.epochs), steps)
-                if not quiet and (slower := slower_than_full(prepared, net)) is not None:
+                if slower is not None:
                     display.note(f"{prepared.device.precision} is {slower}")
                 stop.deferred = True
                 fitting.run()

@@ -212,3 +212,14 @@ class Length(Callback):
 
     def on_train_epoch_end(self, trainer, pl_module):
         Length.seen["val"] = sum(len(pl_module(inputs)) for inputs, _ in trainer.val_dataloaders)
+
+
+class Interrupts(Callback):
+    """Stops a run as Ctrl-C would, at a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:
+            raise KeyboardInterrupt

@@ -207,7 +207,7 @@ def check_tuned(callbacks: Sequence[Callback], tuning: Tuning | None) -> None:
     if found is not None and tuning is not None and not tuning.settled:
         name = type(found).__name__
         what = f"{name} would average weights from before and after they are pruned, and fill up what is to be zero"
-        raise UsageError(what, KEY, f"leave {name} out, or compress the run after its training")
+        raise UsageError(what, KEY, f"leave {name} out of trainer.callbacks")
 
 
 def placed(callbacks: Sequence[Callback], run_dir: Path) -> None:

@@ -24,7 +24,7 @@ from bmx.engine import predictor, random_state
 from bmx.engine.attachments import make_loggers
 from bmx.engine.build import make_model
 from bmx.engine.callback_errors import explained
-from bmx.engine.callbacks import check_tuned, make_callbacks, placed, step_hooks, wants_batches
+from bmx.engine.callbacks import make_callbacks, placed, step_hooks, wants_batches
 from bmx.engine.checkpoints import BEST, Checkpoints, Every, SaveBest
 from bmx.engine.display import Display
 from bmx.engine.durable import DurableCheckpointIO
@@ -193,7 +193,6 @@ def build(
         logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(config_yaml))))
     user_callbacks = make_callbacks(cfg.trainer.callbacks)
     placed(user_callbacks, run_dir)
-    check_tuned(user_callbacks, tuning)
 
     def write_row(row: Row) -> None:
         table.log_metrics(row)

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from bmx.cli.verbs import VERBS
 from bmx.errors import UsageError
 from bmx.sweep.quoting import unquoted, written
+from bmx.targets.standing import targets_in
 
 # Whoever writes one of these has chosen, or has let a file choose.
 _CHOOSES = ("experiment", "resume")
@@ -36,9 +37,27 @@ def inherited_words(name: str, words: list[str], flags: Mapping[str, str]) -> li
         kept = [_kept(run, group) for run in _runs(given)]
         if kept and kept[0] is not None and all(one == kept[0] for one in kept):
             word, fields = kept[0]
+            _refuse_brought(fields, group, keys, given)
             changed = _changed(name, f"{group}={word}", group, fields, flags.get("--config-dir"))
             found += [one for one in changed if one.partition("=")[0] not in keys]
     return found
+
+
+def _refuse_brought(fields: Mapping[str, Any], group: str, typed: set[str], runs: str) -> None:
+    """What a run names is a stranger's: its fields name nothing to call, and no folder that would be made for them.
+
+    Raises:
+        UsageError: they do.
+    """
+    where = f"the {group} of {runs}"
+    called = sorted(targets_in({key: value for key, value in fields.items() if key != "_target_"}))
+    if called:
+        what = f"the run names {called[0]} in a field of its {group}, where nothing is called"
+        raise UsageError(what, where, f"write {group}= yourself")
+    folder = fields.get("dir")
+    if folder is not None and f"{group}.dir" not in typed and not Path(str(folder)).expanduser().is_dir():
+        what = f"the {group} of the run were in {folder}, which is not there"
+        raise UsageError(what, where, f"say where they are now: {group}.dir=FOLDER")
 
 
 def _runs(value: str) -> Iterator[Path]:

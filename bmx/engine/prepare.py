@@ -159,7 +159,8 @@ def _stand_ins(cfg: DictConfig) -> tuple[DictConfig, tuple[str, ...]]:
     cfg = copy.deepcopy(cfg)
     kept = Path(cfg.resume) / "config.yaml" if cfg.resume else None
     before = OmegaConf.load(kept) if kept is not None and kept.exists() else OmegaConf.create()
-    found = {name: value for name in asked if (value := OmegaConf.select(before, name)) not in (None, "auto")}
+    kept_values = {name: OmegaConf.select(before, name) for name in asked}
+    found = {name: value for name, value in kept_values.items() if type(value) in (int, float)}
     for name in asked:
         cfg[name] = found.get(name, _STAND_IN[name])
     return cfg, tuple(name for name in asked if name not in found)

@@ -53,7 +53,7 @@ class Description:
         """The preprocessing that the file leaves to its reader, in the precision the file takes; None for none."""
         if self.preprocessing == INSIDE:
             return None
-        dtype = getattr(torch, self.input_dtype)
+        dtype = dtype_named(self.input_dtype)
         return self.input_stage().to(dtype) if dtype.is_floating_point else self.input_stage()
 
     def to_text(self) -> dict[str, str]:
@@ -122,6 +122,18 @@ def describe(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype, c
         cost,
         predictor.recipe,
     )
+
+
+def dtype_named(name: str) -> torch.dtype:
+    """The type of numbers that a file says it takes.
+
+    Raises:
+        ValueError: there is no such type; whatever else torch has by that name is none.
+    """
+    found = getattr(torch, str(name), None)
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"torch has no numbers of the type {str(name)[:40]!r}")
+    return found
 
 
 def input_dtype(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype) -> torch.dtype:

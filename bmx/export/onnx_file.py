@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bmx.compression.quantized_rebuild import is_quantised
 from bmx.errors import RunFailed, UsageError
 from bmx.export import onnx_check, overflow
-from bmx.export.description import Description
+from bmx.export.description import Description, dtype_named
 from bmx.export.graph import INPUT, OUTPUT, explained, quietly
 
 # protobuf's own limit; what is above would need its weights in a second file.
@@ -149,7 +149,7 @@ class OnnxModel(nn.Module):
         except ValueError as error:
             fix = "export one with `bmx export`, which writes labels, data and preprocessing into it"
             raise UsageError(f"this ONNX file cannot be evaluated: {error}", str(path), fix) from error
-        self.dtype: torch.dtype = getattr(torch, self.description.input_dtype)
+        self.dtype = dtype_named(self.description.input_dtype)
         self.stage = self.description.stage_before()
 
     def forward(self, raw: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from bmx.engine.build import make_model
 from bmx.engine.judging import judged
 from bmx.engine.predictor import Predictor, lay_out
 from bmx.errors import BmxError, RunFailed, UsageError
-from bmx.export.description import Description
+from bmx.export.description import Description, dtype_named
 from bmx.export.packed_words import WORDS
 from bmx.packing.tensors import decode, encode
 
@@ -86,7 +86,7 @@ def _build(body: bytes, path: Path) -> tuple[Predictor, Description]:
     )
     net = rebuild(make_model(judged(config.model, "model", path), spec), recipe)
     predictor = Predictor(net, description.input_stage(), spec, config, recipe)
-    predictor.to(getattr(torch, facts.get("dtype", "float32")))
+    predictor.to(dtype_named(facts.get("dtype", "float32")))
     state = net.state_dict()
     if body[length : length + 4] != _signature(state):
         raise ValueError("its tensors are not those of the model as this version builds it")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bmx.errors import UsageError
 from bmx.export import pt2_check
-from bmx.export.description import Description
+from bmx.export.description import Description, dtype_named
 from bmx.export.graph import quietly, traced
 
 _FACTS = "bmx.json"
@@ -58,7 +58,7 @@ class Pt2Model(nn.Module):
             fix = "export one with `bmx export`"
             raise UsageError(f"this pt2 file cannot be read: {first}", str(path), fix) from error
         self.net = program.module()
-        self.dtype: torch.dtype = getattr(torch, self.description.input_dtype)
+        self.dtype = dtype_named(self.description.input_dtype)
         self.stage = self.description.stage_before()
 
     def forward(self, raw: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# Options that a message lists; of a thousand classes it would be no message.
+_LISTED = 40
+
 
 class BmxError(Exception):
     """An error that is told to the user in three lines and without a traceback.
@@ -64,4 +67,7 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     close = nearest(word, known)
     if close:
         return f"did you mean {' or '.join(repr(c) for c in close)}?"
-    return f"choose one of: {', '.join(known)}" if known else "there is nothing to choose from"
+    if not known:
+        return "there is nothing to choose from"
+    more = f", … ({len(known):,} in all)" if len(known) > _LISTED else ""
+    return f"choose one of: {', '.join(known[:_LISTED])}{more}"

@@ -54,9 +54,9 @@ class MemoryReader:
             yield inputs.index_select(0, indices), targets.index_select(0, indices)
 
     def _slices(self, start: int) -> Iterator[Batch]:
-        size = self.order.batch_size
-        for first in range(start * size, self.order.size, size):
-            yield self.inputs[first : first + size], self.targets[first : first + size]
+        for batch in range(start, len(self.order)):
+            first, end = self.order.bounds(batch)
+            yield self.inputs[first:end], self.targets[first:end]
 
 
 class _Indexed(Dataset[Batch]):

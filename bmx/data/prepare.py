@@ -9,6 +9,8 @@ import torch
 
 from bmx.data.arrays import Arrays, Source
 from bmx.data.fingerprint import fingerprint
+from bmx.data.form import sound_form
+from bmx.data.soundness import check_values
 from bmx.data.spec import DataSpec
 from bmx.data.split import hold_out
 from bmx.errors import UsageError, did_you_mean
@@ -16,16 +18,22 @@ from bmx.errors import UsageError, did_you_mean
 
 @dataclass(frozen=True)
 class DataSet:
-    """Training, validation and test samples of one spec; ``val`` is None where nothing is held out."""
+    """Training, validation and test samples of one spec; ``val`` is None where nothing is held out.
+
+    ``notes`` says what is odd about them.
+    """
 
     train: Arrays
     val: Arrays | None
     test: Arrays
     spec: DataSpec
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
-def prepare(source: Source, val_size: float = 0.1, seed: int = 0, leave_out: Sequence[int | str] = ()) -> DataSet:
+def prepare(
+    source: Source, val_size: float = 0.1, seed: int = 0, leave_out: Sequence[int | str] = (), where: str = ""
+) -> DataSet:
     """Hold the validation samples out of the training set; the test set is passed on untouched.
 
     Args:
@@ -33,29 +41,32 @@ def prepare(source: Source, val_size: float = 0.1, seed: int = 0, leave_out: Seq
         val_size: a count or a fraction of the training set; 0 holds nothing out.
         seed: decides which samples are held out.
         leave_out: classes, by number or label, that training and validation samples are not taken from.
+        where: names the source in messages; its word if left out.
 
     Raises:
-        UsageError: a ``val_size`` that cannot be, a class that does not exist, or a source without training or test
-            samples.
+        UsageError: a ``val_size`` that cannot be, a class that does not exist, a source without training or test
+            samples, or with values that cannot be right.
     """
-    for part, arrays in (("training", source.train), ("test", source.test)):
-        if not len(arrays):
-            raise UsageError(f"the {part} set of '{source.spec.name}' is empty", f"data={source.spec.name}")
+    where = where or f"data={source.spec.name}"
+    source = sound_form(source, where)
     mark = fingerprint(source)
+    notes = check_values(source, mark, where)
     if leave_out:
         source = replace(source, train=_without(source, leave_out))
-    kept, held_out = hold_out(source.train.targets, val_size, seed)
+    kept, held_out = hold_out(source.train.targets, val_size, seed, leave_one=True)
     if not len(held_out):
-        return DataSet(source.train, None, source.test, source.spec, mark)
-    return DataSet(source.train.select(kept), source.train.select(held_out), source.test, source.spec, mark)
+        return DataSet(source.train, None, source.test, source.spec, mark, notes)
+    return DataSet(source.train.select(kept), source.train.select(held_out), source.test, source.spec, mark, notes)
 
 
 def _without(source: Source, leave_out: Sequence[int | str]) -> Arrays:
     """The training samples of the other classes."""
     targets, numbers = source.train.targets, class_numbers(source.spec, leave_out)
     kept = (~torch.isin(targets, torch.tensor(numbers))).nonzero().squeeze(1)
-    if not len(kept):
-        raise UsageError("no training sample is left", f"data.leave_out={list(leave_out)}", "leave out fewer classes")
+    if len(targets[kept].unique()) < 2:
+        left = "of one class only" if len(kept) else "left"
+        what = f"no training sample is {left}" if not len(kept) else f"the training samples that stay are {left}"
+        raise UsageError(what, f"data.leave_out={list(leave_out)}", "leave out fewer classes")
     return source.train.select(kept)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -41,6 +42,7 @@ class DataSpec:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"`kind` must be one of {', '.join(get_args(Kind))}, got {self.kind!r}")
+        self._plain()
         rank = 3 if self.kind == "image" else 1
         if len(self.input_shape) != rank or min(self.input_shape) < 1:
             raise ValueError(f"`input_shape` of {self.kind} data must have {rank} sizes >= 1, got {self.input_shape}")
@@ -52,6 +54,23 @@ class DataSpec:
             raise ValueError(f"`pad_id` must be below `vocab_size` {self.vocab_size}, got {self.pad_id}")
         if self.vocabulary and len(self.vocabulary) != self.vocab_size:
             raise ValueError(f"`vocabulary` must have {self.vocab_size} symbols, got {len(self.vocabulary)}")
+
+    def _plain(self) -> None:
+        """Makes plain Python numbers and tuples of what a user's function may give: numpy numbers, lists, labels."""
+        try:
+            object.__setattr__(self, "input_shape", tuple(operator.index(size) for size in self.input_shape))
+        except TypeError:
+            raise ValueError(f"`input_shape` must be whole numbers, got {self.input_shape!r}") from None
+        for name in ("num_classes", "vocab_size", "pad_id"):
+            try:
+                object.__setattr__(self, name, operator.index(getattr(self, name)))
+            except TypeError:
+                raise ValueError(f"`{name}` must be a whole number, got {getattr(self, name)!r}") from None
+        for name in ("labels", "vocabulary"):
+            given = getattr(self, name)
+            if isinstance(given, str):
+                raise ValueError(f"`{name}` must be a list of words, got {given!r}")
+            object.__setattr__(self, name, tuple(map(str, () if given is None else given)))
 
     @property
     def task(self) -> Task:

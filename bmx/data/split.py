@@ -14,7 +14,9 @@ from bmx.errors import UsageError
 _STREAM = 0x5E_11
 
 
-def hold_out(targets: Tensor, size: float, seed: int, stratify: bool = True) -> tuple[Tensor, Tensor]:
+def hold_out(
+    targets: Tensor, size: float, seed: int, stratify: bool = True, leave_one: bool = False
+) -> tuple[Tensor, Tensor]:
     """Split a data set in two by its targets, the same way for the same seed on every machine and version.
 
     With ``stratify``, each class gives its share of the held-out part, rounded by the largest-remainder method, so that
@@ -25,12 +27,14 @@ def hold_out(targets: Tensor, size: float, seed: int, stratify: bool = True) -> 
         size: a count (an integer, 0 allowed) or a fraction between 0 and 1; a fraction takes at least one sample.
         seed: decides which samples are taken.
         stratify: keep the proportions of the classes.
+        leave_one: of each class at least; others then give more than their share.
 
     Returns:
         Sorted int64 indices of the part that is kept and of the part that is held out.
 
     Raises:
-        UsageError: a size that is negative, neither count nor fraction, or leaves nothing to keep.
+        UsageError: a size that is negative, neither count nor fraction, or leaves nothing to keep, or nothing of a
+            class.
     """
     total = len(targets)
     count = _count(size, total)
@@ -39,7 +43,14 @@ def hold_out(targets: Tensor, size: float, seed: int, stratify: bool = True) -> 
     if stratify and not targets.is_floating_point():
         classes = targets.cpu().numpy()[order]
         _, group, sizes = np.unique(classes, return_inverse=True, return_counts=True)
-        taken = _rank_in_group(group) < _shares(sizes, count)[group]
+        if leave_one and count > (most := total - len(sizes)):
+            fix = f"use data.val_size={most} or less" if most else "use data.val_size=0: each class has one sample"
+            what = f"holding out {count} of {total} samples leaves none of some of the {len(sizes)} classes"
+            raise UsageError(what, f"data.val_size={size}", fix)
+        shares = _shares(sizes, count)
+        if leave_one:
+            shares = _leaving_one(shares, sizes)
+        taken = _rank_in_group(group) < shares[group]
     else:
         taken = np.arange(total) < count
     held_out = np.zeros(total, dtype=bool)
@@ -73,6 +84,19 @@ def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
     shares, remainders = np.divmod(exact, max(int(sizes.sum()), 1))
     largest = np.lexsort((-sizes, -remainders))[: count - int(shares.sum())]
     shares[largest] += 1
+    return shares
+
+
+def _leaving_one(shares: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The shares, where no class gives its last sample: those that have given the smallest part give one more."""
+    most = sizes - 1
+    missing = int(np.maximum(shares - most, 0).sum())
+    shares = np.minimum(shares, most)
+    while missing > 0:
+        given = np.where(shares < most, shares / sizes, np.inf)
+        next_ones = np.lexsort((-sizes, given))[: min(missing, int((shares < most).sum()))]
+        shares[next_ones] += 1
+        missing -= len(next_ones)
     return shares
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,13 @@ class Teacher:
         net: takes what ``input_stage`` returns.
         input_stage: normalises raw samples of ``shape`` as the net was trained with.
         shape: of one sample.
+        output_stage: turns what the net gives into the units of the targets.
     """
 
     net: nn.Module
     input_stage: nn.Module
     shape: tuple[int, ...]
+    output_stage: nn.Module = field(default_factory=nn.Identity)
 
 
 class Teachers:
@@ -54,13 +56,14 @@ class Teachers:
         for member in self.members:
             member.net.to(device)
             member.input_stage.to(device)
+            member.output_stage.to(device)
 
     @torch.no_grad()
     def __call__(self, raw: Tensor) -> Outputs:
-        """Logits (N, K), the mean over the nets, and features, of a raw batch."""
+        """Logits (N, K) or predictions (N, 1), the mean over the nets, and features, of a raw batch."""
         total: Tensor | None = None
         for member in self.members:
-            logits = member.net(member.input_stage(view(raw, member.shape)))
+            logits = member.output_stage(member.net(member.input_stage(view(raw, member.shape))))
             total = logits if total is None else total + logits
         assert total is not None
         features = self.capture.take() if self.capture is not None else []

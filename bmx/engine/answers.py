@@ -12,18 +12,26 @@ from bmx.data.spec import DataSpec
 from bmx.engine.evaluation import Evaluation
 from bmx.runs.mistake import Mistake
 
-# For regression every answer is a little wrong; the sheet shows this many of the worst.
+# What a sheet of them shows. For regression every answer is a little wrong.
 _WORST = 36
 
 
-def mistakes(evaluation: Evaluation, arrays: Arrays, spec: DataSpec) -> list[Mistake]:
-    """The wrong answers of an evaluation, each with its input as a picture or a line of text."""
-    targets = arrays.targets.cpu()
+def wrong_answers(evaluation: Evaluation, arrays: Arrays, spec: DataSpec) -> Tensor:
+    """Which answers of an evaluation are wrong, those of greatest loss first; int64 (M,)."""
     if spec.task == "regression":
-        wrong = evaluation.losses.topk(min(_WORST, evaluation.n)).indices
+        wrong = torch.arange(evaluation.n)
     else:
-        wrong = (evaluation.predicted != targets).nonzero().squeeze(1)
-    return [_mistake(int(i), evaluation, arrays, targets, spec) for i in wrong]
+        wrong = (evaluation.predicted != arrays.targets.cpu()).nonzero().squeeze(1)
+    # A loss that is no number is the worst there is.
+    return wrong[evaluation.losses[wrong].nan_to_num(nan=torch.inf).argsort(descending=True, stable=True)]
+
+
+def mistakes(evaluation: Evaluation, arrays: Arrays, spec: DataSpec) -> tuple[list[Mistake], int]:
+    """The worst answers of an evaluation, each with its input as a picture or a line of text; how many are wrong."""
+    every = wrong_answers(evaluation, arrays, spec)
+    wrong, targets = every[:_WORST], arrays.targets.cpu()
+    count = len(wrong) if spec.task == "regression" else len(every)
+    return [_mistake(int(i), evaluation, arrays, targets, spec) for i in wrong], count
 
 
 def _mistake(i: int, evaluation: Evaluation, arrays: Arrays, targets: Tensor, spec: DataSpec) -> Mistake:

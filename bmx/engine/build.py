@@ -103,12 +103,7 @@ def make_source(data: DictConfig) -> Source:
     if _kept is not None and known in _kept:
         return _kept[known]
     can_stay = "on_disk" not in node and bool(accepts(found, ["on_disk"]))
-    source = call(node, "data", **({"on_disk": True} if can_stay and wanted is not True else {}))
-    if not isinstance(source, Source):
-        what = f"{node._target_} made a {type(source).__name__}, not a bmx.data.arrays.Source"
-        raise UsageError(
-            what, "data._target_", "return Source(train=Arrays(...), test=Arrays(...), spec=DataSpec(...))"
-        )
+    source = _source(node, {"on_disk": True} if can_stay and wanted is not True else {})
     if wanted is False:
         source = keep_on_disk(source)
     elif wanted is True or fits_in_memory(source.train):
@@ -116,6 +111,24 @@ def make_source(data: DictConfig) -> Source:
     if _kept is not None:
         _kept[known] = source
     return source
+
+
+def _source(node: DictConfig, arguments: dict[str, Any]) -> Source:
+    """What the data function returns, which may be the user's own."""
+    where = source_name(node)
+    source = call(node, "data", **arguments)
+    if not isinstance(source, Source):
+        fix = "return bmx.data.arrays.Source(train, test, spec): two Arrays(inputs, targets) and a DataSpec"
+        raise UsageError(f"{node._target_} returned a {type(source).__name__}, not a Source", where, fix)
+    return source
+
+
+def source_name(data: DictConfig) -> str:
+    """What a message calls the data: the user's own function by its name; bmx's own sets by their words and folders."""
+    target, folder = str(data.get("_target_")), data.get("dir")
+    if not target.startswith("bmx.data."):
+        return f"data._target_={target}"
+    return f"data={target.rpartition('.')[2]}" + (f" data.dir={folder}" if folder else "")
 
 
 def _without(node: DictConfig, *keys: str) -> DictConfig:

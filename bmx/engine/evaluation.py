@@ -17,12 +17,20 @@ from bmx.data.batches import BatchOrder
 from bmx.data.loading import Reader, reader_for
 from bmx.data.spec import DataSpec
 from bmx.engine.device import Device
+from bmx.runs.confusion import Confusion
 from bmx.tasks.objectives import objective_for, two_class_logits
 
 Predict = Callable[[Tensor], Tensor]
 
 # Samples of a test batch. Fixed, so that a number does not depend on the batch size of the training.
 BATCH_SIZE = 500
+# Logits of a test batch, 64 MB: of very many classes fewer samples are taken at once.
+_LOGITS = 16 << 20
+
+
+def batch_size_for(spec: DataSpec) -> int:
+    """Samples of a test batch of these data."""
+    return max(1, min(BATCH_SIZE, _LOGITS // max(1, spec.num_classes)))
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Evaluation:
         metrics: ``loss`` and, for classification, ``accuracy``, macro ``precision``, ``recall``, ``f1``; for
             regression ``rmse``, ``mae``, ``r2``.
         n: samples.
-        confusion: counts, rows are the true classes; empty for regression.
+        confusion: which class was taken for which; None for regression.
         predicted: class numbers (N,), or predictions (N,) for regression.
         probability: of the predicted class (N,); empty for regression.
         losses: of each sample (N,).
@@ -41,7 +49,7 @@ class Evaluation:
 
     metrics: dict[str, float]
     n: int
-    confusion: list[list[int]]
+    confusion: Confusion | None
     predicted: Tensor
     probability: Tensor
     losses: Tensor
@@ -61,7 +69,7 @@ def evaluate(
         reader: gives the batches instead of ``arrays`` itself, in order.
     """
     objective = objective_for(spec)
-    batches = reader or reader_for(arrays, BatchOrder(len(arrays), BATCH_SIZE, shuffle=False), device.where)
+    batches = reader or reader_for(arrays, BatchOrder(len(arrays), batch_size_for(spec), shuffle=False), device.where)
     losses, predicted, probability = [], [], []
     with device.autocast():
         for inputs, targets in batches.epoch(0):
@@ -75,11 +83,10 @@ def evaluate(
                 predicted.append(outputs.squeeze(1).cpu())
     all_losses, all_predicted = torch.cat(losses), torch.cat(predicted)
     metrics = {"loss": float(all_losses.double().mean())}
-    confusion: list[list[int]] = []
+    confusion = None
     if spec.task == "classification":
-        matrix = _confusion(all_predicted, arrays.targets, spec.num_classes)
-        confusion = matrix.tolist()
-        metrics |= _classification_metrics(matrix)
+        confusion = Confusion.counted(arrays.targets.cpu().numpy(), all_predicted.numpy(), spec.num_classes)
+        metrics |= _classification_metrics(confusion)
     else:
         metrics |= _regression_metrics(all_predicted.double(), arrays.targets.double())
     return Evaluation(
@@ -92,22 +99,17 @@ def evaluate(
     )
 
 
-def _confusion(predicted: Tensor, targets: Tensor, classes: int) -> Tensor:
-    from torchmetrics.functional.classification import multiclass_confusion_matrix
-
-    return multiclass_confusion_matrix(predicted, targets.cpu(), classes)
-
-
-def _classification_metrics(matrix: Tensor) -> dict[str, float]:
+def _classification_metrics(confusion: Confusion) -> dict[str, float]:
     """Accuracy and macro averages over the classes that occur; a class never predicted has precision 0."""
-    hits = matrix.diag().double()
-    true, guessed = matrix.sum(1).double(), matrix.sum(0).double()
+    hits, true, guessed = (
+        torch.from_numpy(counts).double() for counts in (confusion.right(), confusion.samples(), confusion.guesses())
+    )
     occurs = (true + guessed) > 0
     precision = torch.where(guessed > 0, hits / guessed.clamp(min=1), 0.0)
     recall = torch.where(true > 0, hits / true.clamp(min=1), 0.0)
     f1 = 2 * hits / (true + guessed).clamp(min=1)
     return {
-        "accuracy": float(hits.sum() / matrix.sum()),
+        "accuracy": float(hits.sum() / true.sum()),
         "precision": float(precision[occurs].mean()),
         "recall": float(recall[occurs].mean()),
         "f1": float(f1[occurs].mean()),

@@ -18,7 +18,6 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from bmx.data.batches import BatchOrder
 from bmx.data.loading import available_memory, reader_for
 from bmx.engine import random_state
 from bmx.engine.build import optimizer_maker
@@ -57,7 +56,7 @@ class RangeTest:
 def _trial(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask], batch_size: int) -> Iterator[FitTask]:
     """The task of the run on a copy of its model; random state and what is trained beside the net stay as they were."""
     random = random_state.capture()
-    order = BatchOrder(len(prepared.data.train), batch_size, seed=int(prepared.cfg.seed))
+    order = replace(prepared, batch_size=batch_size).order()
     task = build_task(prepared, copy.deepcopy(net), order, make_task).to(prepared.device.where).train()
     beside = copy.deepcopy(task.beside.state_dict()) if task.beside is not None else {}
     try:
@@ -124,9 +123,9 @@ def settle(
     found: dict[str, float] = {}
     if "batch_size" in prepared.auto:
         found["batch_size"] = size = find_batch_size(prepared, net, make_task)
-        steps = -(-len(prepared.data.train) // size)
-        timeline = replace(prepared.timeline, steps_per_epoch=steps)
-        prepared = replace(prepared, batch_size=size, timeline=timeline, cfg=_with(prepared.cfg, "batch_size", size))
+        prepared = replace(prepared, batch_size=size, cfg=_with(prepared.cfg, "batch_size", size))
+        timeline = replace(prepared.timeline, steps_per_epoch=len(prepared.order()))
+        prepared = replace(prepared, timeline=timeline)
     if "lr" in prepared.auto:
         found["lr"] = float(f"{find_lr(prepared, net, make_task).lr:.2g}")
         cfg = _with(prepared.cfg, "lr", found["lr"])
@@ -167,10 +166,13 @@ def find_batch_size(prepared: Prepared, net: nn.Module, make_task: Callable[...,
     """Doubles the batch while a step fits in memory and still makes more samples per second.
 
     Returns:
-        A power of two, at most a twentieth of the training set.
+        A power of two, at most a twentieth of the training set; where ``trainer.accumulate`` or the model need more,
+        that, doubled as often as it pays.
     """
-    most = max(1, len(prepared.data.train) // STEPS_PER_EPOCH)
-    best, best_rate, size = 1, 0.0, min(16, 1 << (most.bit_length() - 1))
+    needed = min(prepared.least * int(prepared.cfg.trainer.accumulate), len(prepared.data.train))
+    most = max(1, needed, len(prepared.data.train) // STEPS_PER_EPOCH)
+    size = max(needed, min(16, 1 << (most.bit_length() - 1)))
+    best, best_rate = max(1, needed), 0.0
     with _trial(prepared, net, make_task, most) as task:
         while size <= most:
             try:

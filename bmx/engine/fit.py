@@ -28,7 +28,7 @@ from bmx.engine.callbacks import make_callbacks, placed, step_hooks, wants_batch
 from bmx.engine.checkpoints import BEST, Checkpoints, Every, SaveBest
 from bmx.engine.display import Display
 from bmx.engine.durable import DurableCheckpointIO
-from bmx.engine.evaluation import BATCH_SIZE
+from bmx.engine.evaluation import batch_size_for
 from bmx.engine.fit_task import build_task
 from bmx.engine.metrics_csv import MetricsCsv
 from bmx.engine.prepare import Prepared
@@ -157,7 +157,7 @@ def build(
         tuning: what has to hold after each step.
     """
     cfg, data = prepared.cfg, prepared.data
-    order = BatchOrder(len(data.train), prepared.batch_size, seed=int(cfg.seed))
+    order = prepared.order()
     task = build_task(prepared, net, order, make_task, tuning)
     position, objective = task.position, task.objective
     selection = Selection(
@@ -182,7 +182,7 @@ def build(
 
     resumed = prepared.resumed or Resumed(None, {}, "")
     path, state = resumed.path, resumed.state
-    for text in filter(None, [resumed.note, _where(cfg.resume, state)]):
+    for text in filter(None, [*data.notes, resumed.note, _where(cfg.resume, state)]):
         display.note(text)
         log.info(text)
     steps_before = int(state["bmx"]["steps_done"]) if state else 0
@@ -243,7 +243,7 @@ def build(
         train_reader = ProfiledReader(train_reader, run_dir / "profile", prepared.device.where)
     val_blocks = None
     if data.val is not None:
-        val_order = BatchOrder(len(data.val), BATCH_SIZE, shuffle=False)
+        val_order = BatchOrder(len(data.val), batch_size_for(data.spec), shuffle=False)
         val_reader = reader_for(data.val, val_order, prepared.device.where, int(cfg.data.workers))
         val_blocks = EvaluationBlocks(val_reader, len(val_order), single)
     blocks = StepBlocks(train_reader, order, position, single)
@@ -273,13 +273,12 @@ def _best_writer(prepared: Prepared, config_yaml: str, recipe: Sequence[Step]) -
     return save_best
 
 
-
-
 def save_unfitted(prepared: Prepared, net: nn.Module, run_dir: Path, recipe: Sequence[Step]) -> None:
     """Writes best.ckpt of a model that is used as it is, without training."""
     state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     stage = InputStage.fitted(prepared.data.spec, prepared.data.train)
     state |= {f"input_stage.{name}": tensor for name, tensor in stage.state_dict().items()}
+    state |= {f"output_stage.{name}": tensor for name, tensor in prepared.units().state_dict().items()}
     best = best_file(run_dir)
     best.parent.mkdir(exist_ok=True)
     config_yaml = OmegaConf.to_yaml(prepared.cfg, resolve=True)

@@ -39,6 +39,7 @@ def build_task(
         clip_norm=cfg.trainer.clip_norm,
         l1=cfg.regularization.l1,
         l2=cfg.regularization.l2,
+        least=prepared.least,
     )
     return make_task(
         net,
@@ -52,4 +53,5 @@ def build_task(
         tuning=tuning,
         augment=make_augmentation(cfg.get("augmentation"), data.spec),
         order=order,
+        output_stage=prepared.units(),
     )

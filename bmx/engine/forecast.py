@@ -14,12 +14,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bmx.data.batches import BatchOrder
+from bmx.data.batches import part_sizes
 from bmx.data.input_stage import InputStage
 from bmx.data.loading import Batch, available_memory, reader_for
 from bmx.engine import durable, random_state
 from bmx.engine.device import Device
-from bmx.engine.evaluation import BATCH_SIZE
+from bmx.engine.evaluation import batch_size_for
 from bmx.engine.prepare import Prepared
 from bmx.measure.memory import predict_memory
 from bmx.optim.penalties import Penalties
@@ -85,7 +85,7 @@ class TimeNeeded:
 def memory_needed(prepared: Prepared, net: nn.Module) -> MemoryNeeded:
     """Predicts the memory of training from shapes; nothing of that size is allocated."""
     device, data = prepared.device, prepared.data
-    size = -(-prepared.batch_size // int(prepared.cfg.trainer.accumulate))
+    size = max(part_sizes(prepared.batch_size, int(prepared.cfg.trainer.accumulate), prepared.least))
     raw, _ = data.train.batch(torch.arange(min(size, len(data.train))))
     inputs = InputStage(data.spec).to(device.dtype)(raw)
     model = copy.deepcopy(net).to(device.dtype)
@@ -195,6 +195,7 @@ class _Steps:
         data, cfg = prepared.data, prepared.cfg
         self.model = copy.deepcopy(net).to(self.device.where, self.device.dtype).train()
         self.stage = InputStage.fitted(data.spec, data.train).to(self.device.where, self.device.dtype)
+        self.units = prepared.units().to(self.device.where, self.device.dtype)
         self.objective = objective_for(data.spec)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = prepared.make_optimizer(self.trained)
@@ -227,7 +228,7 @@ class _Steps:
         held_out = self.prepared.data.val
         if held_out is None:
             return 0.0
-        some = torch.arange(min(BATCH_SIZE, len(held_out)))
+        some = torch.arange(min(batch_size_for(self.prepared.data.spec), len(held_out)))
         inputs = held_out.batch(some)[0].to(self.device.where)
         self.model.eval()
         took = []
@@ -251,8 +252,7 @@ class _Steps:
 
     def _batches(self) -> Iterator[Batch]:
         data, cfg = self.prepared.data.train, self.prepared.cfg
-        order = BatchOrder(len(data), self.prepared.batch_size, seed=int(cfg.seed))
-        reader = reader_for(data, order, self.device.where, int(cfg.data.workers))
+        reader = reader_for(data, self.prepared.order(), self.device.where, int(cfg.data.workers))
         whole = max(1, len(data) // self.prepared.batch_size)
         epoch = 0
         while True:
@@ -264,11 +264,11 @@ class _Steps:
     def _step(self, inputs: Tensor, targets: Tensor) -> None:
         settings = self.prepared.cfg.trainer
         self.optimizer.zero_grad(set_to_none=True)
-        size = -(-len(targets) // int(settings.accumulate))
-        for part, part_targets in zip(inputs.split(size), targets.split(size), strict=True):
+        sizes = part_sizes(len(targets), int(settings.accumulate), self.prepared.least)
+        for part, part_targets in zip(inputs.split(sizes), targets.split(sizes), strict=True):
             with self.device.autocast():
                 outputs = self.model(self.stage(part))
-                loss = self.objective.loss(outputs, part_targets)
+                loss = self.objective.loss(outputs, self.units.standardised(part_targets))
             (loss * (len(part_targets) / len(targets))).backward()
             self.objective.score_sum(outputs.detach(), part_targets)
         if self.penalties.active:

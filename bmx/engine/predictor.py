@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bmx.compression.recipe import Step, rebuild
 from bmx.data.input_stage import InputStage
+from bmx.data.output_stage import OutputStage
 from bmx.data.spec import DataSpec
 from bmx.engine import durable
 from bmx.engine.build import make_model
@@ -30,6 +31,7 @@ class Predictor(nn.Module):
         spec: the data it was trained on; ``spec.labels`` names the classes.
         config: the configuration of the run it comes from.
         recipe: what compression did to the architecture that ``config.model`` builds.
+        output_stage: turns what the net gives into the units of the targets; None leaves it.
     """
 
     def __init__(
@@ -39,17 +41,19 @@ class Predictor(nn.Module):
         spec: DataSpec,
         config: DictConfig,
         recipe: Sequence[Step] = (),
+        output_stage: OutputStage | None = None,
     ) -> None:
         super().__init__()
         self.net = net
         self.input_stage = input_stage
+        self.output_stage = output_stage or OutputStage(spec)
         self.spec = spec
         self.config = config
         self.recipe = list(recipe)
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Logits (N, K) of a raw batch (N, …)."""
-        out: Tensor = self.net(self.input_stage(raw))
+        """Logits (N, K), or predictions (N, 1) in the units of the targets, of a raw batch (N, …)."""
+        out: Tensor = self.output_stage(self.net(self.input_stage(raw)))
         return out
 
 
@@ -65,7 +69,7 @@ def save_model(
 
     Args:
         path: the file.
-        state_dict: of net and input stage, under the prefixes ``net.`` and ``input_stage.``.
+        state_dict: of net, input and output stage, under the prefixes ``net.``, ``input_stage.``, ``output_stage.``.
         spec: the data the model is for.
         config_yaml: the resolved configuration.
         facts: epoch, step and metrics of these weights; plain containers.
@@ -112,7 +116,7 @@ def load_model(path: Path) -> Predictor:
     if floating is not None:
         predictor.to(floating.dtype)
     try:
-        predictor.load_state_dict(content["state_dict"])
+        predictor.load_state_dict(predictor.output_stage.completed(content["state_dict"]))
     except RuntimeError as error:  # torch lists every tensor that differs
         told = next((line.strip() for line in str(error).splitlines()[1:] if line.strip()), str(error))
         fix = "use the code that the run was made with, or train it again"

@@ -13,20 +13,23 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bmx.data.batches import BatchOrder
 from bmx.data.input_stage import InputStage
+from bmx.data.output_stage import OutputStage
 from bmx.data.prepare import DataSet
 from bmx.data.prepare import prepare as prepare_data
 from bmx.data.spec import DataSpec
 from bmx.engine.attachments import check_loggers
-from bmx.engine.build import make_augmentation, make_model, make_source, optimizer_maker, trial_of
+from bmx.engine.build import make_augmentation, make_model, make_source, optimizer_maker, source_name, trial_of
 from bmx.engine.callbacks import averages, check_callbacks, make_callbacks
 from bmx.engine.checkpoints import Every
 from bmx.engine.device import Device, resolve
+from bmx.engine.least_batch import check_batches, least_batch
 from bmx.engine.resume import Resumed, check_averaging, check_fits, check_same_scheduler, check_unchanged, find_state
 from bmx.engine.schedulers import check_schedule, make_schedule
-from bmx.engine.warm_start import weights_for
+from bmx.engine.warm_start import units_of, weights_for
 from bmx.errors import UsageError
-from bmx.optim.schedules import Schedule, Timeline
+from bmx.optim.schedules import Plateau, Schedule, Timeline
 from bmx.optim.torch_schedules import TorchSchedule, plain_arguments
 from bmx.runs.locking import lock
 from bmx.targets.blame import described, root_cause, user_line
@@ -48,6 +51,8 @@ class Prepared:
         timeline: steps per epoch and epochs.
         resumed: where the run goes on, None for a new one.
         auto: the knobs that are still to be found by trials; until then ``cfg`` holds a stand-in for each.
+        least: samples that the model must be given at once.
+        output_stage: of the weights that the fit begins with; None where they have learned nothing yet.
     """
 
     cfg: DictConfig
@@ -59,6 +64,16 @@ class Prepared:
     timeline: Timeline
     auto: tuple[str, ...] = ()
     resumed: Resumed | None = None
+    least: int = 1
+    output_stage: OutputStage | None = None
+
+    def units(self) -> OutputStage:
+        """A new stage that turns what the model gives into the units of the targets."""
+        return copy.deepcopy(self.output_stage) or OutputStage.fitted(self.data.spec, self.data.train)
+
+    def order(self) -> BatchOrder:
+        """Which training samples make which batch."""
+        return BatchOrder(len(self.data.train), self.batch_size, seed=int(self.cfg.seed), least=self.least)
 
     def example(self) -> Tensor:
         """One raw training sample, batch of one."""
@@ -95,10 +110,11 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     make_optimizer = optimizer_maker(cfg.optim, cfg.lr)
     schedule = make_schedule(cfg.scheduler)
 
-    data = prepare_data(make_source(cfg.data), cfg.data.val_size, cfg.seed, cfg.data.get("leave_out") or ())
+    left_out = cfg.data.get("leave_out") or ()
+    data = prepare_data(make_source(cfg.data), cfg.data.val_size, cfg.seed, left_out, source_name(cfg.data))
     make_augmentation(cfg.get("augmentation"), data.spec)
     if "batch_size" in auto:
-        cfg.batch_size = min(int(cfg.batch_size), len(data.train))
+        cfg.batch_size = min(max(int(cfg.batch_size), int(cfg.trainer.accumulate)), len(data.train))
     batch_size = _batch_size(cfg.batch_size, len(data.train))
     if cfg.trainer.accumulate > batch_size:
         fix = f"use trainer.accumulate={batch_size} or less"
@@ -111,12 +127,21 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
             raise UsageError("early stopping needs a validation set", "data.val_size=0", fix)
     objective = objective_for(data.spec)
     check_callbacks(cfg.trainer.callbacks, objective, data.val is not None, device.where)
-    timeline = Timeline(steps_per_epoch=-(-len(data.train) // batch_size), epochs=int(cfg.epochs))
+    make_net = make_net or (lambda spec: make_model(cfg.model, spec))
+    net = check_model(cfg, data, make_net)
+    least = _least(net, data, make_net)
+    if "batch_size" in auto:
+        batch_size = min(max(batch_size, least * int(cfg.trainer.accumulate)), len(data.train))
+    check_batches(least, len(data.train), batch_size, int(cfg.trainer.accumulate))
+    order = BatchOrder(len(data.train), batch_size, least=least)
+    timeline = Timeline(steps_per_epoch=len(order), epochs=int(cfg.epochs))
     validated = objective if data.val is not None else None
     check_schedule(schedule, timeline, lambda: trial_of(make_optimizer), validated)
-    net = check_model(cfg, data, make_net)
+    _check_minimum(schedule, None if "lr" in auto else float(cfg.lr))
+    units = None
     if cfg.init_from:
         weights_for(net, str(cfg.init_from), Path(cfg.outputs))
+        units = units_of(data.spec, str(cfg.init_from), Path(cfg.outputs))
     resumed = _resumed(cfg, net) if cfg.resume else None
     if resumed is not None:
         averaging = averages(make_callbacks(cfg.trainer.callbacks)) is not None
@@ -124,7 +149,17 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     if resumed is not None and isinstance(schedule, TorchSchedule):
         made_with = plain_arguments(schedule, trial_of(make_optimizer), timeline)
         check_same_scheduler(resumed.state, made_with, f"resume={Path(cfg.resume).name}")
-    return Prepared(cfg, data, device, batch_size, make_optimizer, schedule, timeline, auto, resumed)
+    return Prepared(cfg, data, device, batch_size, make_optimizer, schedule, timeline, auto, resumed, least, units)
+
+
+def _least(net: nn.Module, data: DataSet, make_net: Callable[[DataSpec], nn.Module]) -> int:
+    return least_batch(net, InputStage(data.spec)(data.train.inputs[:1]), lambda: make_net(data.spec))
+
+
+def _check_minimum(schedule: Any, lr: float | None) -> None:
+    if isinstance(schedule, Plateau) and lr is not None and schedule.minimum >= lr:
+        where, fix = f"scheduler.minimum={schedule.minimum:g} lr={lr:g}", "use a smaller minimum, or another scheduler"
+        raise UsageError("the rate begins at its minimum and could never fall", where, fix)
 
 
 def _resumed(cfg: DictConfig, net: nn.Module) -> Resumed:
@@ -169,6 +204,8 @@ def _stand_ins(cfg: DictConfig) -> tuple[DictConfig, tuple[str, ...]]:
 def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], nn.Module] | None = None) -> nn.Module:
     """Sends a batch of shapes through the model on the meta device, without memory or arithmetic; returns it.
 
+    A model that the meta device cannot run is run for real, on the CPU.
+
     Raises:
         UsageError: the model cannot take this data, or its output does not fit the targets.
     """
@@ -187,12 +224,7 @@ def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], n
     try:
         with torch.no_grad():
             outputs = net(inputs.to("meta"))
-    except Exception as error:
-        if isinstance(error, NotImplementedError) and user_line(error) is None:
-            return net  # it is the device that lacks an operation, not the model
-        if not _is_about_meta(error):
-            raise _misfit(error, inputs, words) from error
-        # What looks at the numbers themselves is tried with numbers.
+    except Exception:  # what fails on shapes alone may well run: only with numbers that is a verdict
         try:
             with torch.no_grad():
                 outputs = make_net(spec).train()(inputs)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from bmx.data.output_stage import OutputStage
+from bmx.data.spec import DataSpec
 from bmx.engine.predictor import read_model
 from bmx.errors import UsageError
 from bmx.runs.finding import find, is_there
@@ -21,6 +23,23 @@ def model_file(run: str, outputs: Path) -> Path:
     if not file.exists():
         raise UsageError("this run has no model yet", str(found), "finish it first: bmx train resume=" + found.name)
     return file
+
+
+def units_of(spec: DataSpec, run: str, outputs: Path) -> OutputStage | None:
+    """What turns the outputs of a run's model into the units of the targets; None where that model has classes.
+
+    Args:
+        spec: of the data that its weights are going to be fitted to.
+        run: see :func:`model_file`.
+        outputs: folder of runs.
+    """
+    content = read_model(model_file(run, outputs))
+    stage = OutputStage(spec)
+    if stage.scale is None or DataSpec.from_dict(content["spec"]).task != spec.task:
+        return None
+    known = stage.completed(content["state_dict"])
+    stage.load_state_dict({name: known[f"output_stage.{name}"] for name in stage.state_dict()})
+    return stage
 
 
 def weights_for(net: nn.Module, run: str, outputs: Path) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bmx.compression.recipe import Step
 from bmx.data.input_stage import InputStage
+from bmx.data.output_stage import OutputStage
 from bmx.data.spec import DataSpec
 from bmx.engine.predictor import Predictor
 
@@ -32,6 +33,8 @@ class Description:
         input_dtype: what the file takes, such as ``uint8``.
         cost: of the model when it was exported.
         recipe: what compression did to the architecture that the configuration builds.
+        target_statistics: scale and shift from what the net gives to predictions in the units of the targets, nested
+            lists; empty for classes. A graph does that itself; whoever builds the net from weights has to.
     """
 
     spec: DataSpec
@@ -41,12 +44,20 @@ class Description:
     input_dtype: str
     cost: dict[str, int] = field(default_factory=dict)
     recipe: list[Step] = field(default_factory=list)
+    target_statistics: dict[str, Any] = field(default_factory=dict)
 
     def input_stage(self) -> InputStage:
         """The preprocessing with its statistics in float64, which hold those of any precision exactly."""
         stage = InputStage(self.spec).double()
         values = {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in self.statistics.items()}
         stage.load_state_dict(values)
+        return stage.eval()
+
+    def output_stage(self) -> OutputStage:
+        """What follows the net, with its statistics in float64; the identity where the file has none."""
+        stage = OutputStage(self.spec).double()
+        values = {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in self.target_statistics.items()}
+        stage.load_state_dict({name: values.get(name, old) for name, old in stage.state_dict().items()})
         return stage.eval()
 
     def stage_before(self) -> InputStage | None:
@@ -68,6 +79,7 @@ class Description:
             "cost": json.dumps(self.cost),
             "config": OmegaConf.to_yaml(self.config, resolve=True),
             **({"recipe": json.dumps(self.recipe)} if self.recipe else {}),
+            **({"target_statistics": json.dumps(self.target_statistics)} if self.target_statistics else {}),
         }
 
     @classmethod
@@ -90,6 +102,7 @@ class Description:
                 text["input_dtype"],
                 json.loads(text["cost"]),
                 json.loads(text.get("recipe", "[]")),
+                json.loads(text.get("target_statistics", "{}")),
             )
         except (KeyError, TypeError, AssertionError) as error:
             raise ValueError(f"its description is incomplete: {error}") from error
@@ -102,10 +115,11 @@ class Description:
         return {
             "format": FORMAT,
             "input": {"takes": takes, "dtype": self.input_dtype, "shape": ["batch", *spec.input_shape]},
-            "output": "logits" if spec.task == "classification" else "predicted value",
+            "output": "logits" if spec.task == "classification" else "predicted value, in the units of the targets",
             "labels": list(spec.labels),
             "preprocessing": self.preprocessing,
             "statistics": self.statistics,
+            **({"target_statistics": self.target_statistics} if self.target_statistics else {}),
             **({"vocabulary": list(spec.vocabulary), "pad_id": spec.pad_id} if spec.kind == "tokens" else {}),
             "cost": self.cost,
         }
@@ -121,6 +135,7 @@ def describe(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype, c
         str(input_dtype(predictor, preprocessing, raw_dtype)).removeprefix("torch."),
         cost,
         predictor.recipe,
+        {name: _exact(tensor) for name, tensor in predictor.output_stage.state_dict().items()},
     )
 
 

@@ -27,7 +27,11 @@ def in_float32(predictor: Predictor) -> Predictor:
 def exportable(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
     """The module to export and an example of its input, a batch of two that holds no data."""
     dtype = input_dtype(predictor, preprocessing, raw_dtype)
-    module: nn.Module = predictor if preprocessing == INSIDE else predictor.net
+    module: nn.Module = predictor
+    if preprocessing != INSIDE:
+        # What comes out is in the units of the targets either way; classes need no stage for that.
+        units = predictor.output_stage
+        module = predictor.net if units.scale is None else nn.Sequential(predictor.net, units)
     return ready(module), torch.zeros((2, *predictor.spec.input_shape), dtype=dtype)
 
 

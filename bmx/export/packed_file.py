@@ -82,10 +82,16 @@ def _build(body: bytes, path: Path) -> tuple[Predictor, Description]:
     spec = DataSpec.from_dict(facts["spec"])
     recipe = facts.get("recipe", [])
     description = Description(
-        spec, config, facts["preprocessing"], facts["statistics"], facts["input_dtype"], recipe=recipe
+        spec,
+        config,
+        facts["preprocessing"],
+        facts["statistics"],
+        facts["input_dtype"],
+        recipe=recipe,
+        target_statistics=facts.get("target_statistics", {}),
     )
     net = rebuild(make_model(judged(config.model, "model", path), spec), recipe)
-    predictor = Predictor(net, description.input_stage(), spec, config, recipe)
+    predictor = Predictor(net, description.input_stage(), spec, config, recipe, description.output_stage())
     predictor.to(dtype_named(facts.get("dtype", "float32")))
     state = net.state_dict()
     if body[length : length + 4] != _signature(state):
@@ -111,6 +117,7 @@ def _header(description: Description, net: nn.Module) -> bytes:
         "statistics": description.statistics,
         "input_dtype": description.input_dtype,
         **({"recipe": description.recipe} if description.recipe else {}),
+        **({"target_statistics": description.target_statistics} if description.target_statistics else {}),
         **({"dtype": str(dtype).removeprefix("torch.")} if dtype != torch.float32 else {}),
     }
     text = json.dumps(facts, separators=(",", ":"), ensure_ascii=False, default=str)

@@ -16,6 +16,7 @@ def write_weights(predictor: Predictor, path: Path, preprocessing: str, facts: d
     """Writes the tensors of a predictor, and ``facts`` into the header.
 
     ``preprocessing=inside`` keeps its statistics as tensors, ``input_stage.*``; ``beside`` leaves them to the header.
+    Those of regression targets, ``output_stage.*``, are treated likewise.
     Tensors that are shared are written once for each name.
     """
     from safetensors.torch import save_file
@@ -46,12 +47,15 @@ def read_weights(path: Path) -> tuple[Predictor, Description]:
         raise UsageError(f"this safetensors file cannot be read: {first}", str(path), fix) from error
     net = rebuild(make_model(judged(description.config.model, "model", path), description.spec), description.recipe)
     stage = description.input_stage()
-    predictor = Predictor(net, stage, description.spec, description.config, description.recipe)
+    units = description.output_stage()
+    predictor = Predictor(net, stage, description.spec, description.config, description.recipe, units)
     floating = next((t for t in state.values() if t.is_floating_point()), None)
     if floating is not None:
         predictor.to(floating.dtype)
     missing, unexpected = predictor.load_state_dict(state, strict=False)
-    wrong = [name for name in [*missing, *unexpected] if description.preprocessing != BESIDE or name.startswith("net.")]
+    # The description holds the statistics too; of regression, files have them as tensors only since they are learned.
+    held = ("input_stage.", "output_stage.") if description.preprocessing == BESIDE else ("output_stage.",)
+    wrong = [name for name in [*missing, *unexpected] if not name.startswith(held)]
     if wrong:
         raise UsageError(
             f"the tensors are of another model: {wrong[0]}", str(path), "export it again with `bmx export`"

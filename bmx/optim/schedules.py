@@ -38,31 +38,42 @@ class Schedule:
     """A constant learning rate, and what all schedules share.
 
     Args:
-        warmup: epochs over which the rate rises linearly from ``warmup_start`` × lr to lr; fractions are allowed.
-            The schedule proper covers what is left of the run.
+        warmup: epochs over which the rate rises linearly from ``warmup_start`` × lr to where the schedule begins, which
+            is lr for all but :class:`OneCycle`; fractions are allowed. The schedule proper covers what is left of the
+            run.
         warmup_start: the factor at step 0 of the warm-up.
+
+    Raises:
+        ValueError: a field that is out of its range, or not finite.
     """
 
     warmup: float = 0.0
     warmup_start: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.warmup < 0:
+        if not 0 <= self.warmup < math.inf:
             raise ValueError(f"`warmup` must be at least 0 epochs, got {self.warmup}")
-        if not 0 <= self.warmup_start <= 1:
-            raise ValueError(f"`warmup_start` must be between 0 and 1, got {self.warmup_start}")
+        _between("warmup_start", self.warmup_start, 0, 1)
 
     def check(self, timeline: Timeline) -> None:
         """Raises ValueError where the schedule does not fit into the run."""
-        if self.warmup and self.warmup >= timeline.epochs:
-            raise ValueError(f"a warm-up of {self.warmup} epochs leaves nothing of {timeline.epochs} epochs")
+        if self.warmup_steps(timeline) >= timeline.steps:
+            left = f"{timeline.epochs} epochs of {timeline.steps_per_epoch} steps"
+            raise ValueError(f"a warm-up of {self.warmup} epochs leaves nothing of {left}")
+
+    def warmup_steps(self, timeline: Timeline) -> int:
+        """Steps of the warm-up."""
+        return round(self.warmup * timeline.steps_per_epoch)
 
     def factor(self, step: int, timeline: Timeline) -> float:
         """What the base learning rate is multiplied with in optimiser step ``step`` (from 0)."""
-        warmup_steps = round(self.warmup * timeline.steps_per_epoch)
+        warmup_steps = self.warmup_steps(timeline)
+        left = timeline.steps - warmup_steps
         if step < warmup_steps:
-            return self.warmup_start + (1.0 - self.warmup_start) * step / warmup_steps
-        return self.after_warmup(step - warmup_steps, timeline.steps - warmup_steps, timeline.steps_per_epoch)
+            goal = self.after_warmup(0, left, timeline.steps_per_epoch) if left > 0 else 1.0
+            start = min(self.warmup_start, goal)
+            return start + (goal - start) * step / warmup_steps
+        return self.after_warmup(step - warmup_steps, left, timeline.steps_per_epoch)
 
     def after_warmup(self, step: int, steps: int, steps_per_epoch: int) -> float:
         """The factor ``step`` steps after the warm-up, of ``steps`` that are left."""
@@ -81,7 +92,7 @@ class Exponential(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive("gamma", self.gamma)
+        _drop("gamma", self.gamma)
 
     def after_warmup(self, step: int, steps: int, steps_per_epoch: int) -> float:
         return self.gamma ** (step // steps_per_epoch)
@@ -101,8 +112,9 @@ class Step(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive("gamma", self.gamma)
-        _positive("every", self.every)
+        _drop("gamma", self.gamma)
+        if not 0 < self.every < math.inf:
+            raise ValueError(f"`every` must be a positive number of epochs, got {self.every}")
 
     def after_warmup(self, step: int, steps: int, steps_per_epoch: int) -> float:
         return self.gamma ** (step // steps_per_epoch // self.every)
@@ -122,7 +134,10 @@ class MultiStep(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive("gamma", self.gamma)
+        _drop("gamma", self.gamma)
+        for milestone in self.milestones:
+            if not 0 <= milestone < math.inf:
+                raise ValueError(f"`milestones` must be epochs from 0 on, got {milestone}")
 
     def after_warmup(self, step: int, steps: int, steps_per_epoch: int) -> float:
         epoch = step // steps_per_epoch
@@ -137,8 +152,7 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.final <= 1:
-            raise ValueError(f"`final` must be between 0 and 1, got {self.final}")
+        _between("final", self.final, 0, 1)
 
     def after_warmup(self, step: int, steps: int, steps_per_epoch: int) -> float:
         return _cosine(1.0, self.final, step / steps)
@@ -148,13 +162,14 @@ class Cosine(Schedule):
 class OneCycle(Schedule):
     """Up from lr / ``div`` to lr, down to lr / (``div`` × ``final_div``); momentum runs the other way (Smith 2018).
 
-    The closed form of torch's OneCycleLR with cosine annealing.
+    The closed form of torch's OneCycleLR with cosine annealing. A run that is too short for a rise begins at its peak,
+    one of a single step is that peak.
 
     Args:
         rise: the fraction of the run in which the rate rises.
-        div: lr over the rate of the first step.
-        final_div: the rate of the first step over that of the last.
-        max_momentum: momentum (Adam: beta 1) at the lowest rate; null leaves it alone.
+        div: lr over the rate of the first step, 1 or more.
+        final_div: the rate of the first step over that of the last, 1 or more.
+        max_momentum: momentum (Adam: beta 1) at the lowest rate, below 1; null leaves it alone.
         min_momentum: momentum at the highest rate.
     """
 
@@ -168,11 +183,19 @@ class OneCycle(Schedule):
         super().__post_init__()
         if not 0 < self.rise < 1:
             raise ValueError(f"`rise` must be between 0 and 1, got {self.rise}")
-        _positive("div", self.div)
-        _positive("final_div", self.final_div)
+        for name, value in (("div", self.div), ("final_div", self.final_div)):
+            if not 1 <= value < math.inf:
+                raise ValueError(f"`{name}` must be at least 1, got {value}")
+        if self.max_momentum is not None:
+            if not 0 <= self.max_momentum < 1:
+                raise ValueError(f"`max_momentum` must be at least 0 and below 1, got {self.max_momentum}")
+            _between("min_momentum", self.min_momentum, 0, self.max_momentum)
 
     def _phase(self, step: int, steps: int) -> tuple[bool, float]:
+        """Whether the rate rises at this step, and how much of that phase is done."""
         top = self.rise * steps - 1
+        if steps == 1 or step == top == 0:
+            return True, 1.0  # no room for a rise: this is the peak
         if step <= top:
             return True, step / top
         return False, min(1.0, (step - top) / (steps - 1 - top))
@@ -183,7 +206,7 @@ class OneCycle(Schedule):
         return _cosine(low, 1.0, done) if rising else _cosine(1.0, end, done)
 
     def momentum(self, step: int, timeline: Timeline) -> float | None:
-        warmup_steps = round(self.warmup * timeline.steps_per_epoch)
+        warmup_steps = self.warmup_steps(timeline)
         if self.max_momentum is None or step < warmup_steps:
             return None
         rising, done = self._phase(step - warmup_steps, timeline.steps - warmup_steps)
@@ -213,8 +236,10 @@ class Plateau(Schedule):
         super().__post_init__()
         if not 0 < self.gamma < 1:
             raise ValueError(f"`gamma` must be between 0 and 1, got {self.gamma}")
-        if self.patience < 0:
-            raise ValueError(f"`patience` must be at least 0 epochs, got {self.patience}")
+        for name, value, of in (("patience", self.patience, " epochs"), ("threshold", self.threshold, ""),
+                                ("minimum", self.minimum, "")):  # fmt: skip
+            if not 0 <= value < math.inf:
+                raise ValueError(f"`{name}` must be at least 0{of}, got {value}")
 
 
 class PlateauState:
@@ -233,7 +258,8 @@ class PlateauState:
             factor=schedule.gamma,
             patience=schedule.patience,
             threshold=schedule.threshold,
-            min_lr=schedule.minimum / lr,
+            # Above the rate itself it would make torch's rule raise what it is there to lower.
+            min_lr=min(1.0, schedule.minimum / lr),
         )
 
     @property
@@ -258,6 +284,12 @@ def _cosine(start: float, end: float, done: float) -> float:
     return end + (start - end) / 2.0 * (1.0 + math.cos(math.pi * done))
 
 
-def _positive(name: str, value: float) -> None:
-    if value <= 0:
-        raise ValueError(f"`{name}` must be positive, got {value}")
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"`{name}` must be between {low} and {high}, got {value}")
+
+
+def _drop(name: str, value: float) -> None:
+    """A factor that is applied again and again: above 1 the rate would grow without end."""
+    if not 0 < value <= 1:
+        raise ValueError(f"`{name}` must be above 0 and at most 1, got {value}")

@@ -91,13 +91,13 @@ class DistillTask(FitTask):
             # One operation for product and sum: on a small net each one on a scalar is a hundredth of a step.
             loss = torch.add(loss, term, alpha=method.scale) if loss is not None else method.scale * term
         assert loss is not None, "a method weighs labels or teacher, or both"
-        return loss, self.objective.score_sum(outputs.detach(), targets)
+        return loss, self.own_score(outputs, targets)
 
     def _own_loss(self, outputs: Tensor, targets: Tensor, mixed: Mixed | None) -> Tensor:
         """The labels' part of the loss."""
-        loss, alpha = self.objective.loss(outputs, targets), self.lesson.method.alpha
+        loss, alpha = self.own_loss(outputs, targets), self.lesson.method.alpha
         if mixed is not None:
-            other = self.objective.loss(outputs, targets.index_select(0, mixed.partner))
+            other = self.own_loss(outputs, targets.index_select(0, mixed.partner))
             loss = mixed.share * loss + (1 - mixed.share) * other
         return loss if alpha == 1 else alpha * loss
 
@@ -109,7 +109,9 @@ class DistillTask(FitTask):
         if method.needs_classes:
             logits = two_class_logits(logits)
         student = Outputs(logits, [_wide(f) for f in features], rows)
-        teacher = Outputs(_as(taught.logits, logits), [_as(f, logits) for f in taught.features])
+        # Teachers predict in the units of the targets, whatever they were standardised by themselves.
+        said = self.output_stage.standardised(taught.logits) if self.standardises else taught.logits
+        teacher = Outputs(_as(said, logits), [_as(f, logits) for f in taught.features])
         return method.term(student, teacher, targets, list(learned) if learned is not None else ())
 
     def _taught(self, inputs: Tensor, targets: Tensor, rows: Tensor | None) -> Outputs:

@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from bmx.compression.method import Tuning
 from bmx.data.batches import BatchOrder, Position
 from bmx.data.loading import Batch
+from bmx.data.output_stage import OutputStage
 from bmx.errors import RunFailed
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.tasks.blocks import Block, StepBlocks, batches_of
@@ -57,6 +58,7 @@ class FitTask(pl.LightningModule):
         tuning: what has to hold after each step of fine-tuning a compressed net.
         augment: changes raw training batches at random.
         order: which samples make each batch, for a task that has to know.
+        output_stage: turns what the net gives into the units of the targets, which loss and score are told in.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class FitTask(pl.LightningModule):
         tuning: Tuning | None = None,
         augment: Callable[[Tensor], Tensor] | None = None,
         order: BatchOrder | None = None,
+        output_stage: OutputStage | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -85,6 +88,9 @@ class FitTask(pl.LightningModule):
         self.tuning = tuning
         self.augment = augment
         self.order = order
+        self.output_stage = output_stage or OutputStage()
+        # Asked in every step: looking into a module takes a while.
+        self.standardises = self.output_stage.scale is not None
         self._make_optimizer = make_optimizer
         self.sums = RunningSums()
         self.validation = Totals()
@@ -171,12 +177,12 @@ class FitTask(pl.LightningModule):
         self.begin()
         position, log_every, clock = self.position, self.settings.log_every, time.perf_counter
         tuning, total = self.tuning, self.timeline.steps_per_epoch * self.timeline.epochs
-        due = clock() + PULSE_SECONDS
+        unit, due = self.output_stage.loss_unit, clock() + PULSE_SECONDS
         single = isinstance(block, tuple | list)
         for inputs, targets in batches_of(block):
             self._set_rate()
             loss, score = self.stepper.step(self.batch_loss, inputs, targets)
-            self.sums.add(loss, score, len(targets))
+            self.sums.add(loss * unit if self.standardises else loss, score, len(targets))
             position.step += 1
             self.steps_done += 1
             if tuning is not None:
@@ -207,7 +213,16 @@ class FitTask(pl.LightningModule):
         if self.augment is not None:
             inputs = self.augment(inputs)
         outputs = self.net(self.input_stage(inputs))
-        return self.objective.loss(outputs, targets), self.objective.score_sum(outputs.detach(), targets)
+        return self.own_loss(outputs, targets), self.own_score(outputs, targets)
+
+    def own_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of what the net gives; of regression for standardised targets."""
+        return self.objective.loss(outputs, self.output_stage.standardised(targets) if self.standardises else targets)
+
+    def own_score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The detached score sum of what the net gives, in the units of the targets."""
+        outputs = outputs.detach()
+        return self.objective.score_sum(self.output_stage(outputs.float()) if self.standardises else outputs, targets)
 
     def sync(self) -> None:
         """Reads the pending sums and tells Lightning how many steps were made.
@@ -218,6 +233,13 @@ class FitTask(pl.LightningModule):
         steps_after = self.sums.flush()
         if steps_after is not None:
             step = self.position.step - steps_after
+            if self.steps_done - steps_after == 1:
+                raise RunFailed(
+                    "the loss of the very first step is not a finite number, so no step size is the reason",
+                    "training",
+                    "look at what the model computes (a logarithm or a root of 0, a division by 0), at init_from= and "
+                    "at the precision: precision=32-true",
+                )
             raise RunFailed(
                 "the loss is no longer a finite number "
                 f"(epoch {self.position.epoch + 1}, step {step}, lr {self.rates.lr:g})",
@@ -282,11 +304,12 @@ class FitTask(pl.LightningModule):
 
     def validation_step(self, block: Block | Batch, block_index: int) -> dict[str, Tensor] | None:
         """Adds up loss and score of every batch of the block; of a single batch, gives the loss."""
-        sums, loss = self._validation_sums, None
+        sums, loss, unit = self._validation_sums, None, self.output_stage.loss_unit
         for inputs, targets in batches_of(block):
             outputs = self.net(self.input_stage(inputs))
-            loss = self.objective.loss(outputs, targets)
-            sums.add(loss, self.objective.score_sum(outputs, targets), len(targets))
+            loss = self.own_loss(outputs, targets)
+            loss = loss * unit if self.standardises else loss
+            sums.add(loss, self.own_score(outputs, targets), len(targets))
         finite = sums.flush() is None and not math.isnan(self.validation.loss)
         self.validation = sums.epoch if finite else Totals(math.nan, math.nan, 1)
         self._publish("val", self.validation)
@@ -315,6 +338,7 @@ class FitTask(pl.LightningModule):
             set_epoch_begun(loops, epoch)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["state_dict"] = self.output_stage.completed(checkpoint["state_dict"])
         state = checkpoint["bmx"]
         self.position.load_state_dict(state["position"])
         self.steps_done = int(state["steps_done"])

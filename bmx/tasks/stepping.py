@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bmx.data.batches import part_sizes
 from bmx.optim.penalties import Penalties
 
 # From a raw batch to its mean loss, to be differentiated, and its score sum.
@@ -26,6 +27,7 @@ class FitSettings:
         clip_norm: largest norm of the gradient; None does not clip.
         l1: strength of the L1 penalty.
         l2: strength of the L2 penalty.
+        least: samples that the net must be given at once.
     """
 
     log_every: int = 100
@@ -33,6 +35,7 @@ class FitSettings:
     clip_norm: float | None = None
     l1: float = 0.0
     l2: float = 0.0
+    least: int = 1
 
 
 class StepHooks(Protocol):
@@ -108,9 +111,9 @@ class Stepper:
         return loss, score
 
     def _accumulated(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        size = -(-len(targets) // self.settings.accumulate)
+        sizes = part_sizes(len(targets), self.settings.accumulate, self.settings.least)
         total, score = torch.zeros((), device=inputs.device), torch.zeros((), device=inputs.device)
-        for part, part_targets in zip(inputs.split(size), targets.split(size), strict=True):
+        for part, part_targets in zip(inputs.split(sizes), targets.split(sizes), strict=True):
             loss, part_score = batch_loss(part, part_targets)
             loss = loss * (len(part_targets) / len(targets))
             self._backward(loss)

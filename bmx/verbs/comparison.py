@@ -86,7 +86,7 @@ def compare(
 
 def _ask(side: _Side, prepared: Prepared) -> Teachers:
     """The logits of a side, their mean where it has several models, each shown the samples as it takes them."""
-    asked = Teachers([Teacher(m.net, m.input_stage, m.spec.input_shape) for m in side.models])
+    asked = Teachers([Teacher(m.net, m.input_stage, m.spec.input_shape, m.output_stage) for m in side.models])
     asked.to(prepared.device.where)
     return asked
 

@@ -81,7 +81,8 @@ def train_compressed(prepared: Prepared, run_dir: Path | None, quiet: bool) -> d
     def begin(prepared: Prepared, run_dir: Path) -> Start:
         net = fit.build_net(prepared)
         stage = InputStage.fitted(prepared.data.spec, prepared.data.train)
-        work.append(Compressing(Predictor(net, stage, prepared.data.spec, prepared.cfg), int(prepared.cfg.epochs)))
+        model = Predictor(net, stage, prepared.data.spec, prepared.cfg, output_stage=prepared.units())
+        work.append(Compressing(model, int(prepared.cfg.epochs)))
         return work[0].start(prepared, run_dir)
 
     def cost(result: dict[str, Any], run_dir: Path, tested: Evaluation) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def prepare_compression(cfg: DictConfig) -> Prepared:
     prepared = prepare(trained, lambda spec: rebuild(make_model(cfg.model, spec), recipe))
     _same_kind(parent.spec, prepared.data.spec)
     part_of(prepared.data, split_of(cfg))
-    prepared = replace(prepared, cfg=cfg)
+    prepared = replace(prepared, cfg=cfg, output_stage=parent.output_stage)
     if OmegaConf.select(cfg, "distillation") is not None:
         check_method(prepared, 1)
         if cfg.teacher:
@@ -229,7 +229,8 @@ class Compressing:
         self, file: Path, net: nn.Module, config: str, recipe: list[Step], facts: dict[str, Any] | None = None
     ) -> None:
         state = {f"net.{name}": t for name, t in net.state_dict().items()}
-        state |= {f"input_stage.{name}": t for name, t in self.original.input_stage.state_dict().items()}
+        for part in ("input_stage", "output_stage"):
+            state |= {f"{part}.{name}": t for name, t in getattr(self.original, part).state_dict().items()}
         save_model(file, state, self.original.spec, config, facts or {"epoch": 0, "step": 0, "metrics": {}}, recipe)
 
 
@@ -237,7 +238,7 @@ def context_for(prepared: Prepared, model: Predictor) -> Context:
     """What a compression method may look at: training samples to calibrate with, the loss, the validation score."""
     data, spec = prepared.data, prepared.data.spec
     objective = objective_for(spec)
-    stage = model.input_stage
+    stage, units = model.input_stage, model.output_stage
     cpu = Device(torch.device("cpu"), "32-true")
 
     def score(net: nn.Module) -> float:
@@ -246,14 +247,17 @@ def context_for(prepared: Prepared, model: Predictor) -> Context:
             raise UsageError("this needs a validation set, and the run held nothing out", "data.val_size=0", fix)
         was = net.training
         net.eval()
-        metrics = evaluate(lambda raw: net(stage(raw)), data.val, spec, cpu).metrics
+        metrics = evaluate(lambda raw: units(net(stage(raw))), data.val, spec, cpu).metrics
         net.train(was)
         value = metrics[objective.score_name]
         return 100 * value if spec.task == "classification" else -value
 
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        return objective.loss(outputs, units.standardised(targets))
+
     with torch.inference_mode():
         example = stage(prepared.example())
-    return Context(spec, example.clone(), _calibration(data, stage, int(prepared.cfg.seed)), objective.loss, score,
+    return Context(spec, example.clone(), _calibration(data, stage, int(prepared.cfg.seed)), loss, score,
                    int(prepared.cfg.seed), _initial(model))  # fmt: skip
 
 

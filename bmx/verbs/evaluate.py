@@ -17,6 +17,7 @@ from bmx.engine.evaluation import evaluate as measure
 from bmx.engine.warm_start import model_file
 from bmx.errors import UsageError, did_you_mean
 from bmx.export.reading import load
+from bmx.runs import confusion as confusions
 from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.locking import lock
@@ -87,10 +88,11 @@ def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) 
             metrics={f"{cfg.split}/{metric}": value for metric, value in measured.metrics.items()},
             cost=model.cost().to_dict(),
             seconds={"total": seconds},
-            test={"confusion": measured.confusion, "labels": list(model.spec.labels)},
+            test=confusions.keep(run_dir, measured.confusion, list(model.spec.labels)),
         )
         if cfg.plots:
-            plots.draw(run_dir, result, mistakes(measured, arrays, model.spec), model.spec.kind, cfg.split)
+            worst, count = mistakes(measured, arrays, model.spec)
+            plots.draw(run_dir, result, worst, model.spec.kind, cfg.split, count)
     if not quiet:
         summary.show(result, run_dir)
     return result

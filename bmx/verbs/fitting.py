@@ -19,6 +19,7 @@ from bmx.compression.recipe import Step
 from bmx.data.arrays import Arrays
 from bmx.data.input_stage import InputStage
 from bmx.data.prepare import DataSet
+from bmx.data.spec import DataSpec
 from bmx.engine import fit
 from bmx.engine.answers import mistakes
 from bmx.engine.build import trial_of
@@ -33,6 +34,7 @@ from bmx.engine.prepare import Prepared
 from bmx.engine.signals import REQUEUED_BY, watch_signals
 from bmx.errors import BmxError, Interrupted, UsageError
 from bmx.measure.cost import Cost, cost_of
+from bmx.runs import confusion as confusions
 from bmx.runs import result as results
 from bmx.runs import slurm
 from bmx.runs.directory import create
@@ -147,7 +149,8 @@ def fit_and_test(
             display.stop()
             job.finish(run_dir)
             tested = measure_best(prepared, run_dir, job.split)
-            outcome = _outcome(prepared, fitting, cost, (job.split, tested), fitted, began)
+            outcome = _outcome(fitting, cost, (job.split, tested), fitted, began)
+            outcome["test"] = confusions.keep(run_dir, tested.confusion, class_labels(prepared.data.spec))
             if job.validates and job.split == "test" and prepared.data.val is not None:
                 _validated(outcome, measure_best(prepared, run_dir, "val"))
             outcome |= job.conclude(outcome, run_dir, tested)
@@ -165,8 +168,8 @@ def fit_and_test(
             results.finish(run_dir, "failed", _reason(error), **_so_far(fitting, began))
             raise
         if result["status"] == "done" and cfg.plots:
-            wrong = mistakes(tested, part_of(prepared.data, job.split), prepared.data.spec)
-            plots.draw(run_dir, result, wrong, prepared.data.spec.kind, job.split)
+            worst, count = mistakes(tested, part_of(prepared.data, job.split), prepared.data.spec)
+            plots.draw(run_dir, result, worst, prepared.data.spec.kind, job.split, count)
     if not quiet:
         job.show(result, run_dir)
     return result
@@ -263,21 +266,23 @@ def _best(fitting: Fit) -> dict[str, Any]:
 
 
 def _outcome(
-    prepared: Prepared,
     fitting: Fit | None,
     cost: Cost,
     measured: tuple[str, Evaluation],
     fitted: float,
     began: float,
 ) -> dict[str, Any]:
-    spec, (split, tested) = prepared.data.spec, measured
+    split, tested = measured
     outcome: dict[str, Any] = {"metrics": {}, "epochs": 0, "steps": 0} | _so_far(fitting, began)
     outcome["metrics"] |= {f"{split}/{name}": value for name, value in tested.metrics.items()}
     outcome["cost"] = cost.to_dict()
     outcome["seconds"] |= {"fit": fitted}
-    labels = list(spec.labels) or [str(i) for i in range(spec.num_classes)]
-    outcome["test"] = {"confusion": tested.confusion, "labels": labels}
     return outcome
+
+
+def class_labels(spec: DataSpec) -> list[str]:
+    """The names of the classes, their numbers where they have none."""
+    return list(spec.labels) or [str(i) for i in range(spec.num_classes)]
 
 
 def _validated(outcome: dict[str, Any], found: Evaluation) -> None:

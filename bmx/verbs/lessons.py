@@ -125,7 +125,7 @@ def make_lesson(prepared: Prepared, net: nn.Module, predictors: list[Predictor])
     """
     method = check_method(prepared, len(predictors))
     batch, _ = prepared.data.train.batch(torch.arange(min(2, len(prepared.data.train))))
-    members = [Teacher(p.net, p.input_stage, p.spec.input_shape) for p in predictors]
+    members = [Teacher(p.net, p.input_stage, p.spec.input_shape, p.output_stage) for p in predictors]
     layers = Layers()
     if method.layers is not None:
         first = members[0]

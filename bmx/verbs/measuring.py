@@ -247,10 +247,12 @@ def _engine(candidate: Candidate, want_accuracy: bool) -> dict[str, Any]:
 
 def _metrics(candidate: Candidate, test: Arrays) -> dict[str, float]:
     engine, model = candidate.engine, candidate.subject.loaded.model
-    stage = model.input_stage if isinstance(model, Predictor) else torch.nn.Identity()
+    stages = (model.input_stage, model.output_stage) if isinstance(model, Predictor) else (torch.nn.Identity(),) * 2
 
     def predict(raw: Tensor) -> Tensor:
-        return engine.run(stage(raw).to(engine.device)).cpu()
+        before, after = stages
+        out: Tensor = after(engine.run(before(raw).to(engine.device)).cpu())
+        return out
 
     cpu = Device(torch.device("cpu"), "32-true")
     return dict(evaluate(predict, test, candidate.subject.spec, cpu).metrics)

@@ -14,6 +14,7 @@ from bmx.engine.build import sources_kept
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared
 from bmx.errors import UsageError, did_you_mean
+from bmx.runs import confusion as confusions
 from bmx.runs.report import numbers
 from bmx.runs.report import pipeline as report
 from bmx.verbs.before_after import Change, weigh
@@ -171,7 +172,7 @@ def take_over(prepared: Prepared, parent: Path, model: Path, run_dir: Path, chan
     outcome: dict[str, Any] = {
         "name": str(prepared.cfg.name),
         "metrics": {f"{part}/{name}": value for part, metrics in found.items() for name, value in metrics.items()},
-        "test": {"confusion": measured.confusion, "labels": list(prepared.data.spec.labels)},
+        "test": confusions.keep(run_dir, measured.confusion, list(prepared.data.spec.labels)),
     }
     return outcome | weigh(prepared, parent, outcome, run_dir, measured, change, split)
 

@@ -66,7 +66,7 @@ def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
         "disk": disk,
     }
     slower = slower_than_full(prepared, net) if memory.fits else None
-    planned["warnings"] = _warnings(planned, int(cfg.trainer.accumulate))
+    planned["warnings"] = [*prepared.data.notes, *_warnings(planned, int(cfg.trainer.accumulate))]
     if slower is not None:
         planned["warnings"].append(f"{prepared.device.precision} is {slower}")
     if not quiet:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bmx.data.prepare import DataSet, prepare
 from bmx.data.spec import DataSpec
-from bmx.engine.build import make_source
+from bmx.engine.build import make_source, source_name
 from bmx.engine.judging import judged
 from bmx.errors import UsageError
 
@@ -28,7 +28,8 @@ def data_for(cfg: DictConfig, spec: DataSpec, own: DictConfig, source: Path) -> 
     """
     chosen = cast(DictConfig | None, OmegaConf.select(cfg, "data"))
     group = chosen if chosen is not None else judged(own.get("data"), "data", source)
-    data = prepare(make_source(group), group.val_size, int(own.seed), group.get("leave_out") or ())
+    left_out = group.get("leave_out") or ()
+    data = prepare(make_source(group), group.val_size, int(own.seed), left_out, source_name(group))
     now = data.spec
     for fact in ("kind", "input_shape", "num_classes"):
         if getattr(spec, fact) != getattr(now, fact):

@@ -1,5 +1,6 @@
 """The closed forms against torch's own schedulers, step by step."""
 
+import itertools
 import math
 
 import pytest
@@ -119,10 +120,115 @@ def test_a_schedule_after_warmup_covers_what_is_left():
     assert [warm.factor(10 + i, timeline) for i in range(40)] == [Cosine().factor(i, short) for i in range(40)]
 
 
+lengths = st.builds(Timeline, steps_per_epoch=st.integers(1, 40), epochs=st.integers(1, 40))
+fractions = st.floats(0, 1)
+factors = st.floats(0, 1, exclude_min=True)
+warm = {"warmup": st.one_of(st.just(0.0), st.floats(0, 45)), "warmup_start": fractions}
+every_schedule = st.one_of(
+    st.builds(Schedule, **warm),
+    st.builds(Exponential, gamma=factors, **warm),
+    st.builds(Step, every=st.integers(1, 50), gamma=factors, **warm),
+    st.builds(MultiStep, milestones=st.lists(st.integers(0, 50)), gamma=factors, **warm),
+    st.builds(Cosine, final=fractions, **warm),
+    st.builds(Plateau, **warm),
+)
+open_fraction = st.floats(0, 1, exclude_min=True, exclude_max=True)
+# Rises that end exactly on a step as well: there the closed form has nothing to divide by.
+rises = st.one_of(open_fraction, st.integers(2, 40).map(lambda n: 1 / n))
+momenta = st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)).map(sorted)
+divisors = st.one_of(st.floats(1, 1e300), st.just(1.0))
+
+
+@given(every_schedule, lengths)
+def test_every_schedule_holds_for_every_length(schedule, timeline):
+    """Up along the warm-up without a jump, never up again, always between 0 and 1."""
+    try:
+        schedule.check(timeline)
+    except ValueError:
+        assert round(schedule.warmup * timeline.steps_per_epoch) >= timeline.steps
+        return
+    found = [schedule.factor(step, timeline) for step in range(timeline.steps)]
+    assert all(math.isfinite(factor) and 0 <= factor <= 1 for factor in found)
+    top = schedule.warmup_steps(timeline)
+    assert found[: top + 1] == sorted(found[: top + 1])
+    assert found[top:] == sorted(found[top:], reverse=True)
+    rises_by = [later - earlier for earlier, later in itertools.pairwise(found[: top + 1])]
+    assert all(rise <= (1 + 1e-9) / top for rise in rises_by)
+
+
+@given(rises, divisors, divisors, momenta, st.floats(0, 45), fractions, lengths)
+def test_one_cycle_holds_for_every_length(rise, div, final_div, momentum, warmup, start, timeline):
+    low, high = momentum
+    schedule = OneCycle(
+        rise=rise, div=div, final_div=final_div, max_momentum=high, min_momentum=low, warmup=warmup, warmup_start=start
+    )
+    try:
+        schedule.check(timeline)
+    except ValueError:
+        return
+    found = [schedule.factor(step, timeline) for step in range(timeline.steps)]
+    assert all(math.isfinite(factor) and 0 <= factor <= 1 for factor in found)
+    peak = max(range(len(found)), key=found.__getitem__)
+    assert found[: peak + 1] == sorted(found[: peak + 1])
+    # Between two steps at the top only rounding may lift the rate.
+    assert all(later <= earlier + 1e-12 for earlier, later in zip(found[peak:], found[peak + 1 :], strict=False))
+    warm_steps = schedule.warmup_steps(timeline)
+    if warm_steps:
+        assert found[warm_steps] >= found[warm_steps - 1] - 1e-12
+    for step in range(warm_steps, timeline.steps):
+        assert low - 1e-12 <= schedule.momentum(step, timeline) <= high + 1e-12
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 10])
+def test_a_rise_of_one_step_begins_at_the_peak(steps):
+    ours, timeline = OneCycle(rise=1 / steps if steps > 1 else 0.5), Timeline(steps, 1)
+    found = [ours.factor(step, timeline) for step in range(steps)]
+    assert found[0] == 1 and found == sorted(found, reverse=True)
+    if steps > 1:
+        assert found[-1] == pytest.approx(1 / (25 * 1e4))
+
+
+def test_a_warm_up_leads_to_where_one_cycle_begins():
+    ours, timeline = OneCycle(warmup=1), Timeline(10, 5)
+    found = [ours.factor(step, timeline) for step in range(timeline.steps)]
+    assert found[10] == pytest.approx(1 / 25) and found[9] < found[10] < found[11]
+
+
+@given(st.floats(0.001, 10), st.floats(0, 100), st.lists(st.floats(allow_nan=True), max_size=30))
+def test_plateau_never_raises_the_rate(lr, minimum, losses):
+    state, before = PlateauState(Plateau(minimum=minimum, patience=0), lr), 1.0
+    for loss in losses:
+        state.update(loss)
+        assert math.isfinite(state.factor) and 0 <= state.factor <= before
+        before = state.factor
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -1.0])
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        *[(Schedule, name) for name in ("warmup", "warmup_start")],
+        *[(Step, name) for name in ("gamma", "every")],
+        (Exponential, "gamma"),
+        (Cosine, "final"),
+        *[(OneCycle, name) for name in ("rise", "div", "final_div", "max_momentum", "min_momentum")],
+        *[(Plateau, name) for name in ("gamma", "patience", "threshold", "minimum")],
+    ],
+)
+def test_no_field_takes_what_is_no_number_in_its_range(kind, field, bad):
+    with pytest.raises(ValueError, match=f"`{field}` must be"):
+        kind(**{field: bad})
+
+
 def test_bad_values_are_told():
     for make in (
         lambda: Schedule(warmup=-1),
         lambda: Exponential(gamma=0),
+        lambda: Exponential(gamma=1.5),
+        lambda: MultiStep(milestones=[3, -1]),
+        lambda: OneCycle(div=0.5),
+        lambda: OneCycle(max_momentum=1.0),
+        lambda: OneCycle(max_momentum=0.5),
         lambda: Step(every=0),
         lambda: Cosine(final=2),
         lambda: OneCycle(rise=1.5),
@@ -132,7 +238,9 @@ def test_bad_values_are_told():
             make()
     with pytest.raises(ValueError, match="leaves nothing"):
         Schedule(warmup=3).check(Timeline(10, 3))
+    with pytest.raises(ValueError, match="leaves nothing"):
+        Schedule(warmup=0.9).check(Timeline(1, 1))
 
 
 def test_a_single_step_run_has_a_rate():
-    assert math.isfinite(OneCycle().factor(0, Timeline(1, 1)))
+    assert OneCycle().factor(0, Timeline(1, 1)) == 1

@@ -9,31 +9,39 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
+from bmx.runs.confusion import Confusion, read
 from bmx.runs.report import numbers
-from bmx.runs.report.figure import INK, SOFT, drawing, head, place, text_width
+from bmx.runs.report.figure import INK, ORANGE, SOFT, drawing, head, place, text_width
 
 _RIGHT = LinearSegmentedColormap.from_list("right", ["#ffffff", "#c8d9e6", "#2f6690"])
 _WRONG = LinearSegmentedColormap.from_list("wrong", ["#ffffff", "#f3cdb5", "#cf6a32", "#8f3d12"])
 _NUMBERS_UP_TO = 20  # classes, beyond which counts are too small to read
 _NAMES_UP_TO = 120
+_PAIRS = 40  # rows, where the classes are too many for a table
+_ROW = 0.25  # inches
 
 
 def draw(test: dict[str, Any], path: Path, noun: str = "test examples") -> None:
     """Draw the confusion matrix as one PNG: rows are the true classes, columns the predicted ones.
 
+    Of more than 120 classes the 40 pairs are drawn that were confused most often.
+
     Args:
-        test: ``{"confusion": counts (K, K), "labels": K names}``, as in a result.
+        test: ``{"confusion": counts (K, K) or a Confusion, "labels": K names}``, as in a result.
         path: the PNG to write.
         noun: what was counted, for the title: "test images".
 
     Right answers are blue and wrong ones orange, shaded by their share of the row; by the square root of it, so that
     1 % can be seen. Raises ValueError where the matrix is not square.
     """
-    counts = np.asarray(test["confusion"], dtype=np.int64)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
-        raise ValueError(f"a confusion matrix must have shape (K, K), got {counts.shape}")
+    found = read(test)
+    confusion, given = found if found is not None else (Confusion.of_table(np.zeros((0, 0))), [])
+    if confusion.classes > _NAMES_UP_TO:
+        _draw_pairs(confusion, given, path, noun)
+        return
+    counts = confusion.table()
     k = len(counts)
-    labels = names(test.get("labels") or (), k)
+    labels = names(given, k)
     font = 9.0 if k <= 12 else 8.0 if k <= _NUMBERS_UP_TO else 6.5 if k <= 50 else 5.0
     cell = max(0.5, 2.6 / max(k, 1)) if k <= 12 else 0.42 if k <= _NUMBERS_UP_TO else max(6.5, min(0.085 * k, 9.0)) / k
     longest = text_width([label for label in labels if label], font)
@@ -45,7 +53,7 @@ def draw(test: dict[str, Any], path: Path, noun: str = "test examples") -> None:
     side = cell * max(k, 1)
     width, height = max(left + side + 0.3, 5.4), bottom + side + 0.85
     with drawing(path, width, height) as figure:
-        head(figure, *_title(counts, labels, noun))
+        head(figure, *_title(confusion, given, noun))
         axes = place(figure, left, bottom, width - left - side, 0.8)
         axes.imshow(_colours(counts), interpolation="nearest", aspect="equal")
         _grid(axes, k)
@@ -55,6 +63,38 @@ def draw(test: dict[str, Any], path: Path, noun: str = "test examples") -> None:
         figure.text(0.27 / width, (bottom + side / 2) / height, "true", color=SOFT, va="center", rotation=90)
         if k <= _NUMBERS_UP_TO:
             _numbers(axes, counts, font)
+
+
+def _draw_pairs(confusion: Confusion, labels: list[str], path: Path, noun: str) -> None:
+    worst, samples = confusion.worst(_PAIRS), confusion.samples()
+    rows = list(zip(worst.true.tolist(), worst.predicted.tolist(), worst.count.tolist(), strict=True))
+    written = [(name_of(labels, i), name_of(labels, j)) for i, j, _ in rows]
+    columns = [max(0.7, text_width([pair[side] for pair in written], 9) + 0.35) for side in (0, 1)]
+    edges = [0.25, 0.25 + columns[0], 0.25 + sum(columns)]
+    width, height = max(edges[2] + 2.5, 5.4), (len(rows) + 1) * _ROW + 1.1
+    with drawing(path, width, height) as figure:
+        title, note = _title(confusion, labels, noun)
+        if confusion.worst(_PAIRS + 1).count.size > len(rows):
+            note = f"the {len(rows)} most frequent confusions of {confusion.classes:,} classes"
+        head(figure, title, note)
+        axes = place(figure, 0, 0, 0, 0)
+        axes.set_axis_off()
+        axes.set_xlim(0, width)
+        axes.set_ylim(0, height)
+        top = height - 0.85
+        if rows:
+            for x, heading in zip(edges, ("true", "taken for", "times, and of so many of the true class"), strict=True):
+                axes.text(x, top, heading, fontsize=8, color=SOFT, va="center")
+        for number, ((i, _, count), (true, predicted)) in enumerate(zip(rows, written, strict=True)):
+            y = top - (number + 1) * _ROW
+            axes.text(edges[0], y, true, fontsize=9, va="center", color=INK)
+            axes.text(edges[1], y, predicted, fontsize=9, va="center", color=ORANGE)
+            axes.text(edges[2], y, f"{count:,} of {int(samples[i]):,}", fontsize=9, va="center", color=INK)
+
+
+def name_of(labels: Sequence[Any], number: int) -> str:
+    """The name of one class, cut to 22 characters; its number where it has none."""
+    return numbers.cut(str(labels[number]), 22) if number < len(labels) else str(number)
 
 
 def names(labels: Sequence[Any], k: int) -> list[str]:
@@ -110,15 +150,12 @@ def _numbers(axes: Any, counts: np.ndarray[Any, Any], font: float) -> None:
         axes.text(j, i, text, ha="center", va="center", fontsize=size, color="white" if dark else INK)
 
 
-def _title(counts: np.ndarray[Any, Any], labels: list[str], noun: str) -> tuple[str, str]:
-    n = int(counts.sum())
-    right = int(np.trace(counts))
+def _title(confusion: Confusion, labels: Sequence[Any], noun: str) -> tuple[str, str]:
+    n, right = confusion.n, int(confusion.right().sum())
     title = f"{numbers.percent(right / n, n)} of {n:,} {noun} right" if n else f"No {noun}"
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    if not wrong.any():
+    worst = confusion.worst(1)
+    if not worst.count.size:
         return title, "none was taken for another class" if n else ""
-    i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    times = int(wrong[i, j])
-    said = [labels[x] or str(x) for x in (i, j)]
+    true, predicted, times = (int(part[0]) for part in (worst.true, worst.predicted, worst.count))
+    said = [name_of(labels, number) for number in (true, predicted)]
     return title, f"most often: {said[0]} taken for {said[1]}, {numbers.counted(times, 'time')}"

@@ -17,23 +17,31 @@ MOST = 36
 _LINE = 0.245  # inches between lines of text
 
 
-def draw(mistakes: Sequence[Mistake], path: Path, of: int | None = None, noun: str = "test examples") -> None:
+def draw(
+    mistakes: Sequence[Mistake],
+    path: Path,
+    of: int | None = None,
+    noun: str = "test examples",
+    count: int | None = None,
+) -> None:
     """Draw the mistakes of greatest loss as one PNG: up to 36 images, or lines of text.
 
     Args:
-        mistakes: all of them, in any order.
+        mistakes: all of them, in any order; or the 36 of greatest loss.
         path: the PNG to write.
         of: how many examples there were, right and wrong, for the title.
         noun: what they are: "test images".
+        count: of all of them, where ``mistakes`` are fewer.
     """
+    count = len(mistakes) if count is None else count
     worst = sorted(mistakes, key=_loss, reverse=True)[:MOST]
-    many = f"{len(mistakes):,} of {of:,} {noun}" if of is not None else f"{len(mistakes):,} {noun}"
+    many = f"{count:,} of {of:,} {noun}" if of is not None else f"{count:,} {noun}"
     title = f"{many} wrong"
     if not worst:
         with drawing(path, 6.4, 1.2) as figure:
             head(figure, title, "not one mistake")
         return
-    shown = f"the {len(worst)} of greatest loss" if len(worst) < len(mistakes) else "all of them, greatest loss first"
+    shown = f"the {len(worst)} of greatest loss" if len(worst) < count else "all of them, greatest loss first"
     subtitle = f"{shown}; true → predicted, and how sure the model was"
     if all(isinstance(mistake.target, float) for mistake in worst):  # regression: all are off, some by more
         among = f" in {of:,} {noun}" if of is not None else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bmx.runs.confusion import Confusion, read
 from bmx.runs.report import numbers
-from bmx.runs.report.confusion import names
+from bmx.runs.report.confusion import name_of
 from bmx.runs.report.figure import BLUE, INK, PALE_BLUE, SOFT, drawing, head, place, text_width
 from bmx.runs.report.interval import wilson
 
@@ -19,20 +21,20 @@ def draw(test: dict[str, Any], path: Path, noun: str = "test examples") -> None:
     """Draw the accuracy of each class (its recall) as one PNG of bars, the weakest at the top.
 
     Args:
-        test: ``{"confusion": counts (K, K), "labels": K names}``, as in a result.
+        test: ``{"confusion": counts (K, K) or a Confusion, "labels": K names}``, as in a result.
         path: the PNG to write.
         noun: what was counted, for the title: "test images".
 
     Thin lines are 95 % Wilson intervals. Of more than 40 classes the 40 weakest are shown.
     """
-    counts = np.asarray(test["confusion"], dtype=np.int64)
-    k = len(counts)
-    labels = [label or str(i) for i, label in enumerate(names(test.get("labels") or (), k))]
-    n, right = counts.sum(axis=1), np.diag(counts)
+    found = read(test)
+    confusion, labels = found if found is not None else (Confusion.of_table(np.zeros((0, 0))), [])
+    n, right = confusion.samples(), confusion.right()
     share = right / np.maximum(n, 1)
-    order = sorted((i for i in range(k) if n[i]), key=lambda i: (share[i], -n[i]))
+    seen = np.flatnonzero(n)
+    order = seen[np.lexsort((-n[seen], share[seen]))].tolist()
     shown = order[:_MOST]
-    written = [labels[i] for i in shown]
+    written = [name_of(labels, i) for i in shown]
     left = text_width(written, 9) + 0.4
     row = 0.25
     width, height = left + 4.3 + 1.75, max(len(shown), 1) * row + 1.35
@@ -61,13 +63,13 @@ def draw(test: dict[str, Any], path: Path, noun: str = "test examples") -> None:
 
 
 def _title(
-    order: list[int], shown: int, labels: list[str], share: np.ndarray[Any, Any], overall: float, noun: str
+    order: list[int], shown: int, labels: Sequence[str], share: np.ndarray[Any, Any], overall: float, noun: str
 ) -> tuple[str, str]:
     if not order:
         return f"No {noun}", ""
     worst, best = order[0], order[-1]
-    title = f"Weakest: {labels[worst]}, {numbers.percent(float(share[worst]))} right"
-    note = f"strongest: {labels[best]}, {numbers.percent(float(share[best]))}; all {noun} (dashed): "
+    title = f"Weakest: {name_of(labels, worst)}, {numbers.percent(float(share[worst]))} right"
+    note = f"strongest: {name_of(labels, best)}, {numbers.percent(float(share[best]))}; all {noun} (dashed): "
     note += numbers.percent(overall)
     if shown < len(order):
         title = f"The {shown} weakest of {len(order)} classes"

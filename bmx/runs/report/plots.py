@@ -20,15 +20,17 @@ def draw(
     mistakes: Sequence[Mistake] | None = None,
     kind: str | None = None,
     split: str = "test",
+    wrong: int | None = None,
 ) -> list[Path]:
     """Draw what can be drawn into ``<run>/plots`` and return the files.
 
     Args:
         run: the run directory; its ``metrics.csv`` becomes ``curves.png``.
-        result: its result; ``test.confusion`` becomes ``confusion.png`` and ``per_class.png``.
-        mistakes: every wrong answer, for ``mistakes.png``; None draws none.
+        result: its result; the answers under ``test`` become ``confusion.png`` and ``per_class.png``.
+        mistakes: the worst wrong answers, for ``mistakes.png``; None draws none.
         kind: image, tokens or table, for the titles.
         split: where the answers are from.
+        wrong: how many answers were wrong, where ``mistakes`` are not all of them.
     """
     folder, drawn = run / "plots", []
     noun = f"{split} {_NOUNS.get(kind or '', 'examples')}"
@@ -39,10 +41,11 @@ def draw(
         best = (result.get("best") or {}).get("epoch")
         curves.draw(rows, folder / "curves.png", best_epoch=best)
         drawn.append(folder / "curves.png")
-    test = result.get("test") or {}
-    if test.get("confusion"):
+    answers = _answers(result.get("test") or {}, run)
+    if answers is not None:
         from bmx.runs.report import confusion, per_class
 
+        test = dict(zip(("confusion", "labels"), answers, strict=True))
         confusion.draw(test, folder / "confusion.png", noun)
         per_class.draw(test, folder / "per_class.png", noun)
         drawn += [folder / "confusion.png", folder / "per_class.png"]
@@ -50,6 +53,14 @@ def draw(
         from bmx.runs.report import mistakes as sheet
 
         of = (result.get("data") or {}).get(split)
-        sheet.draw(mistakes, folder / "mistakes.png", of, noun)
+        sheet.draw(mistakes, folder / "mistakes.png", of, noun, wrong)
         drawn.append(folder / "mistakes.png")
     return drawn
+
+
+def _answers(test: dict[str, Any], run: Path) -> tuple[Any, list[str]] | None:
+    if not test.get("confusion") and not test.get("confusion_file"):
+        return None
+    from bmx.runs import confusion as confusions
+
+    return confusions.read(test, run)

@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,21 @@ def bmx(*words: object, folder: Path, env: Mapping[str, str | None] | None = Non
 
 
 def _child(words: list[str], folder: str, env: dict[str, str], files: list[str]) -> None:
+    become(words, folder, env, lambda: _streams(files[:2]), files[2])
+
+
+def become(
+    words: list[str], folder: str, env: dict[str, str], streams: Callable[[], tuple[Any, Any, Any]], spent: str = ""
+) -> None:
+    """Be the command, and end.
+
+    Args:
+        words: after ``bmx``.
+        folder: where it stands.
+        env: its environment.
+        streams: opens its standard streams, in the session that it leads.
+        spent: the file that its processor seconds are written to.
+    """
     from bmx.sweep.child import leave
 
     os.setsid()
@@ -107,13 +122,11 @@ def _child(words: list[str], folder: str, env: dict[str, str], files: list[str])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(env)
+    # As `import_lightning` does, which is over here: the profiler reads it when it is used.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     time.tzset()
     os.chdir(folder)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    for descriptor, file in zip((1, 2), files, strict=False):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), descriptor)
-    sys.stdin, sys.stdout, sys.stderr = _streams()
+    sys.stdin, sys.stdout, sys.stderr = streams()
     sys.argv = ["bmx", *words]
     if "torch" in sys.modules and env.get("OMP_NUM_THREADS", "").isdigit():
         sys.modules["torch"].set_num_threads(int(env["OMP_NUM_THREADS"]))
@@ -129,13 +142,18 @@ def _child(words: list[str], folder: str, env: dict[str, str], files: list[str])
 
         traceback.print_exc()
         code = 1
-    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    Path(files[2]).write_text(str(sum(used.ru_utime + used.ru_stime for used in spent)))
+    if spent:
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        Path(spent).write_text(str(sum(one.ru_utime + one.ru_stime for one in used)))
     leave(code if isinstance(code, int) else int(code is not None))
 
 
-def _streams() -> tuple[Any, Any, Any]:
-    """As Python opens them at its start."""
+def _streams(files: list[str]) -> tuple[Any, Any, Any]:
+    """Files, opened as Python opens its streams at its start."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    for descriptor, file in zip((1, 2), files, strict=True):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), descriptor)
     return (
         open(0, closefd=False),
         open(1, "w", encoding="utf-8", errors="strict", closefd=False),

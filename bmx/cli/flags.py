@@ -46,6 +46,7 @@ FLAGS: tuple[Flag, ...] = (
 )
 
 _BY_NAME = {name: flag for flag in FLAGS for name in (flag.name, flag.short) if name}
+_PAGES = ("--cfg", "--info", "--hydra-help", "--help")
 _MODES = ("--cfg", "--info", "--multirun", "--run", "--hydra-help")
 
 
@@ -63,7 +64,7 @@ class Command(NamedTuple):
     @property
     def runs(self) -> bool:
         """Whether jobs are run, rather than a page printed."""
-        return not any(self.on(flag) for flag in ("--cfg", "--info", "--hydra-help", "--help"))
+        return not any(self.on(flag) for flag in _PAGES)
 
     def for_hydra(self) -> list[str]:
         """The arguments as Hydra reads them: flags first, since its parser does not take them between words."""
@@ -74,6 +75,12 @@ class Command(NamedTuple):
         """The command as one line, cut to a length that fits an error message."""
         line = " ".join(["bmx", self.verb, *self.for_hydra()])
         return line if len(line) <= 100 else line[:97] + "..."
+
+
+def runs_jobs(arguments: list[str]) -> bool:
+    """Whether arguments after a verb ask for jobs to be run, rather than for a page; whether or not they are right."""
+    named = [_BY_NAME.get(argument.partition("=")[0]) for argument in arguments if argument.startswith("-")]
+    return not any(flag is not None and flag.name in _PAGES for flag in named)
 
 
 def parse(verb: str, arguments: list[str], implied: tuple[str, ...] = ()) -> Command:

@@ -17,6 +17,7 @@ from bmx.cli.flags import FLAGS, Command, Flag
 from bmx.cli.help_sweep import sweep_rows
 from bmx.cli.verbs import VERBS, Verb
 from bmx.cli.yaml_source import Entry, describe, entries, find
+from bmx.runs.report.foot import colours
 
 _NARROWEST, _WIDEST = 60, 120
 
@@ -51,7 +52,7 @@ def page(command: Command) -> str:
         _Section("flags:", _table([*_switches(verb), *(_flag(flag) for flag in FLAGS)], width)),
         _Section("examples:", "\n".join(f"  {example}" for example in verb.examples)),
     ]
-    bold = "\033[1m{}\033[0m" if sys.stdout.isatty() else "{}"
+    bold = "\033[1m{}\033[0m" if colours(sys.stdout) else "{}"
     return "\n\n".join(f"{bold.format(section.heading)}\n{section.text}".rstrip() for section in sections)
 
 

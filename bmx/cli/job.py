@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import Any, cast
 from omegaconf import DictConfig
 
 from bmx.cli.invocation import Invocation
+from bmx.cli.outlet import begin_run
 from bmx.cli.search_path import extend_sys_path
 from bmx.cli.target import locate
 from bmx.errors import BmxError, Interrupted, UsageError
+from bmx.runs import utc
 from bmx.targets.blame import described, user_line
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
@@ -41,6 +42,7 @@ def make_task(invocation: Invocation) -> Callable[[DictConfig], Any]:
 def _run(cfg: DictConfig, invocation: Invocation) -> Any:
     from hydra.core.hydra_config import HydraConfig
 
+    begin_run()
     hydra = HydraConfig.get()
     run_dir = Path(hydra.runtime.output_dir)
     in_sweep = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
@@ -136,12 +138,11 @@ def _log(run_dir: Path, error: BaseException, with_traceback: bool) -> None:
     """Write an error into log.txt directly: logging may have been set up anew since the run began."""
     lines = error.lines() if isinstance(error, BmxError) else []
     text = "".join(traceback.format_exception(error)) if with_traceback else "\n".join(lines) + "\n"
-    now = time.strftime("%Y-%m-%d %H:%M:%S")
     if not run_dir.exists():  # nothing was begun, so there is nothing to keep a log of
         return
     try:
         with (run_dir / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{now} ERROR {text}")
+            file.write(f"{utc.stamp()} ERROR {text}")
     except OSError as problem:  # a full disk must not hide what went wrong first
         print(f"bmx: log.txt cannot be written: {problem}", file=sys.stderr)
 

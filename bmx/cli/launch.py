@@ -18,6 +18,9 @@ from bmx.cli.inheriting import inherited_words
 from bmx.cli.rewriting import rewrite_words, write_switches
 from bmx.cli.verbs import VERBS
 from bmx.errors import BmxError, UsageError
+from bmx.runs import stop_signals
+from bmx.runs.report import numbers
+from bmx.runs.report.foot import read_by_programs
 from bmx.targets.blame import described, user_line
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
     verb = VERBS[name]
     command = flags.parse(name, write_switches(arguments, verb.switches), verb.flags)
 
+    if not command.runs and not command.on("--help"):
+        read_by_programs()
+
     from bmx.cli.process_state import restored
     from bmx.cli.search_path import extend_sys_path
 
@@ -45,7 +51,7 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
 
             command = expand(command)
         typed = command.words
-        written = rewrite_words(typed, verb)
+        written = rewrite_words(typed, verb, command.on("--multirun"))
         extend_sys_path(given)
         command = command._replace(words=[*inherited_words(name, written, command.flags), *written])
         try:
@@ -79,8 +85,7 @@ def _hydra(command: flags.Command, debug: bool) -> int:
         if end.code:
             raise _no_package(command, invocation, said) from None
     except KeyboardInterrupt:
-        done = f"; {invocation.codes.count(0)} jobs are done" if invocation.sweeps else ""
-        print(f"bmx: interrupted{done}", file=sys.stderr)
+        _say_interrupted(f"; {numbers.counted(invocation.codes.count(0), 'job')} done" if invocation.sweeps else "")
         return INTERRUPTED
     except Exception as error:
         return _after(error, invocation)
@@ -134,10 +139,18 @@ def _after(error: Exception, invocation: Invocation) -> int:
     raise explain(error, asked, loader) from error
 
 
+def _say_interrupted(done: str) -> None:
+    why = f"stopped: {stop_signals.LOST_READER}" if stop_signals.reader_lost else "interrupted"
+    print(f"bmx: {why}{done}", file=sys.stderr)
+
+
 def _exit_code(invocation: Invocation) -> int:
     failed, jobs = invocation.failed, len(invocation.codes)
     if not invocation.sweeps:
-        return max(invocation.codes, default=0)
+        code = max(invocation.codes, default=0)
+        if code == INTERRUPTED and stop_signals.reader_lost:  # else the run has told
+            _say_interrupted("; what was done is kept")
+        return code
     if failed:
         some = ", ".join(failed[:3]) + (" ..." if len(failed) > 3 else "")
         print(f"bmx: {len(failed)} of {jobs} jobs failed: {some}", file=sys.stderr)

@@ -8,6 +8,7 @@ import sys
 from bmx.cli.near import suggestion
 from bmx.cli.outlet import open_outlets
 from bmx.errors import BmxError, UsageError
+from bmx.runs.report.foot import FOOT, Voice, read_by_programs
 
 INTERRUPTED = 130
 
@@ -41,9 +42,14 @@ def main(argv: list[str] | None = None) -> int:
 def run() -> None:
     """The console script: ``main`` on this process's arguments, then exit with its code."""
     open_outlets()
+    FOOT.talks = True
     try:
         code = main()
-        sys.stdout.flush()
+        FOOT.clear()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, Voice):
+                stream.end()
+            stream.flush()
     except BrokenPipeError:
         # The reader has gone (`bmx train --help | head`): leave without a second complaint at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,6 +73,8 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
         return 0
     if verb == "help":
         return _dispatch([rest[0], "--help"] if rest else ["--help"], debug)
+    if verb in ("_complete", "completion"):
+        read_by_programs()
     if verb == "_complete":
         from bmx.cli.completion import answer
 
@@ -74,6 +82,10 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
     if verb not in VERBS:
         raise _no_verb(verb, rest)
     if VERBS[verb].config:
+        from bmx.cli.flags import runs_jobs
+
+        if runs_jobs(rest):
+            FOOT.say("reading the configuration")
         from bmx.cli.launch import launch
 
         return launch(verb, rest, debug)

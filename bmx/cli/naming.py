@@ -52,9 +52,10 @@ def _run_it_is_about(config: DictConfig) -> str:
 
 
 def _name_of(run: str, outputs: Path) -> str:
+    from bmx.runs.best_job import name_of
     from bmx.runs.directory import find
 
     try:
-        return find(run, outputs).parent.name
+        return name_of(find(run, outputs))
     except UsageError:  # an exported file, or a mistake that the verb's own check explains better
         return Path(run).stem

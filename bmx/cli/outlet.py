@@ -8,6 +8,9 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from bmx.runs import stop_signals
+from bmx.runs.report.foot import listen
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -16,14 +19,14 @@ _GONE = (errno.EPIPE, errno.EIO)
 
 
 class Outlet(io.FileIO):
-    """A file that is written to until its reader has gone; to a run that is a hangup, and what follows is dropped.
+    """A file that is written to until its reader has gone; a run is then asked to stop, and what follows is dropped.
 
-    Where SIGHUP is ignored, as under nohup, the run goes on unseen. Where nothing has ever handled it there is no run
-    to lose, and the write fails as any other.
+    Where SIGHUP is ignored, as under nohup, the run goes on unseen, and so does one that nothing can ask to stop: a
+    measurement, say, which has nothing to go on with later. Where there is no run, the write fails as any other.
     """
 
     gone = False
-    # Whether a run has written here; what is said of it at its end must not fail either.
+    # Whether a run has been begun; what is said of it at its end must not fail either.
     of_run = False
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -39,8 +42,16 @@ class Outlet(io.FileIO):
                 raise
             self.gone = True
             if callable(handler):
-                signal.raise_signal(signal.SIGHUP)
+                stop_signals.lose_reader()
             return size
+
+
+def begin_run() -> None:
+    """From here on there is something to lose: output that nobody reads is dropped, and fails nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        raw = getattr(getattr(stream, "buffer", None), "raw", None)
+        if isinstance(raw, Outlet):
+            raw.of_run = True
 
 
 def open_outlets() -> None:
@@ -53,3 +64,4 @@ def open_outlets() -> None:
         raw = io.BufferedWriter(Outlet(stream.fileno(), "w", closefd=False))
         again = io.TextIOWrapper(raw, stream.encoding, stream.errors, None, stream.line_buffering, stream.write_through)
         setattr(sys, name, again)
+    listen()

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from bmx.cli.asked import Asked
 from bmx.cli.compose import check_values, hydra_config
@@ -15,20 +15,20 @@ from bmx.cli.errors import explain
 from bmx.cli.experiments import listed
 from bmx.cli.invocation import Invocation
 from bmx.cli.job import OWN_SWEEPERS
-from bmx.cli.naming import AUTO, run_name
 from bmx.cli.search_path import make_loader
+from bmx.cli.sweep_directory import find_directory, made_before
 from bmx.cli.verbs import VERBS
 from bmx.cli.words import find_wrong_word, is_group_choice
 from bmx.errors import BmxError, UsageError
+from bmx.runs.report import numbers
+from bmx.runs.report.foot import FOOT
 from bmx.sweep import folder, objective
 from bmx.sweep.composing import Composer
 from bmx.sweep.grid import points, take_apart
-from bmx.sweep.identity import content, digest
 from bmx.sweep.job import Job
-from bmx.sweep.launching import rules
+from bmx.sweep.launching import is_over, rules
 from bmx.sweep.plan import Plan, unique
 from bmx.sweep.preflight import CannotRun, Problem, Report, check, representatives
-from bmx.sweep.quoting import quoted
 from bmx.sweep.resources import slots
 
 SEARCH = f"{OWN_SWEEPERS}SearchSweeper"
@@ -77,13 +77,15 @@ def plan_sweep(config: DictConfig, invocation: Invocation) -> None:
     invocation.plan = plan
     try:
         _check_launcher(config)
-        if config.hydra.launcher.get("_target_") == LAUNCHER:
+        search = str(settings.get("_target_")) == SEARCH
+        before = made_before(config, plan, settings, search)
+        if config.hydra.launcher.get("_target_") == LAUNCHER and before is None:
             plan.starter(config.hydra.launcher.fork)  # its imports go on while the jobs are composed here
-        if str(settings.get("_target_")) == SEARCH:
-            _plan_search(plan, invocation, settings)
+        if search:
+            _plan_search(plan, invocation, settings, before)
         else:
-            _plan_grid(plan, invocation)
-        _find_directory(config, plan, invocation, settings)
+            _plan_grid(plan, invocation, before)
+        find_directory(config, plan, settings)
     except BaseException:
         plan.close()
         raise
@@ -137,7 +139,7 @@ def _check_launcher(config: DictConfig) -> None:
     slots(options["jobs"], options["jobs_per_gpu"], str(config.get("device") or "auto"))
 
 
-def _plan_grid(plan: Plan, invocation: Invocation) -> None:
+def _plan_grid(plan: Plan, invocation: Invocation, before: Path | None) -> None:
     for override in plan.words.continuous:
         where, key = f"the argument '{override.input_line}'", override.get_key_element()
         fix = f"list the values, {key}=a,b,c, or search: sweeper=tpe (or random, gp, nsga2)"
@@ -151,19 +153,28 @@ def _plan_grid(plan: Plan, invocation: Invocation) -> None:
     if problems:
         raise CannotRun(problems, len(jobs) + len(problems))
     plan.jobs = unique([job for job, _ in jobs])
+    if before is not None and is_over(plan, before):
+        return
     report = _preflight(plan, invocation, jobs)
     if report.problems:
         raise CannotRun(report.problems, report.checked)
     plan.objectives = _known(plan, report)
 
 
-def _plan_search(plan: Plan, invocation: Invocation, settings: dict[str, Any]) -> None:
+def _plan_search(plan: Plan, invocation: Invocation, settings: dict[str, Any], before: Path | None) -> None:
     from bmx.sweep import search_settings
     from bmx.sweep.first_points import first_points
     from bmx.sweep.space import corners, make_space
 
     search_settings.check(settings, len(plan.objectives))
     plan.space = make_space(plan.words, plan.composer, settings.get("space"))
+    if before is not None:
+        over = folder.read(before)["over"]
+        plan.left_out, plan.notes = over["left_out"], over["notes"]
+        plan.space = plan.space.without(plan.left_out)
+        if plan.objectives == [objective.AUTO]:
+            plan.objectives = objective.parse(over["objectives"])[0]
+        return
     seeds: tuple[int | None, ...] = plan.words.seeds[:1] or (None,)
     tried = corners(plan.space)
     jobs, problems = composed(plan, [(point, seed) for point in tried for seed in seeds])
@@ -197,7 +208,7 @@ def _leave_out(plan: Plan, invocation: Invocation, problems: list[Problem], seed
             report = _preflight(plan, invocation, jobs)
             if len(wrong) + len(report.problems) >= len(wrong) + report.checked:
                 left_out.setdefault(key, []).append(text)
-    plan.space = plan.space.without(left_out)
+    plan.space, plan.left_out = plan.space.without(left_out), left_out
     for key, texts in left_out.items():
         reason = next(p.error.what for p in problems if p.point.get(key) == texts[0])
         plan.notes.append(f"left out of the search, since it cannot run: {key}={','.join(texts)}: {reason}")
@@ -240,40 +251,9 @@ def _preflight(plan: Plan, invocation: Invocation, jobs: list[tuple[Job, DictCon
     try:
         with hydra_config(plan.composer.base(plan.words.fixed)):
             chosen = representatives(jobs)
+        FOOT.say(f"loading PyTorch and the data, to check {numbers.counted(len(chosen), 'job')}")
         return check(plan.starter(), VERBS[plan.verb].check, chosen)
     except UsageError:
         raise
     except BmxError as error:
         raise UsageError(error.what, error.where, error.fix) from error
-
-
-def _find_directory(config: DictConfig, plan: Plan, invocation: Invocation, settings: dict[str, Any]) -> None:
-    loader = plan.composer.loader
-    chosen = [o for o in plan.words.listed if is_group_choice(o, loader)]
-    words = {o.key_or_group: list(o.sweep_string_iterator()) for o in chosen}
-    name = str(config.get("name") or run_name(config, words))
-    plan.identity = _identity(plan, settings)
-    given = str(config.hydra.sweep.dir)
-    if given == AUTO:
-        path, plan.found = folder.find_or_make(plan.outputs, name, plan.identity, bool(settings.get("fresh")))
-    else:
-        path, plan.found = Path(given), Path(given).exists()
-        path.mkdir(parents=True, exist_ok=True)
-    config.hydra.sweep.dir = str(path)
-    # Other launchers compose each job anew from these words.
-    with open_dict(config.hydra.overrides):
-        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(path))}")
-
-
-def _identity(plan: Plan, settings: dict[str, Any]) -> str:
-    """The configuration without what is swept over, and the keys that are: of a search, their ranges too."""
-    with hydra_config(plan.composer.base(plan.words.fixed)):
-        base = content(plan.composer.compose((*plan.words.fixed, *plan.passed_on)))
-    base.pop("seed", None)  # a seed repeats a sweep, it does not make another one
-    keys = sorted(override.get_key_element() for override in plan.words.swept)
-    search = None
-    if plan.space is not None:
-        names = [one.name for one in plan.objectives] + [f"{one.name}:{one.bound}" for one in plan.bounds]
-        search = [str(plan.space), names, settings["sampler"], settings["pruner"], settings.get("seed")]
-        search.append(list(plan.words.seeds))
-    return digest({"verb": plan.verb, "base": base, "keys": keys, "search": search})

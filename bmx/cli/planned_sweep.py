@@ -29,8 +29,8 @@ def sweep(config: DictConfig, launcher: Any) -> Any:
         result, failed = run_grid(plan, where, launcher, bool(settings.get("reuse")))
     # Jobs that ran in this process have told already; these are all of them.
     invocation.failed[:] = [_shown(Path(run)) for run in failed]
-    all_of_them = int((result.get("jobs") or {}).get("all") or 0)
-    invocation.codes[:] = [0] * max(0, all_of_them - len(failed)) + [1] * len(failed)
+    done = sum(int((result.get("jobs") or {}).get(state) or 0) for state in ("done", "pruned"))
+    invocation.codes[:] = [0] * done + [1] * len(failed)
     if result["status"] == "interrupted":
         raise KeyboardInterrupt
     return result

@@ -15,6 +15,7 @@ from bmx.cli.search_path import make_loader
 from bmx.cli.target import locate
 from bmx.cli.words import find_wrong_word, is_group_choice
 from bmx.errors import UsageError
+from bmx.runs.report.foot import FOOT
 from bmx.sweep.quoting import quoted
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def check(config: DictConfig, invocation: Invocation) -> None:
     settle(config, invocation.asked, _loader(invocation))
     if not invocation.verb.check:
         return
+    FOOT.say("loading PyTorch")
     with hydra_config(config):
         locate(invocation.verb.check)(job_config(config))
 

@@ -36,6 +36,8 @@ def expand(command: Command) -> Command:
         return command
     if command.on("--multirun"):
         raise UsageError("a sweep cannot resume one run", named[-1], "leave out -m, or leave out resume=")
+    from bmx.runs import result as results
+    from bmx.runs.best_job import is_sweep
     from bmx.runs.directory import find
 
     added = [word for word in command.words if not word.startswith(f"{KEY}=")]
@@ -44,6 +46,10 @@ def expand(command: Command) -> Command:
         run = find(wanted, _outputs(added), command.verb if wanted == "latest" else None, resumable=True).resolve()
     except UsageError as error:
         raise UsageError(error.what, named[-1], error.fix) from error
+    if is_sweep(run):
+        again = results.read(run).get("command") if (run / results.RESULT).exists() else None
+        fix = f"give its command again: {again}" if again else "give the command that made it again"
+        raise UsageError("this is a sweep, not a run", named[-1], fix)
     keys = {_key(word) for word in added}
     own = [word for word in own_words(run) if _key(word) not in keys and _key(word) not in (KEY, TRUST)]
     check_words(own, run)

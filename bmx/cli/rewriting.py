@@ -10,10 +10,10 @@ from bmx.cli.verbs import Verb
 from bmx.sweep.quoting import quoted
 
 
-def rewrite_words(words: list[str], verb: Verb) -> list[str]:
+def rewrite_words(words: list[str], verb: Verb, many: bool = False) -> list[str]:
     """The words as Hydra reads them: aliases written out, and lists where the verb takes several values at once."""
     if verb.named_runs:
-        words = write_runs(words, verb)
+        words = write_runs(words, verb, many)
     words = [write_beginning(word, verb.beginnings) for word in words]
     return write_lists(rewrite_aliases(words, verb.aliases), verb.lists)
 

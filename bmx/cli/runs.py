@@ -11,14 +11,14 @@ _KEYS = ("outputs", "limit", "verb")
 
 
 def main(words: list[str]) -> int:
-    """Run one of the sub-verbs of ``bmx runs``.
+    """Run one of the sub-verbs of ``bmx runs``; list is what it does alone.
 
     Raises:
         UsageError: for a sub-verb, key or value that does not exist.
     """
     where = " ".join(["bmx runs", *words])
-    if not words:
-        raise UsageError("bmx runs does what?", where, "write bmx runs list")
+    if not words or words[0].startswith("-") or "=" in words[0]:
+        words = ["list", *words]
     if words[0] != "list":
         raise UsageError(f"no sub-verb '{words[0]}'", where, suggestion(words[0], ["list"], "bmx runs {}"))
     return _list(words[1:], where)

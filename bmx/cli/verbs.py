@@ -183,6 +183,7 @@ VERBS: dict[str, Verb] = {
         ),
         aliases=SWEEPING,
         lists=("run", "engines", "batch_sizes"),
+        named_runs={"run": ""},
         report="bmx.runs.report.bench_sweep:report",
     ),
     "export": Verb(
@@ -199,9 +200,9 @@ VERBS: dict[str, Verb] = {
         named_runs={"run": ""},
     ),
     "runs": Verb(
-        help="what has been run: list",
+        help="what has been run, newest first",
         target="bmx.cli.runs:main",
-        examples=("bmx runs list", "bmx runs list limit=5", "bmx runs list outputs=elsewhere --json"),
+        examples=("bmx runs", "bmx runs list limit=5", "bmx runs list outputs=elsewhere --json"),
     ),
     "completion": Verb(
         help="print the tab completion script of a shell: bash, zsh or fish",

@@ -134,7 +134,7 @@ class Checkpoints(Checkpoint):
             self._wake(task)
             due = True
         # Before the first step of an epoch there is nothing to add to what its predecessor saved at its end.
-        if (due or self.stop.signal is not None) and task.position.step:
+        if (due or self.stop.reason is not None) and task.position.step:
             self.save_last(task.trainer)
         self._stop_if_asked()
 
@@ -143,8 +143,8 @@ class Checkpoints(Checkpoint):
             task.wake_at = (task.steps_done // self.every.steps + 1) * self.every.steps
 
     def _stop_if_asked(self) -> None:
-        if self.stop.signal is not None:
-            raise Interrupted(f"stopped by {self.stop.signal}")
+        if self.stop.reason is not None:
+            raise Interrupted(self.stop.reason)
 
     def save_last(self, trainer: pl.Trainer) -> None:
         """Writes last.ckpt; the one before stays as previous.ckpt."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from bmx.runs.report import numbers
+from bmx.runs.report.foot import FOOT, colours, columns, is_terminal, moves
 
 Row = dict[str, float | int | str]
 
@@ -45,7 +47,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.epochs = 0
-        self._header = False
+        self._heading = ""
 
     def start(self, title: list[str], epochs: int, steps_per_epoch: int) -> None:
         self.epochs = epochs
@@ -55,15 +57,19 @@ class Lines:
     def step(self, epoch: int, step: int, loss: float) -> None: ...
 
     def epoch(self, row: Row, seconds: float, best: bool) -> None:
-        if not self._header:
-            self._print(epoch_header(row, self.epochs))
-            self._header = True
-        self._print(epoch_line(row, self.epochs, seconds, best))
+        table = EpochTable.fitting(row, self.epochs, self._room())
+        if table.heading != self._heading:  # the first epoch, or the terminal has another width
+            self._heading = table.heading
+            self._print(table.heading)
+        self._print(table.line(row, seconds, best))
 
     def note(self, text: str) -> None:
         self._print(text)
 
     def stop(self) -> None: ...
+
+    def _room(self) -> int | None:
+        return columns(sys.stdout) if is_terminal(sys.stdout) else None
 
     def _print(self, text: str) -> None:
         print(text, flush=True)
@@ -74,92 +80,159 @@ class Bar(Lines):
 
     def __init__(self) -> None:
         super().__init__()
-        self._progress: Progress | None = None
         self._steps = 0
         self._seen = (0, time.perf_counter())
         self._rate = 0.0
+        self._colours = colours(sys.stdout)
 
     def start(self, title: list[str], epochs: int, steps_per_epoch: int) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn
-
         super().start(title, epochs, steps_per_epoch)
         self._steps = steps_per_epoch
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan"),
-            TextColumn("{task.fields[speed]}", style="dim"),
-            auto_refresh=False,
-            transient=True,
-            expand=True,
-        )
-        self._task = self._progress.add_task("starting", total=epochs * steps_per_epoch, speed="")
-        self._progress.start()
-        self._progress.refresh()
+        self._seen = (0, time.perf_counter())
+        FOOT.draw([bar(["starting"], 0.0, [], columns(sys.stdout) - 1, self._colours)])
+
+    def epoch(self, row: Row, seconds: float, best: bool) -> None:
+        super().epoch(row, seconds, best)
+        # Epochs may be shorter than the time between two looks at the steps.
+        self.step(int(row["epoch"]) - 1, self._steps, float(row.get("train/loss", math.nan)))
 
     def step(self, epoch: int, step: int, loss: float) -> None:
-        if self._progress is None:
-            return
         done, now = epoch * self._steps + step, time.perf_counter()
         before, then = self._seen
         if done > before and now > then:
             rate = (done - before) / (now - then)
             self._rate = rate if not self._rate else 0.7 * self._rate + 0.3 * rate
             self._seen = (done, now)
-        total = self.epochs * self._steps
-        speed = f"{self._rate:,.0f} steps/s · {_clock((total - done) / self._rate)} left" if self._rate else ""
-        text = f"epoch {min(epoch + 1, self.epochs)}/{self.epochs}  step {step}/{self._steps}  loss {loss:.4f}"
-        self._progress.update(self._task, completed=done, description=text, speed=speed)
-        self._progress.refresh()
+        total = max(1, self.epochs * self._steps)
+        left = f"{numbers.clock((total - done) / self._rate)} left" if self._rate else ""
+        speed = [left, f"{numbers.short(self._rate)} steps/s"] if self._rate else []
+        said = [
+            f"epoch {min(epoch + 1, self.epochs)}/{self.epochs}",
+            f"step {step}/{self._steps}",
+            f"loss {numbers.fixed(loss)}",
+        ]
+        FOOT.draw([bar(said, done / total, speed, columns(sys.stdout) - 1, self._colours)])
 
     def stop(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-
-    def _print(self, text: str) -> None:
-        if self._progress is not None:
-            self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
-        else:
-            super()._print(text)
+        FOOT.clear()
 
 
 def choose(quiet: bool = False) -> Display:
     """The display that suits where the output goes."""
     if quiet:
         return Silent()
-    return Bar() if sys.stdout.isatty() else Lines()
+    return Bar() if moves(sys.stdout) else Lines()
 
 
+def bar(said: list[str], share: float, speed: list[str], width: int, coloured: bool = False) -> str:
+    """A line of progress: what is being done, a bar, and how fast it goes; what has no room is left out whole.
+
+    Args:
+        said: the most important first.
+        share: of the work that is done, 0 to 1.
+        speed: the most important first.
+        width: columns.
+        coloured: whether the bar is.
+    """
+    said, speed = list(said), list(speed)
+    while len(said) > 1 and len("  ".join(said)) > width:
+        said.pop()
+    head = "  ".join(said)
+    while speed and len(head) + _LEAST_BAR + 4 + len(" · ".join(speed)) > width:
+        speed.pop()
+    tail = " · ".join(reversed(speed))
+    room = width - len(head) - 2 - (len(tail) + 2 if tail else 0)
+    if room < _LEAST_BAR:
+        return head
+    full = round(min(1.0, max(0.0, share)) * room)
+    on, off = "━" * full, "·" * (room - full)
+    drawn = f"\x1b[36m{on}\x1b[0m\x1b[2m{off}\x1b[0m" if coloured else on + off
+    return f"{head}  {drawn}" + (f"  {tail}" if tail else "")
+
+
+_LEAST_BAR = 8
 _HEADINGS = {"loss": "loss", "accuracy": "acc", "rmse": "rmse"}
 
 
-def _columns(row: Row) -> list[str]:
-    return [name for name in row if "/" in name]
+@dataclass(frozen=True)
+class EpochTable:
+    """The table that grows by a line per epoch: which columns it has, and how wide they are.
+
+    Attributes:
+        epochs: of the run.
+        names: the columns of an epoch's row that are shown.
+        width: of each of them.
+        rest: whether learning rate and time are shown too.
+    """
+
+    epochs: int
+    names: tuple[str, ...]
+    width: int
+    rest: tuple[str, ...] = ("lr", "time")
+
+    @classmethod
+    def fitting(cls, row: Row, epochs: int, room: int | None = None) -> EpochTable:
+        """The widest table for a row that fits into so many columns; None is any number of them."""
+        names = tuple(name for name in row if "/" in name)
+        table = cls(epochs, names, max(10, *(len(_heading(name)) for name in names)) if names else 10)
+        if room is None:
+            return table
+        narrow = max([9, *(len(_heading(name)) for name in names)])
+        tries = [table, *(cls(epochs, names, narrow, rest) for rest in (("lr", "time"), ("time",), ()))]
+        kept = list(names)
+        # The last to go are those of the validation set, the score at the very end.
+        leaving = sorted(names, key=lambda name: (name.startswith("val/"), not name.endswith("loss")))
+        for name in leaving[:-1]:
+            kept.remove(name)
+            tries.append(cls(epochs, tuple(kept), narrow, ()))
+        return next((one for one in tries if one.columns <= room), tries[-1])
+
+    @property
+    def columns(self) -> int:
+        """Of its longest line."""
+        return len(self.heading) + len(_BEST)
+
+    @property
+    def heading(self) -> str:
+        """The headings above :meth:`line`."""
+        return "  ".join(
+            [
+                f"{'epoch':>{self._first}}",
+                *(f"{_heading(name):>{self.width}}" for name in self.names),
+                *(f"{name:>{_REST[name]}}" for name in self.rest),
+            ]
+        )
+
+    def line(self, row: Row, seconds: float, best: bool) -> str:
+        """One epoch in a line: losses, scores, learning rate, time, and a mark if it is the best so far."""
+        cells = [_cell(name, float(row[name])) if name in row else numbers.MISSING for name in self.names]
+        head = f"{row['epoch']}/{self.epochs}"
+        rest = {"lr": f"{float(row['lr']):.2g}", "time": _took(seconds)}
+        return "  ".join(
+            [
+                f"{head:>{self._first}}",
+                *(f"{cell:>{self.width}}" for cell in cells),
+                *(f"{rest[name]:>{_REST[name]}}" for name in self.rest),
+            ]
+        ) + (_BEST if best else "")
+
+    @property
+    def _first(self) -> int:
+        return max(len(f"{self.epochs}/{self.epochs}"), 5)
 
 
-def epoch_header(row: Row, epochs: int) -> str:
-    """The headings above :func:`epoch_line`."""
-    width = max(len(f"{epochs}/{epochs}"), 5)
-    names = [f"{part} {_HEADINGS.get(kind, kind)}" for part, kind in (name.split("/", 1) for name in _columns(row))]
-    return "  ".join([f"{'epoch':>{width}}", *(f"{name:>10}" for name in names), f"{'lr':>8}", f"{'time':>7}"])
+_BEST = "  best"
+_REST = {"lr": 8, "time": 7}
 
 
-def epoch_line(row: Row, epochs: int, seconds: float, best: bool) -> str:
-    """One epoch in a line: losses, scores, learning rate, time, and a mark if it is the best so far."""
-    width = max(len(f"{epochs}/{epochs}"), 5)
-    cells = [_cell(name, float(row[name])) for name in _columns(row)]
-    head = f"{row['epoch']}/{epochs}"
-    line = "  ".join(
-        [f"{head:>{width}}", *(f"{c:>10}" for c in cells), f"{float(row['lr']):8.2g}", f"{seconds:5.1f} s"]
-    )
-    return line + ("  best" if best else "")
+def _heading(name: str) -> str:
+    part, _, kind = name.partition("/")
+    return f"{part} {_HEADINGS.get(kind, kind)}"
 
 
 def _cell(name: str, value: float) -> str:
-    return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4f}"
+    return f"{100 * value:.2f} %" if name.endswith("accuracy") and math.isfinite(value) else numbers.fixed(value)
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+def _took(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 9999.95 else numbers.clock(seconds)

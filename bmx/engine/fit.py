@@ -40,7 +40,6 @@ from bmx.engine.signals import StopRequest
 from bmx.engine.trainer import RunTrainer
 from bmx.engine.watch import Watch
 from bmx.errors import RunFailed
-from bmx.runs.report import numbers
 from bmx.tasks.blocks import EvaluationBlocks, StepBlocks
 from bmx.tasks.fit import FitTask, Row
 
@@ -99,9 +98,6 @@ class Fit:
 
     def _conclude(self) -> None:
         """Saves what callbacks made of the weights at the very end, and says who ended the run early."""
-        if self.stopped is not None:
-            self.watch.display.note(f"stopped early after epoch {self.task.position.epoch}: {self.stopped}")
-            log.info("stopped early after epoch %d: %s", self.task.position.epoch, self.stopped)
         if self.callbacks and self.selection.metric is None and self.task.epoch_row:
             # Nothing was validated: the result is what the callbacks leave behind.
             self.save_best(best_file(self.run_dir), self.task, self.task.state_dict())
@@ -120,7 +116,9 @@ class Fit:
             short = self.task.steps_done < self.task.timeline.steps
             return asked.reason if asked is not None and short and asked.callback in self.callbacks else None
         if self.selection.exhausted:
-            return f"no better {self.selection.metric} in {numbers.counted(self.selection.waited, 'epoch')}"
+            waited = "an epoch" if self.selection.waited == 1 else f"{self.selection.waited} epochs"
+            better = (self.selection.metric or "").replace("/", " ")
+            return f"no better {better} in {waited} (regularization.patience={self.selection.patience})"
         asked = self.trainer.stop_asked
         return asked.reason if asked is not None else None
 

@@ -32,6 +32,7 @@ from bmx.errors import UsageError
 from bmx.optim.schedules import Plateau, Schedule, Timeline
 from bmx.optim.torch_schedules import TorchSchedule, plain_arguments
 from bmx.runs.locking import lock
+from bmx.runs.report.foot import FOOT
 from bmx.targets.blame import described, root_cause, user_line
 from bmx.targets.standing import named_in, vouch
 from bmx.tasks.objectives import objective_for
@@ -110,6 +111,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     make_optimizer = optimizer_maker(cfg.optim, cfg.lr)
     schedule = make_schedule(cfg.scheduler)
 
+    FOOT.say(f"loading the data {str(cfg.data.get('_target_')).rpartition('.')[2]}")
     left_out = cfg.data.get("leave_out") or ()
     data = prepare_data(make_source(cfg.data), cfg.data.val_size, cfg.seed, left_out, source_name(cfg.data))
     make_augmentation(cfg.get("augmentation"), data.spec)
@@ -128,6 +130,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     objective = objective_for(data.spec)
     check_callbacks(cfg.trainer.callbacks, objective, data.val is not None, device.where)
     make_net = make_net or (lambda spec: make_model(cfg.model, spec))
+    FOOT.say("building the model")
     net = check_model(cfg, data, make_net)
     least = _least(net, data, make_net)
     if "batch_size" in auto:

@@ -9,37 +9,35 @@ from types import FrameType
 
 from bmx.errors import Interrupted
 from bmx.runs import slurm
-from bmx.runs.stop_signals import handled
+from bmx.runs.stop_signals import handled, reason
 
-NAMES = {
-    signal.SIGINT: "Ctrl-C",
-    signal.SIGTERM: "SIGTERM",
-    # The terminal was closed, or a connection broke; what is started with nohup ignores it and goes on.
-    signal.SIGHUP: "SIGHUP: nobody reads its output any more",
-}
 # What `#SBATCH --signal=SIGUSR1@90` sends before the time is up; Lightning listens for the same one.
 REQUEUE = signal.SIGUSR1
-REQUEUED_BY = "SIGUSR1"
 
 
 class StopRequest:
     """Remembers that somebody wants the run to stop.
 
-    While ``deferred`` the request waits for whoever asks :attr:`signal`; otherwise it is raised on the spot. A second
+    While ``deferred`` the request waits for whoever asks :attr:`reason`; otherwise it is raised on the spot. A second
     Ctrl-C does not wait.
+
+    Attributes:
+        reason: why to stop, in words; None while nobody has asked.
+        requeued: SLURM asks, which starts the job again.
     """
 
     def __init__(self) -> None:
-        self.signal: str | None = None
+        self.reason: str | None = None
+        self.requeued = False
         self.deferred = False
         self.on_request: Callable[[], None] = lambda: None
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self.signal is not None:
+        if number == signal.SIGINT and self.reason is not None:
             raise KeyboardInterrupt
-        self.signal = NAMES.get(signal.Signals(number), REQUEUED_BY)
+        self.reason, self.requeued = reason(number), number == REQUEUE
         if not self.deferred:
-            raise Interrupted(f"stopped by {self.signal}")
+            raise Interrupted(self.reason)
         self.on_request()
 
 

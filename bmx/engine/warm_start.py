@@ -10,6 +10,7 @@ from bmx.data.output_stage import OutputStage
 from bmx.data.spec import DataSpec
 from bmx.engine.predictor import read_model
 from bmx.errors import UsageError
+from bmx.runs.best_job import tell
 from bmx.runs.finding import find, is_there
 
 
@@ -18,7 +19,7 @@ def model_file(run: str, outputs: Path) -> Path:
     path = Path(run)
     if is_there(path) and path.is_file():
         return path
-    found = find(run, outputs)
+    found = find(run, outputs, tell=tell)
     file = found / "checkpoints" / "best.ckpt"
     if not file.exists():
         raise UsageError("this run has no model yet", str(found), "finish it first: bmx train resume=" + found.name)

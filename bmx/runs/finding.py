@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bmx.errors import UsageError, did_you_mean, nearest
-from bmx.runs import liveness, result, stamp
+from bmx.runs import best_job, liveness, result, stamp
 
 MODEL_VERBS = ("train", "distill", "compress")
 _MARKS = ("result.json", "config.yaml", "metrics.csv", "checkpoints", ".hydra")
@@ -21,6 +21,16 @@ def holds_run(path: Path) -> bool:
 def holds_model(run: Path) -> bool:
     """Whether a run holds a checkpoint to build on."""
     return any((run / "checkpoints" / file).is_file() for file in ("best.ckpt", "last.ckpt"))
+
+
+def trained(sweep: Path) -> bool:
+    """Whether this is a sweep of trainings that has a best model."""
+    if best_job.sweeps_over(sweep) != "train":
+        return False
+    try:
+        return holds_model(best_job.best_job(sweep))
+    except UsageError:
+        return False
 
 
 def is_there(path: Path) -> bool:
@@ -49,23 +59,43 @@ def newest_first(outputs: Path, verbs: Iterable[str] | None = None) -> list[Path
     return [path for _, path in found]
 
 
-def find(run: str, outputs: Path, verb: str | None = None, resumable: bool = False) -> Path:
-    """The directory of the run that is meant.
+def find(
+    run: str,
+    outputs: Path,
+    verb: str | None = None,
+    resumable: bool = False,
+    sweeps: bool = True,
+    tell: Callable[[Path, Path], None] | None = None,
+) -> Path:
+    """The directory of the run that is meant; of a sweep that is its best job.
 
     Args:
         run: ``latest``; a run directory; a file or folder inside one, such as a checkpoint; or a run's id or any
             beginning of it that is unique.
         outputs: the outputs folder to search.
         verb: look only at runs of this verb.
-        resumable: ``latest`` means the newest run that is neither done nor being written.
+        resumable: ``latest`` means the newest run that is neither done nor being written; a sweep is left as it is.
+        sweeps: whether ``latest`` may be a sweep.
+        tell: called with a sweep and the job that is taken for it.
 
-    Without ``verb`` or ``resumable``, ``latest`` is the newest train, distill or compress run that holds a checkpoint.
+    Without ``verb`` or ``resumable``, ``latest`` is the newest train, distill or compress run that holds a checkpoint,
+    or the best job of a sweep of trainings that is newer. (Not of other sweeps: the same command, given again to go on
+    with the sweep that it made, would mean another run than before.)
     Raises UsageError with the nearest ids otherwise.
     """
-    text = str(run).strip()
-    outputs = Path(outputs)
+    found = named(str(run).strip(), Path(outputs), verb, resumable, sweeps)
+    if resumable or not best_job.is_sweep(found):
+        return found
+    job = best_job.best_job(found)
+    if tell is not None:
+        tell(found, job)
+    return job
+
+
+def named(text: str, outputs: Path, verb: str | None = None, resumable: bool = False, sweeps: bool = True) -> Path:
+    """As :func:`find`, but a sweep is left as it is."""
     if text == "latest":
-        return _latest(outputs, verb, resumable)
+        return _latest(outputs, verb, resumable, sweeps)
     if not text:
         raise UsageError("no run was named", "run=", "name a run directory, a run's id, or latest")
     path = Path(text).expanduser()
@@ -75,12 +105,12 @@ def find(run: str, outputs: Path, verb: str | None = None, resumable: bool = Fal
     return _by_id(text, path, outputs, verb)
 
 
-def _latest(outputs: Path, verb: str | None, resumable: bool) -> Path:
-    for path in newest_first(outputs, (verb,) if verb else MODEL_VERBS):
+def _latest(outputs: Path, verb: str | None, resumable: bool, sweeps: bool) -> Path:
+    for path in newest_first(outputs, (verb,) if verb else (*MODEL_VERBS, *(("sweep",) if sweeps else ()))):
         if resumable:
             if holds_run(path) and not _finished_or_busy(path):
                 return path
-        elif holds_run(path) if verb else holds_model(path):
+        elif holds_run(path) if verb else holds_model(path) or trained(path):
             return path
     if resumable:
         what, fix = "there is no unfinished run to resume", "see all runs: bmx runs list"

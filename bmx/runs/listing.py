@@ -13,10 +13,13 @@ from bmx.runs import liveness, result, stamp
 from bmx.runs.finding import newest_first
 from bmx.runs.locking import is_locked
 from bmx.runs.report import numbers
+from bmx.runs.report.terminal import console as paper
+from bmx.runs.report.terminal import wide
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from bmx.runs.report.table import Table
 
 LIMIT = 20
 _MAIN = ("test/accuracy", "test/rmse", "val/accuracy", "val/rmse", "test/loss", "val/loss")
@@ -85,12 +88,11 @@ def show(
     outputs: Path, limit: int = LIMIT, as_json: bool = False, verb: str | None = None, console: Console | None = None
 ) -> None:
     """Print the runs as a table, or as a JSON list."""
-    from rich.console import Console
-
-    console = console or Console()
+    console = console or paper()
     found, hidden = rows(outputs, limit, verb)
     if as_json:
-        console.file.write(json.dumps([asdict(r) for r in found], indent=2, ensure_ascii=False) + "\n")
+        # In ASCII, which every locale has: a name is not spelled otherwise for a program.
+        console.file.write(json.dumps([asdict(r) for r in found], indent=2) + "\n")
         return
     if not found:
         kind = f" {verb}" if verb else ""
@@ -102,30 +104,31 @@ def show(
         )
         return
     if not console.is_terminal:  # piped: nothing is cut to fit a width that nobody sees
-        console = Console(file=console.file, width=max([100, *(len(r.name) + 90 for r in found)]), no_color=True)
+        console = wide(console, max([100, *(len(r.name) + 90 for r in found)]))
     console.print(table(found))
     if hidden:
         console.print(f"and {hidden:,} more (limit=0 shows all)", style="dim", highlight=False)
 
 
 def table(found: list[Row], now: datetime | None = None) -> Table:
-    """The Rich table of some runs; fits 100 columns, where long names are cut."""
-    from rich.table import Table
+    """The table of some runs; where there is no room, what is least asked for is left out."""
     from rich.text import Text
 
+    from bmx.runs.report.table import Table
+
     now = now or datetime.now(UTC)
-    drawn = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
-    drawn.add_column("id", no_wrap=True, min_width=20)
-    drawn.add_column("verb", no_wrap=True)
-    drawn.add_column("name", min_width=8)  # the one column that may shrink
-    drawn.add_column("status", no_wrap=True)
-    for heading in ("result", "params", "epochs", "time", "when"):
-        drawn.add_column(heading, no_wrap=True, justify="right")
+    drawn = Table(gap=1)
+    drawn.add_column("id")
+    drawn.add_column("verb")
+    drawn.add_column("name", wraps=True, hyphens=True)
+    drawn.add_column("status")
+    for heading, spare in (("result", 0), ("params", 2), ("epochs", 4), ("time", 3), ("when", 1)):
+        drawn.add_column(heading, right=True, spare=spare)
     for r in found:
         drawn.add_row(
             Text(r.id),
             Text(r.verb),
-            Text(r.name, no_wrap=True, overflow="ellipsis"),
+            r.name,
             Text(r.status, _STYLES.get(r.status, "dim")),
             Text(main_metric(r)),
             numbers.short(r.parameters),
@@ -154,14 +157,14 @@ def ago(started: str | None, now: datetime) -> str:
     except ValueError:
         return numbers.MISSING
     if then.tzinfo is None:
-        then = then.astimezone()
+        then = then.replace(tzinfo=UTC)
     passed = (now - then).total_seconds()
     if passed < 60:
         return "now"
     for limit, length, unit in ((3600, 60, "min"), (86400, 3600, "h"), (30 * 86400, 86400, "d")):
         if passed < limit:
             return f"{int(passed // length)} {unit} ago"
-    return f"{then.astimezone():%Y-%m-%d}"
+    return f"{then.astimezone(UTC):%Y-%m-%d}"
 
 
 def _from_id(run_id: str) -> str | None:

@@ -6,13 +6,13 @@ import contextlib
 import json
 import math
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bmx.errors import RunFailed, UsageError
 from bmx.runs.facts import facts
 from bmx.runs.liveness import this_process
+from bmx.runs.utc import iso
 
 __all__ = ["RESULT", "facts", "finish", "read", "start", "write"]
 
@@ -26,7 +26,7 @@ def start(run: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
     On a run that has a result already, as when it is resumed, its first start is kept and this one added to
     ``resumed``. Raises RunFailed if it cannot be written.
     """
-    now = _now()
+    now = iso()
     written: dict[str, Any] = {"verb": verb, "name": name, "status": "running", "started": now, **fields}
     if (run / RESULT).exists():
         with contextlib.suppress(UsageError):  # unreadable: then this start is the first one known
@@ -53,7 +53,7 @@ def finish(run: Path, status: str, reason: str | None = None, **fields: Any) -> 
     head = {key: known.pop(key) for key in ("verb", "name") if key in known} | {"status": status}
     if reason:
         head["reason"] = reason
-    whole = {**head, **known, **fields, **head, "finished": _now()}
+    whole = {**head, **known, **fields, **head, "finished": iso()}
     write(run, whole)
     return whole
 
@@ -159,7 +159,3 @@ def _sync_directory(run: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")

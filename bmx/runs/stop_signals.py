@@ -8,6 +8,35 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+CTRL_C, LOST_READER = "Ctrl-C", "nobody reads its output any more, as after `| head`"
+_NAMES = {
+    signal.SIGINT: CTRL_C,
+    # The terminal was closed, or a connection broke; what is started with nohup ignores it and goes on.
+    signal.SIGHUP: "SIGHUP: its terminal was closed",
+}
+_lost_reader = False
+reader_lost = False
+"""Whether a run of this process was asked to stop because nobody read its output any more."""
+
+
+def lose_reader() -> None:
+    """Ask whoever handles a hangup to stop: the output was a pipe, and its other end has gone."""
+    global _lost_reader, reader_lost
+    _lost_reader = reader_lost = True
+    signal.raise_signal(signal.SIGHUP)
+
+
+def reason(number: int) -> str:
+    """Why a signal asks to stop, in words for the user: ``stopped by Ctrl-C``."""
+    global _lost_reader
+    if number == signal.SIGHUP and _lost_reader:
+        _lost_reader = False
+        return f"stopped: {LOST_READER}"
+    try:
+        return f"stopped by {_NAMES.get(signal.Signals(number)) or signal.Signals(number).name}"
+    except ValueError:
+        return f"stopped by signal {number}"
+
 
 @contextmanager
 def handled(handle: Callable[[int, FrameType | None], None], also: Iterable[int] = ()) -> Iterator[None]:

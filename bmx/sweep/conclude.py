@@ -31,7 +31,7 @@ def gather(plan: Plan, sweep: Path, jobs: Sequence[Job]) -> list[tuple[Job, Path
 
 
 def conclude(
-    plan: Plan, sweep: Path, ended: Ended, interrupted: bool, shares: dict[str, float] | None = None
+    plan: Plan, sweep: Path, ended: Ended, interrupted: str, shares: dict[str, float] | None = None
 ) -> dict[str, Any]:
     """Write leaderboard.csv, plots and result.json, print what came out, and return the result.
 
@@ -39,16 +39,17 @@ def conclude(
         plan: what was done.
         sweep: the sweep's directory.
         ended: every job with what became of it.
-        interrupted: whether it was stopped before its end.
+        interrupted: why it was stopped before its end; empty if it was not.
         shares: the importance of each key, of a search.
     """
     objectives = settle(plan.objectives, [end.result for _, _, end in ended])
     board = leaderboard.make(ended, objectives, plan.bounds)
     leaderboard.write_csv(board, sweep / BOARD)
     plots = _plots(board, sweep, shares or {})
-    failed = [(job, run, end) for job, run, end in ended if end.state in ("failed", "refused", "half")]
+    undone = ("failed", "refused") if interrupted else ("failed", "refused", "half")
+    failed = [(job, run, end) for job, run, end in ended if end.state in undone]
     status = "interrupted" if interrupted else "failed" if failed else "done"
-    reason = f"{len(failed)} of {len(ended)} jobs failed" if failed else None
+    reason = interrupted or (f"{len(failed)} of {len(ended)} jobs failed" if failed else None)
     finished = results.finish(sweep, status, reason, **_facts(board, ended))
     show(_ranking(plan, board, ended, interrupted))
     _say_where(plan, board, sweep, plots, failed)
@@ -62,12 +63,14 @@ def _facts(board: Board, ended: Ended) -> dict[str, Any]:
     if best is not None:
         facts["metrics"] = {o.name: m.value for o, m in zip(board.objectives, best.means, strict=True) if m}
         facts["best_point"] = dict(best.point)
+        done = any(end.state == "done" for _, _, end in best.jobs)
+        facts["best_job"] = _best_job(board, best)[1].name if done else None
         facts["best_runs"] = [str(run) for _, run, end in best.jobs if end.state == "done"]
         facts["cost"] = {"parameters": best.average("cost", "parameters"), "macs": best.average("cost", "macs")}
     return facts
 
 
-def _ranking(plan: Plan, board: Board, ended: Ended, interrupted: bool) -> Ranking:
+def _ranking(plan: Plan, board: Board, ended: Ended, interrupted: str) -> Ranking:
     shown = board.entries[:SHOWN]
     keys = list(dict.fromkeys(key for entry in board.entries for key in entry.point))
     seeds = max((len(entry.jobs) for entry in board.entries), default=1)
@@ -88,7 +91,7 @@ def _ranking(plan: Plan, board: Board, ended: Ended, interrupted: bool) -> Ranki
     if beside:
         notes.append("† for information: the test set is not used to choose")
     done = sum(end.state == "done" for _, _, end in ended)
-    title = f"{done} of {len(ended)} jobs done" + (", stopped before the end" if interrupted else "")
+    title = f"{done} of {len(ended)} jobs done" + (f", {interrupted}" if interrupted else "")
     best = frozenset(
         i for i, entry in enumerate(shown) if (entry.front if several else entry.tied or i == 0) and entry.rank
     )

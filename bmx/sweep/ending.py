@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bmx.runs.stop_signals import handled
+from bmx.runs.stop_signals import reason as stop_reason
 from bmx.sweep import outcome
 from bmx.sweep.outcome import Outcome
 
@@ -47,8 +48,8 @@ def judge(run: Path, code: int | None, stopped: str, epochs: int, timeout: float
 
 
 def orderly(interrupt: Callable[[str], None]) -> AbstractContextManager[None]:
-    """While it lasts, the signals that ask for a stop call ``interrupt`` with their name."""
-    return handled(lambda number, frame: interrupt(_name(number)))
+    """While it lasts, the signals that ask for a stop call ``interrupt`` with the reason, in words."""
+    return handled(lambda number, frame: interrupt(stop_reason(number)))
 
 
 def _failed(run: Path, reason: str, refused: bool = False) -> Outcome:

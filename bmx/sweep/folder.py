@@ -32,13 +32,17 @@ def find_or_make(outputs: Path, name: str, identity: str, fresh: bool = False) -
     """
     outputs.mkdir(parents=True, exist_ok=True)
     with alone(outputs / "sweep" / ".lock"):
-        if not fresh:
-            for path in newest_first(outputs, ("sweep",)):
-                if read(path).get("identity") == identity:
-                    return path, True
+        if not fresh and (before := find(outputs, "identity", identity)):
+            return before, True
         made = directory.create(outputs, "sweep", name)
         write(made, {"identity": identity, "name": name})
         return made, False
+
+
+def find(outputs: Path, key: str, value: str) -> Path | None:
+    """The newest sweep of which this is known; None if there is none."""
+    known = (path for path in newest_first(outputs, ("sweep",)) if read(path).get(key) == value)
+    return next(known, None)
 
 
 def read(sweep: Path) -> dict[str, Any]:

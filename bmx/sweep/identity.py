@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+
+from bmx.runs.best_job import tell
 
 # Where a run is kept, what it is called and what is drawn of it do not change what it computes.
 UNRELATED = ("name", "outputs", "resume", "plots", "trust", "hydra")
@@ -41,16 +44,16 @@ def content(config: DictConfig) -> dict[str, Any]:
     for key in _REFERENCES:
         named = kept.get(key)
         if isinstance(named, str):
-            kept[key] = _meant(named, outputs)
+            kept[key] = _meant(key, named, outputs)
         elif isinstance(named, list):
-            kept[key] = [_meant(str(one), outputs) for one in named]
+            kept[key] = [_meant(key, str(one), outputs) for one in named]
     return kept
 
 
 def latest_runs(config: DictConfig) -> dict[str, str]:
     """The directory of each run that the configuration names by the word ``latest``, by its key."""
     outputs = Path(str(config.get("outputs") or "outputs"))
-    named = {key: _meant("latest", outputs) for key in _REFERENCES if config.get(key) == "latest"}
+    named = {key: _meant(key, "latest", outputs, tell) for key in _REFERENCES if config.get(key) == "latest"}
     return {key: run for key, run in named.items() if run != "latest"}
 
 
@@ -70,11 +73,12 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _meant(reference: str, outputs: Path) -> str:
+def _meant(key: str, reference: str, outputs: Path, told: Callable[[Path, Path], None] | None = None) -> str:
     from bmx.errors import UsageError
     from bmx.runs.finding import find
 
     try:
-        return str(find(reference, outputs).resolve())
+        # Not the sweep itself, when its command is given again to go on with it.
+        return str(find(reference, outputs, sweeps=key != "init_from", tell=told).resolve())
     except UsageError:  # a model word, or a mistake that the verb's own check explains
         return reference

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from bmx.errors import UsageError, did_you_mean
-from bmx.sweep import latency
+from bmx.sweep import latency, outcome
 from bmx.sweep.duration import seconds
 from bmx.sweep.plan import Plan
 from bmx.sweep.pool import RUN, Pool, anything
 from bmx.sweep.resources import slots
 from bmx.sweep.roles import Rules
+from bmx.sweep.starter import Later
 
 _ON_ERROR = ("continue", "stop")
 
@@ -34,6 +35,17 @@ def rules(options: dict[str, Any]) -> Rules:
     return Rules(on_error == "stop", seconds(options["timeout"], "timeout"), retries)
 
 
+def is_over(plan: Plan, sweep: Path) -> bool:
+    """Whether every job of a grid has been done, so that there is nothing to run and nothing to check."""
+    complete = latency.known if _timed(plan) else anything
+    ends = (outcome.read(job.run_dir(sweep)) for job in plan.jobs)
+    return all(end.state == "done" and complete(end) for end in ends)
+
+
+def _timed(plan: Plan) -> bool:
+    return any(objective.name == "cost/latency" for objective in (*plan.objectives, *plan.bounds))
+
+
 def make_pool(plan: Plan, sweep: Path, options: dict[str, Any], device: str) -> Pool:
     """A pool for a plan's jobs.
 
@@ -44,7 +56,6 @@ def make_pool(plan: Plan, sweep: Path, options: dict[str, Any], device: str) -> 
         device: the ``device`` of the jobs.
     """
     places = slots(options["jobs"], int(options["jobs_per_gpu"]), device)
-    starter = plan.starter(options["fork"])
-    timed = any(objective.name == "cost/latency" for objective in (*plan.objectives, *plan.bounds))
-    call, complete = (latency.CALL, latency.known) if timed else (RUN, anything)
+    starter = Later(lambda: plan.starter(options["fork"]))
+    call, complete = (latency.CALL, latency.known) if _timed(plan) else (RUN, anything)
     return Pool(sweep, starter, places, rules(options), plan.arguments, plan.resumes, call, complete)

@@ -36,6 +36,8 @@ class Plan:
         identity: what makes the sweep itself.
         command: the command line as it was typed.
         first: of a search, the points to begin with.
+        asked: of a search, what was asked for, before it was found out what of it can run.
+        left_out: of a search, the values that cannot run, by their keys.
         notes: what the user should know before the first job.
     """
 
@@ -56,6 +58,8 @@ class Plan:
     jobs: list[Job] = field(default_factory=list)
     space: Any = None
     first: list[dict[str, Any]] = field(default_factory=list)
+    asked: str = ""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
     _starter: Nursery | Fresh | None = None
 
     def starter(self, fork: bool | str = "auto") -> Nursery | Fresh:

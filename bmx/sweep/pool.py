@@ -254,7 +254,7 @@ class Pool:
                 if time.monotonic() > item.deadline:
                     item.process.signal(signal.SIGKILL)
 
-    def _interrupt(self, name: str) -> None:
+    def _interrupt(self, reason: str) -> None:
         if self.interrupted is not None:
             raise KeyboardInterrupt  # a second one does not wait
-        self.interrupted = name
+        self.interrupted = reason

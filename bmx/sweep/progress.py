@@ -7,15 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bmx.runs.report import numbers
+from bmx.runs.report.foot import FOOT, colours, columns, moves
 from bmx.sweep.job import Job
 from bmx.sweep.objective import AUTO, Objective, settle, value
 from bmx.sweep.outcome import Outcome
-
-if TYPE_CHECKING:
-    from rich.live import Live
 
 _SIGNS = {"done": "done", "failed": "FAILED", "refused": "cannot run", "pruned": "ended early", "half": "stopped"}
 
@@ -58,6 +56,9 @@ class Progress:
     bounds: Sequence[Objective] = ()
     """What a job has to keep to, to be the best."""
     began: float = field(default_factory=time.monotonic)
+
+    def start(self) -> None:
+        """The first job is about to run."""
 
     def started(self, job: Job, run: Path, again: bool) -> None:
         """A job has been given a process; ``again`` if it goes on from a checkpoint."""
@@ -152,59 +153,76 @@ class Lines(Progress):
 
 
 class Table(Progress):
-    """Lines that stay, above a live picture of the jobs that run."""
+    """Lines that stay, above a line for each job that runs."""
 
-    def __post_init__(self) -> None:
-        from rich.live import Live
+    drawn: float = 0.0
 
-        self._drawn = 0.0
-        self._live: Live | None = Live(self, auto_refresh=False, transient=True)
-        self._live.start()
+    def start(self) -> None:
+        self._draw()
 
     def tick(self) -> None:
-        if self._live is not None and time.monotonic() - self._drawn > 0.25:
-            self._drawn = time.monotonic()
-            self._live.refresh()
+        if time.monotonic() - self.drawn > _REDRAWN:
+            self._draw()
 
     def stop(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        FOOT.clear()
 
     def tell(self, text: str) -> None:
-        if self._live is not None:
-            self._live.console.print(text, highlight=False, markup=False, soft_wrap=True)
-        else:
-            super().tell(text)
+        super().tell(text)
+        self._draw()
 
-    def __rich__(self) -> Any:
-        from rich.console import Group
-        from rich.table import Table as RichTable
-        from rich.text import Text
+    def _draw(self) -> None:
+        self.drawn = time.monotonic()
+        FOOT.draw(self.lines(columns(sys.stdout) - 1, colours(sys.stdout)))
 
-        table = RichTable(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    def lines(self, width: int, coloured: bool = False) -> list[str]:
+        """A line for each running job, and one for the sweep; what has no room is left out whole."""
         now = time.monotonic()
-        for row in list(self.rows.values())[:30]:
-            epochs = f"epoch {row.epoch}/{row.job.epochs}" if row.job.epochs else ""
-            state = epochs if row.epoch else ("going on" if row.again else "starting")
-            table.add_row(
-                Text("▸ " + row.job.label),
-                Text(state, "cyan"),
-                Text(row.said),
-                Text(numbers.clock(now - row.began), "dim"),
-            )
+        rows = [self._parts(row, now) for row in list(self.rows.values())[:_ROWS]]
+        columns_of = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
+        # What the job has reached goes first, then how long it has run, then how far it is.
+        shown = [0, 1, 2, 3]
+        for gone in (2, 3, 1):
+            if 2 + sum(columns_of[i] + 2 for i in shown) > width:
+                shown.remove(gone)
+        lines = []
+        for row in rows:
+            said = "  ".join(f"{row[i]:<{columns_of[i]}}" for i in shown)
+            lines.append(f"▸ {said}".rstrip())
+        over = _joined(self._over(), width)
+        return [*lines, f"\x1b[1m{over}\x1b[0m" if coloured else over]
+
+    def _parts(self, row: _Row, now: float) -> tuple[str, str, str, str]:
+        epochs = f"epoch {row.epoch}/{row.job.epochs}" if row.job.epochs else ""
+        state = epochs if row.epoch else ("going on" if row.again else "starting")
+        return row.job.label, state, row.said, numbers.clock(now - row.began)
+
+    def _over(self) -> list[str]:
+        """How the sweep stands, the most important first."""
         over = f"{self.done} done" + (f", {self.failed} failed" if self.failed else "")
         over += f", {self.pruned} ended early" if self.pruned else ""
-        waiting = (
-            0 if self.total is None else max(0, self.total - self.done - self.failed - self.pruned - len(self.rows))
-        )
+        known = self.done + self.failed + self.pruned + len(self.rows)
+        waiting = 0 if self.total is None else max(0, self.total - known)
         parts = [over, f"{len(self.rows)} running", *([f"{waiting} to go"] if self.total is not None else [])]
         parts += [part for part in (self.left,) if part]
         if self.best is not None:
             reached, label = self.best
             first = self.objectives[0]
             parts.append(f"best {first.said} {_value(first.name, reached)} ({label})")
-        return Group(table, Text(" · ".join(parts), "bold"))
+        return parts
+
+
+_REDRAWN = 0.25
+"""Seconds between two pictures."""
+_ROWS = 30
+
+
+def _joined(parts: list[str], width: int) -> str:
+    """The parts in a line, without the last ones where they have no room."""
+    parts = list(parts)
+    while len(parts) > 1 and len(" · ".join(parts)) > width:
+        parts.pop()
+    return " · ".join(parts)
 
 
 def choose(
@@ -216,7 +234,7 @@ def choose(
     bounds: Sequence[Objective] = (),
 ) -> Progress:
     """The display that suits where the output goes."""
-    made = Table if sys.stdout.isatty() else Lines
+    made = Table if moves(sys.stdout) else Lines
     return made(sweep, list(objectives), total, places, forgiving=forgiving, bounds=bounds)
 
 

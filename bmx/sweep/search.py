@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmx.runs.metrics_csv import epoch_rows, read_rows
-from bmx.sweep import outcome, reuse
+from bmx.sweep import folder, outcome, reuse
 from bmx.sweep.conclude import conclude, gather
 from bmx.sweep.job import Job
 from bmx.sweep.objective import Objective, value
@@ -211,7 +211,7 @@ def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any])
     if pruner == "auto":
         pruner = "none" if several or not own else "median"
     minutes = settings.get("minutes")
-    interrupted = False
+    interrupted = ""
     with recorded(plan, sweep):
         study = Study(
             sweep,
@@ -244,6 +244,8 @@ def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any])
                 interrupted = run_pool(pool, search, plan, sweep, left)
             else:
                 _in_batches(search, launcher, sweep, places)
+            if settings.get("trials") is not None and not interrupted and study.counted() >= settings["trials"]:
+                note_over(plan, sweep, int(settings["trials"]))
             if search.why:
                 print(f"the search ended early: {search.why}", flush=True)
             jobs = list({job.key: job for job in (*_jobs(plan, study.known()), *search.jobs.values())}.values())
@@ -254,6 +256,22 @@ def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any])
         ended = [item for item in gather(plan, sweep, jobs) if item[2].state not in ("missing", "refused")]
         finished = conclude(plan, sweep, ended, interrupted, shares)
     return finished, failures(ended)
+
+
+def note_over(plan: Plan, sweep: Path, trials: int) -> None:
+    """Keep what was found out before the first trial, so that the same command need not when there is nothing to do."""
+    folder.write(
+        sweep,
+        {
+            "asked": plan.asked,
+            "over": {
+                "trials": trials,
+                "left_out": plan.left_out,
+                "notes": plan.notes,
+                "objectives": [one.name for one in plan.objectives],
+            },
+        },
+    )
 
 
 def _in_batches(search: Search, launcher: Any, sweep: Path, size: int) -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -218,6 +219,41 @@ class Fresh:
             process.signal(signal.SIGKILL)
             server.wait()
         self._running.clear()
+
+
+class Later:
+    """Starts nothing until the first job: a sweep that has nothing left to do imports nothing for it.
+
+    Args:
+        make: makes what starts the jobs.
+    """
+
+    def __init__(self, make: Callable[[], Starter]) -> None:
+        self._make = make
+        self._made: Starter | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether what it made can start no further job."""
+        return bool(getattr(self._made, "broken", False))
+
+    def start(self, spec: Spec) -> Process:
+        """Start a job."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made.start(spec)
+
+    def wait(self, seconds: float) -> None:
+        """Take in what has happened."""
+        if self._made is None:
+            time.sleep(seconds)
+        else:
+            self._made.wait(seconds)
+
+    def close(self) -> None:
+        """End every job that still runs."""
+        if self._made is not None:
+            self._made.close()
 
 
 def make_starter(fork: bool | str, modules: tuple[str, ...] = ()) -> Nursery | Fresh:

@@ -74,7 +74,7 @@ def run_grid(plan: Plan, sweep: Path, launcher: Any, take_over: bool) -> tuple[d
         The sweep's result, and the directories of the jobs that failed.
     """
     taken = sum(reuse.take_over(sweep, plan.outputs, job.key) for job in plan.jobs) if take_over else 0
-    interrupted = False
+    interrupted = ""
     with recorded(plan, sweep):
         stand = [outcome.read(job.run_dir(sweep)).state for job in plan.jobs]
         for line in opening(plan, sweep, stand, taken):
@@ -94,17 +94,18 @@ def failures(ended: list[tuple[Job, Path, Outcome]]) -> list[str]:
     return [str(run) for _, run, end in ended if end.state in UNDONE]
 
 
-def run_pool(pool: Pool, source: Source, plan: Plan, sweep: Path, total: int | None) -> bool:
-    """Run a source of jobs in bmx's pool; whether it was interrupted."""
+def run_pool(pool: Pool, source: Source, plan: Plan, sweep: Path, total: int | None) -> str:
+    """Run a source of jobs in bmx's pool; why it was interrupted, empty if it was not."""
     forgiving = plan.space is not None
     progress: Progress = choose(sweep, plan.objectives, total, len(pool.free), forgiving, plan.bounds)
+    progress.start()
     try:
         pool.run(source, progress)
     finally:
         progress.stop()
     if pool.stopped:
         print("stopped: on_error=stop, and a job has failed")
-    return pool.interrupted is not None
+    return pool.interrupted or ""
 
 
 def run_elsewhere(launcher: Others, jobs: list[Job], sweep: Path, first: int = 0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,14 +25,14 @@ from bmx.engine import fit
 from bmx.engine.answers import mistakes
 from bmx.engine.build import trial_of
 from bmx.engine.device import use_cpu
-from bmx.engine.display import Silent, choose
+from bmx.engine.display import Display, Silent, choose
 from bmx.engine.evaluation import Evaluation, evaluate
 from bmx.engine.finders import settle
 from bmx.engine.fit import Fit
 from bmx.engine.forecast import slower_than_full
 from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
-from bmx.engine.signals import REQUEUED_BY, watch_signals
+from bmx.engine.signals import watch_signals
 from bmx.errors import BmxError, Interrupted, UsageError
 from bmx.measure.cost import Cost, cost_of
 from bmx.runs import confusion as confusions
@@ -40,9 +41,12 @@ from bmx.runs import slurm
 from bmx.runs.directory import create
 from bmx.runs.locking import lock
 from bmx.runs.report import numbers, plots, summary
+from bmx.runs.report.foot import FOOT
 from bmx.targets.blame import described, user_line
 from bmx.tasks.fit import FitTask
 from bmx.verbs.choices import chosen_words, in_sweep
+
+log = logging.getLogger("bmx.train")
 
 
 @dataclass(frozen=True)
@@ -143,10 +147,12 @@ def fit_and_test(
                 stop.deferred = True
                 fitting.run()
                 stop.deferred = False
+                _tell_early(fitting, int(cfg.epochs), display)
             else:
                 fit.save_unfitted(prepared, net, run_dir, start.recipe)
             fitted = _seconds(fitting, began)
             display.stop()
+            FOOT.say("measuring the best checkpoint")
             job.finish(run_dir)
             tested = measure_best(prepared, run_dir, job.split)
             outcome = _outcome(fitting, cost, (job.split, tested), fitted, began)
@@ -158,7 +164,7 @@ def fit_and_test(
         except (Interrupted, KeyboardInterrupt) as error:
             display.stop()
             reason = str(error) or "stopped by Ctrl-C"
-            if stop.signal == REQUEUED_BY:
+            if stop.requeued:
                 reason += f"; {slurm.requeue()}"
             result = results.finish(run_dir, "interrupted", reason, **_so_far(fitting, began))
         except BaseException as error:
@@ -168,6 +174,7 @@ def fit_and_test(
             results.finish(run_dir, "failed", _reason(error), **_so_far(fitting, began))
             raise
         if result["status"] == "done" and cfg.plots:
+            FOOT.say("drawing the plots")
             worst, count = mistakes(tested, part_of(prepared.data, job.split), prepared.data.spec)
             plots.draw(run_dir, result, worst, prepared.data.spec.kind, job.split, count)
     if not quiet:
@@ -255,9 +262,22 @@ def _so_far(fitting: Fit | None, began: float) -> dict[str, Any]:
         "epochs": int(row.get("epoch", 0)),
         "steps": fitting.task.steps_done,
         **({"best": _best(fitting)} if fitting.selection.best_epoch else {}),
-        **({"stopped_early": fitting.stopped} if fitting.stopped else {}),
         "seconds": {"total": _seconds(fitting, began), "per_epoch": fitting.watch.epoch_seconds},
     }
+
+
+def _ended_early(fitting: Fit, epochs: int) -> dict[str, Any]:
+    """What there is to say of a training that ended before its last epoch; empty if it did not."""
+    reason = fitting.stopped
+    done = int(fitting.task.epoch_row.get("epoch", 0))
+    return {"ended_early": {"after": done, "of": epochs, "reason": reason}} if reason else {}
+
+
+def _tell_early(fitting: Fit, epochs: int, display: Display) -> None:
+    for ended in _ended_early(fitting, epochs).values():
+        text = f"ended after {ended['after']} of {numbers.counted(epochs, 'epoch')}: {ended['reason']}"
+        log.info(text)
+        display.note(text)
 
 
 def _best(fitting: Fit) -> dict[str, Any]:
@@ -276,6 +296,8 @@ def _outcome(
     outcome: dict[str, Any] = {"metrics": {}, "epochs": 0, "steps": 0} | _so_far(fitting, began)
     outcome["metrics"] |= {f"{split}/{name}": value for name, value in tested.metrics.items()}
     outcome["cost"] = cost.to_dict()
+    if fitting is not None:
+        outcome |= _ended_early(fitting, int(fitting.task.timeline.epochs))
     outcome["seconds"] |= {"fit": fitted}
     return outcome
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bmx.engine.warm_start import model_file
 from bmx.errors import UsageError
+from bmx.runs.best_job import name_of
 from bmx.runs.finding import find, holds_run
 from bmx.sweep.quoting import written
 from bmx.verbs import composing
@@ -79,7 +80,7 @@ def _named(word: str, seeds: list[int], cfg: DictConfig) -> Iterator[Named]:
 def _name(file: Path) -> str:
     """Of the run that a model file belongs to; of the file, where it lies alone."""
     run = file.parent.parent if file.parent.name == "checkpoints" else file.parent
-    return run.parent.name if holds_run(run) else file.stem
+    return name_of(run) if holds_run(run) else file.stem
 
 
 def _seeds(cfg: DictConfig) -> list[int]:

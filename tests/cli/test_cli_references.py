@@ -47,3 +47,47 @@ def test_the_outputs_of_the_command_are_searched(newest, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
     words = [f"outputs={tmp_path / 'outputs'}", "run=latest"]
     assert write_runs(words, VERBS["compress"])[1] == f"run={newest}"
+
+
+@pytest.fixture
+def sweep(newest, tmp_path):
+    """A sweep of trainings that is newer than both runs."""
+    from tests.runs.test_best_job import a_sweep
+
+    return a_sweep(tmp_path / "outputs", run_id="20261123-100000-cccc")
+
+
+@pytest.mark.parametrize(
+    ("verb", "word", "written"),
+    [
+        ("compress", "run=latest", "run={best}"),
+        ("compress", "run=20261123", "run={best}"),
+        ("compress", "run=20261123,20261122-100000", "run={best},20261122-100000"),
+        ("compress", "teacher={sweep}", "teacher={best}"),
+        ("train", "init_from=20261123-100000-cccc", "init_from={best}"),
+        ("train", "init_from=latest", "init_from={best}"),
+        ("distill", "teacher=latest", "teacher=[{best}]"),
+        ("distill", "teacher=20261123,mlp", "teacher=[{best},'mlp']"),
+        ("distill", "student={sweep}", "student={best}"),
+        ("evaluate", "run={sweep}", "run={best}"),
+        ("export", "run=latest", "run={best}"),
+        ("bench", "run=20261123,20261122-100000", "run=[{best},{older}]"),
+    ],
+)
+def test_a_sweep_is_written_as_its_best_job(newest, sweep, tmp_path, verb, word, written):
+    places = {"best": sweep / "jobs" / "bbb", "sweep": sweep, "older": newest.replace("110000-bbbb", "100000-aaaa")}
+    assert write_runs([word.format(**places)], VERBS[verb]) == [written.format(**places)]
+
+
+def test_a_sweep_that_is_given_again_does_not_mean_itself(newest, sweep):
+    """`bmx sweep init_from=latest ...` goes on with the sweep that it made."""
+    assert write_runs(["init_from=latest"], VERBS["sweep"], many=True) == [f"init_from={newest}"]
+
+
+def test_a_sweep_cannot_be_resumed_as_a_run(house, tmp_path):
+    from tests.runs.test_best_job import a_sweep
+
+    sweep = a_sweep(house.work / "outputs", command="bmx sweep lr=0.1,0.2")
+    called = house("train", f"resume={sweep}")
+    assert called.code == 2 and "this is a sweep, not a run" in called.err
+    assert "do:    give its command again: bmx sweep lr=0.1,0.2" in called.err

@@ -14,6 +14,12 @@ def test_runs_are_listed_newest_first(house):
     assert [row["name"] for row in listed] == ["second"]
 
 
+def test_listing_is_what_it_does_alone(house):
+    house("train", "name=first")
+    assert house("runs").out == house("runs", "list").out != ""
+    assert house("runs", "limit=1", "--json").out == house("runs", "list", "--json", "limit=1").out
+
+
 def test_another_folder(house, tmp_path):
     house("train", f"outputs={tmp_path / 'else'}")
     assert "net-toy-sgd" in house("runs", "list", f"outputs={tmp_path / 'else'}").out
@@ -22,7 +28,8 @@ def test_another_folder(house, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "bmx runs list"),
+        (["limt=3"], "limit="),
+        (["--jsno"], "--json"),
         (["lsit"], "bmx runs list"),
         (["list", "limt=3"], "limit="),
         (["list", "limit=x"], "limit=20"),

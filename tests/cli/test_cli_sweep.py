@@ -64,7 +64,7 @@ def test_an_interrupt_ends_the_sweep(house):
     house.behave["run"] = lambda cfg, run_dir: {"status": "interrupted" if cfg.lr == 2 else "done"}
     called = house("train", "-m", *FOREIGN, "lr=1,2,3")
     assert called.code == 130 and len(house.ran) == 2
-    assert "interrupted; 1 jobs are done" in called.err
+    assert "interrupted; 1 job done" in called.err
 
 
 def test_each_job_is_checked_before_it_starts(house):

@@ -318,35 +318,35 @@ def test_a_callback_may_end_a_run_and_the_run_says_who_did(tmp_path, monkeypatch
     stop = node(OWN + "Stops", epoch=1)
     assert main(["train", *COMMON, "epochs=9", f"trainer.callbacks=[{stop}]", "hydra.run.dir=run"]) == 0
     said = capsys.readouterr().out
-    assert "stopped early after epoch 2: Stops: it set trainer.should_stop in on_train_epoch_end" in said
+    assert "ended after 2 of" in said and "Stops: it set trainer.should_stop in on_train_epoch_end" in said
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["status"] == "done"
     assert result["epochs"] == 2
-    assert result["stopped_early"].startswith("Stops:")
+    assert result["ended_early"]["reason"].startswith("Stops:")
 
 
 def test_early_stopping_says_why(tmp_path):
     node_ = node(PL + "EarlyStopping", monitor="val/loss", patience=1, stopping_threshold=99.0)
     result = train(tmp_path, node_, epochs=9)
     assert result["epochs"] == 1
-    assert result["stopped_early"].startswith("EarlyStopping: Stopping threshold reached: val/loss = ")
+    assert result["ended_early"]["reason"].startswith("EarlyStopping: Stopping threshold reached: val/loss = ")
 
 
 def test_patience_is_a_reason_too(tmp_path):
     words = ["regularization.patience=1", "lr=1e-12"]
     result = train(tmp_path, words=words, epochs=9)
     assert result["epochs"] < 9
-    assert result["stopped_early"] == "no better val/accuracy in 1 epoch"
+    assert result["ended_early"]["reason"] == "no better val accuracy in an epoch (regularization.patience=1)"
 
 
 def test_a_run_that_went_to_its_end_was_not_stopped(tmp_path):
-    assert "stopped_early" not in train(tmp_path, node(OWN + "Stops", epoch=1), epochs=2)
+    assert "ended_early" not in train(tmp_path, node(OWN + "Stops", epoch=1), epochs=2)
 
 
 def test_a_stop_within_an_epoch_is_validated(tmp_path):
     result = train(tmp_path, node(OWN + "Stops", hook="on_train_batch_end", step=STEPS + 1), epochs=5)
     assert result["steps"] == STEPS + 1
-    assert result["stopped_early"].startswith("Stops:")
+    assert result["ended_early"]["reason"].startswith("Stops:")
     written = [row for row in rows(tmp_path) if row["row"] == "epoch"]
     assert [row["step"] for row in written] == ["3", "4"]
     assert written[0]["val/loss"] != written[1]["val/loss"]

@@ -50,7 +50,8 @@ def test_numbers_as_they_are_written(said: str, expected: str) -> None:
 
 
 @given(anything)
-def test_anything_can_be_written_and_what_is_no_number_is_a_dash(value: object) -> None:
+def test_anything_can_be_written_and_what_is_no_number_is_a_dash_or_nan_or_inf(value: object) -> None:
+    measured = (numbers.percent, numbers.figures)
     for write in (
         numbers.whole,
         numbers.short,
@@ -63,7 +64,7 @@ def test_anything_can_be_written_and_what_is_no_number_is_a_dash(value: object) 
         text = write(value)
         assert text
         if not numbers.is_number(value):
-            assert text == numbers.MISSING
+            assert text == (numbers.MISSING if write not in measured or not isinstance(value, float) else f"{value:g}")
 
 
 @given(st.floats(0, 1), st.sampled_from([None, 100, 10_000]))
@@ -136,4 +137,27 @@ def test_mcnemar_of_many_samples() -> None:
 def test_a_chance_as_text() -> None:
     assert [chance(p) for p in (1.0, 0.4567, 0.03, 0.001, 0.0002)] == [
         *("p = 1", "p = 0.46", "p = 0.03", "p = 0.001", "p < 0.001")
+    ]
+
+
+@given(st.floats(-1.7e308, 1.7e308) | st.just(math.nan) | st.just(math.inf))
+def test_a_column_of_measured_values_stays_narrow_and_says_the_value(value: float) -> None:
+    text = numbers.fixed(value)
+    assert len(text) <= 11
+    if math.isfinite(value):
+        assert math.isclose(float(text), value, rel_tol=0.06 if 0 < abs(value) < 0.00005 else 0.005, abs_tol=5.1e-5)
+        assert (float(text) == 0) == (value == 0)
+    else:
+        assert text in ("nan", "inf", "-inf")
+
+
+def test_a_loss_that_has_grown_beyond_measure_is_written_with_its_power() -> None:
+    assert numbers.fixed(2.86e26) == "2.86e+26"
+    assert numbers.figures(2.86e26) == "2.86e+26"
+    assert numbers.short(2.86e26) == "2.86e+26"
+    assert [numbers.fixed(x) for x in (0.0002, 3.1e-7, 0.0, 12345.6789)] == [
+        "0.0002",
+        "3.1e-07",
+        "0.0000",
+        "12345.6789",
     ]

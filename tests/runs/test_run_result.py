@@ -214,3 +214,32 @@ def test_a_git_that_hangs_or_is_missing(tmp_path: Path, monkeypatch: pytest.Monk
     assert facts_module.git(tmp_path) == {"commit": "abc", "dirty": None}
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     assert facts_module.git(tmp_path) is None
+
+
+def test_times_are_utc_wherever_they_are_written(tmp_path, monkeypatch):
+    """As in the ids of runs: what is listed, logged and kept can be compared by eye."""
+    import logging
+    import time
+    from datetime import UTC, datetime, timedelta
+
+    from bmx.runs import listing, stamp, utc
+
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        started = result.start(tmp_path, "train", "net")["started"]
+        line = utc.Formatter("%(asctime)s").format(logging.LogRecord("", 0, "", 0, "", (), None))
+        noted, run_id = utc.stamp(), stamp.issue(tmp_path)
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+    now = datetime.now(UTC)
+    assert started.endswith("+00:00")
+    for text, form in (
+        (started[:19], "%Y-%m-%dT%H:%M:%S"),
+        (line, "%Y-%m-%d %H:%M:%SZ"),
+        (noted, "%Y-%m-%d %H:%M:%SZ"),
+        (run_id[:15], "%Y%m%d-%H%M%S"),
+    ):
+        assert abs(datetime.strptime(text, form).replace(tzinfo=UTC) - now) < timedelta(hours=1)
+    assert listing.ago("2021-01-01T20:00:00-08:00", now) == "2021-01-02"

@@ -196,5 +196,5 @@ def test_an_interrupt_lets_jobs_stop_and_starts_no_other(tmp_path, forked):
     threading.Thread(target=interrupt_soon).start()
     # One that was waited for would be told as done.
     ends, pool = run(tmp_path, forked, ["sleep100", "good"], places=1)
-    assert pool.interrupted == "SIGINT" and ends == [None, None]
+    assert pool.interrupted == "stopped by Ctrl-C" and ends == [None, None]
     assert outcome.read(tmp_path / "jobs" / "1-good").state == "missing"

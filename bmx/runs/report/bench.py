@@ -12,7 +12,8 @@ from bmx.runs.report.terminal import wide
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from bmx.runs.report.table import Table
 
 # Layers that are shown; the largest where there are more.
 _LAYERS = 24
@@ -24,8 +25,8 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
 
     console = wide(console)
     console.print()
-    console.print(Text(title(result), "bold"))
-    console.print(Text(conditions(result), "dim"))
+    console.print(Text(title(result), "bold"), soft_wrap=True)
+    console.print(Text(conditions(result), "dim"), soft_wrap=True)
     models = result["bench"]["subjects"]
     found = [cost_table(models), latency_table(models, result["bench"]["batch_sizes"]), memory_table(models)]
     if len(models) == 1:
@@ -36,7 +37,7 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
             console.print(table)
     for model in models:
         for said in _notes(model):
-            console.print(Text(f"{model['name']}: {said}", "yellow"))
+            console.print(Text(f"{model['name']}: {said}", "yellow"), soft_wrap=True)
     console.print()
     console.print(Text(f"  run  {short_path(run)}"), soft_wrap=True)
 
@@ -78,14 +79,14 @@ def latency_table(models: list[dict[str, Any]], sizes: list[int]) -> Table:
     """Latency and throughput: a row for each model on each engine."""
     table = _table("model", "engine")
     for size in sizes:
-        table.add_column(f"batch {size}: p10", justify="right", no_wrap=True)
-        table.add_column("median", justify="right", no_wrap=True)
-        table.add_column("p99", justify="right", no_wrap=True)
-        table.add_column("samples/s", justify="right", no_wrap=True)
+        table.add_column(f"batch {size}: p10", right=True)
+        table.add_column("median", right=True)
+        table.add_column("p99", right=True)
+        table.add_column("samples/s", right=True)
     known = any("metrics" in engine for model in models for engine in model["engines"])
-    table.add_column("file", justify="right", no_wrap=True)
+    table.add_column("file", right=True)
     if known:
-        table.add_column("test", justify="right", no_wrap=True)
+        table.add_column("test", right=True)
     for model in models:
         for engine in model["engines"]:
             cells = []
@@ -207,10 +208,10 @@ def _notes(model: dict[str, Any]) -> Iterator[str]:
 
 
 def _table(*headings: str) -> Table:
-    from rich.table import Table
+    from bmx.runs.report.table import Table
 
-    table = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
+    table = Table(gap=1)
     for number, heading in enumerate(headings):
         text = number == 0 or heading in ("engine", "kind")
-        table.add_column(heading, justify="left" if text else "right", no_wrap=not text)
+        table.add_column(heading, right=not text, wraps=text, hyphens=text)
     return table

@@ -16,7 +16,8 @@ from bmx.runs.sweep_jobs import done_jobs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from rich.table import Table
+
+    from bmx.runs.report.table import Table
 
 Value = float | str
 
@@ -39,7 +40,7 @@ def report(sweep: Path, _: object = None) -> None:
     if len(found) < 2 or not keys:
         return
     console.print()
-    console.print(Text(f"cost against {' and '.join(map(_short, keys))}", "bold"))
+    console.print(Text(f"cost against {' and '.join(map(_short, keys))}", "bold"), soft_wrap=True)
     console.print()
     console.print(table(found, keys))
     file = sweep / "plots" / "cost.png"
@@ -68,15 +69,15 @@ def swept(found: list[Point]) -> list[str]:
 
 def table(found: list[Point], keys: list[str]) -> Table:
     """A row for each job."""
-    from rich.table import Table
+    from bmx.runs.report.table import Table
 
-    drawn = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
+    drawn = Table(gap=1)
     ordered = sorted(keys)
     for key in ordered:
-        drawn.add_column(_short(key), justify="right", no_wrap=True)
+        drawn.add_column(_short(key), right=True)
     names = _names(found)
     for name in names:
-        drawn.add_column(name, justify="right", no_wrap=True)
+        drawn.add_column(name, right=True)
     for point in found:
         said = [_say(point.chosen.get(key, "")) for key in ordered]
         drawn.add_row(*said, *(_formatter(name)(point.costs.get(name)) for name in names))

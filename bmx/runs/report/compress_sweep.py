@@ -15,7 +15,7 @@ from bmx.runs.report.terminal import wide
 from bmx.runs.sweep_jobs import done_jobs, told_apart
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from bmx.runs.report.table import Table
 
 # What a sweep adds to each job's words; the command of one compression alone does without.
 _OF_SWEEPS = ("plots=false", "engines=[]")
@@ -28,7 +28,7 @@ def show(found: list[dict[str, Any]], sweep: Path) -> None:
     console = wide(width=200)
     beaten = pareto.dominated([(_bytes(p), pareto.score(p["after"]) or 0.0) for p in found])
     console.print()
-    console.print(Text("accuracy against size: what another beats in both is marked ×", "bold"))
+    console.print(Text("accuracy against size: what another beats in both is marked ×", "bold"), soft_wrap=True)
     console.print()
     console.print(table(found, beaten))
     file = sweep / "plots" / "pareto.png"
@@ -64,19 +64,19 @@ def _flags(sweep: Path) -> list[str]:
 
 def table(found: list[dict[str, Any]], beaten: list[bool]) -> Table:
     """A row for the original and for each compression, the smallest first."""
-    from rich.table import Table
+    from bmx.runs.report.table import Table
 
-    drawn = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
+    drawn = Table(gap=1)
     drawn.add_column("")
-    drawn.add_column("compression")
+    drawn.add_column("compression", wraps=True)
     timings = [(t["engine"], t["batch_size"]) for t in found[0]["after"]["timings"]]
     headings = [found[0]["split"], "change", "parameters", "not zero", "MACs", "size"]
     for heading in (*headings, *(f"{engine}, {size}" for engine, size in timings)):
-        drawn.add_column(heading, justify="right", no_wrap=True)
+        drawn.add_column(heading, right=True)
     drawn.add_row("", "original", *_cells(found[0]["before"], found[0]["before"], timings))
     for point, pale in sorted(zip(found, beaten, strict=True), key=lambda pair: _bytes(pair[0])):
         cells = _cells(point["after"], point["before"], timings)
-        drawn.add_row("×" if pale else "", point["name"], *cells, style="dim" if pale else None)
+        drawn.add_row("×" if pale else "", point["name"], *cells, style="dim" if pale else "")
     return drawn
 
 

@@ -100,31 +100,33 @@ def slower(result: dict[str, Any]) -> list[str]:
 
 def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
     """Print before and after, the layers, and where everything is."""
-    from rich.table import Table
     from rich.text import Text
+
+    from bmx.runs.report.table import Table
 
     if "compression" not in result:  # stopped or failed before there was something to weigh
         show_summary(result, run, console)
         return
     console = wide(console)
     console.print()
-    console.print(Text(title(result), "bold"))
-    table = Table(box=None, header_style="dim", padding=(0, 2), collapse_padding=True, pad_edge=False)
+    console.print(Text(title(result), "bold"), soft_wrap=True)
+    table = Table(gap=2)
     table.add_column("")
     for heading in ("before", "after", ""):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, right=True)
     for row in rows(result):
         table.add_row(row.what, row.before, row.after, row.change)
     console.print(table)
     _show_layers(result["compression"]["layers"], console)
     for said in [*slower(result), *_failures(result["compression"])]:
-        console.print(Text(said, "yellow"))
+        console.print(Text(said, "yellow"), soft_wrap=True)
     console.print()
     console.print(Text(f"  run   {short_path(run)}"), soft_wrap=True)
     if (run / "plots").is_dir():
         names = ", ".join(sorted(p.stem for p in (run / "plots").glob("*.png")))
         console.print(Text(f"  plots {short_path(run)}/plots  {names}"), soft_wrap=True)
-    console.print(Text(f"  next  bmx bench run={run.name},{Path(str(result.get('parent'))).parents[1].name}"))
+    said = f"  next  bmx bench run={run.name},{Path(str(result.get('parent'))).parents[1].name}"
+    console.print(Text(said), soft_wrap=True)
 
 
 def title(result: dict[str, Any]) -> str:
@@ -145,7 +147,9 @@ def title(result: dict[str, Any]) -> str:
 
 
 def _show_layers(layers: list[dict[str, Any]], console: Console) -> None:
-    from rich.table import Table
+    from rich.text import Text
+
+    from bmx.runs.report.table import Table
 
     if not layers:
         return
@@ -153,9 +157,9 @@ def _show_layers(layers: list[dict[str, Any]], console: Console) -> None:
     if len(layers) > _LAYERS:
         largest = sorted(layers, key=lambda layer: layer["before"], reverse=True)[:_LAYERS]
         shown = [layer for layer in layers if layer in largest]
-    table = Table(box=None, header_style="dim", padding=(0, 2), collapse_padding=True, pad_edge=False)
+    table = Table(gap=2)
     for number, heading in enumerate(("layer", "kind", "parameters", "after", "")):
-        table.add_column(heading, justify="right" if number in (2, 3) else "left", no_wrap=number != 4)
+        table.add_column(heading, right=number in (2, 3), wraps=number == 4)
     for layer in shown:
         table.add_row(
             layer["name"], layer["kind"], numbers.whole(layer["before"]), numbers.whole(layer["after"]), layer["note"]
@@ -163,7 +167,7 @@ def _show_layers(layers: list[dict[str, Any]], console: Console) -> None:
     console.print()
     console.print(table)
     if len(shown) < len(layers):
-        console.print(f"and {len(layers) - len(shown)} smaller layers, in result.json")
+        console.print(Text(f"and {len(layers) - len(shown)} smaller layers, in result.json"), soft_wrap=True)
 
 
 def _failures(found: dict[str, Any]) -> list[str]:

@@ -44,24 +44,27 @@ def show(lines: Sequence[Line], higher: bool, console: Console | None = None) ->
         higher: whether accuracies are compared; else errors, of which less is better.
         console: where to; the terminal if None.
     """
-    from rich.table import Table
     from rich.text import Text
+
+    from bmx.runs.report.table import Table
 
     console = wide(console)
     unit = "accuracy, %" if higher else "RMSE"
     console.print()
-    console.print(Text(f"the distilled student against the same one alone, on the test set ({unit})", "bold"))
+    console.print(
+        Text(f"the distilled student against the same one alone, on the test set ({unit})", "bold"), soft_wrap=True
+    )
     console.print()
-    table = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
+    table = Table(gap=1)
     more = ("agreement", "calibration error") if higher else ()
-    table.add_column("")
+    table.add_column("", wraps=True)
     for heading in ("runs", "teacher", "alone", "distilled", "gain", *more):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, right=True)
     for line in lines:
         cells = [_said(line.teacher, higher), _said(line.alone, higher), _said(line.distilled, higher)]
         cells += [_said(line.gain, higher, "+")]
         cells += [_said(line.agreement, higher), _said(line.calibration, higher)] if more else []
-        pale = None if _is_sure(line) else "dim"
+        pale = "" if _is_sure(line) else "dim"
         table.add_row(line.name or "as configured", str(line.runs), *cells, style=pale)
     console.print(table)
     console.print()

@@ -12,7 +12,8 @@ from bmx.runs.report.terminal import wide
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from bmx.runs.report.table import Table
 
 
 def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
@@ -25,7 +26,7 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
         return
     console = wide(console)
     console.print()
-    console.print(Text(title(comparison), "bold"))
+    console.print(Text(title(comparison), "bold"), soft_wrap=True)
     console.print(table(comparison))
     for line, doubt in verdict(comparison):
         console.print(Text(line, "yellow" if doubt else ""), soft_wrap=True)
@@ -52,13 +53,13 @@ def title(comparison: dict[str, Any]) -> str:
 
 def table(comparison: dict[str, Any]) -> Table:
     """A row for each teacher, the student alone and the distilled one."""
-    from rich.table import Table
+    from bmx.runs.report.table import Table
 
-    found = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
+    found = Table(gap=1)
     classes = any("errors" in row for row in comparison["rows"])
     score = ("accuracy", "95 % interval", "agreement", "calibration error") if classes else ("RMSE",)
     for number, heading in enumerate(("", *score, "parameters", "MACs", "size", "batch 1", "batch 256")):
-        found.add_column(heading, justify="right" if number else "left", no_wrap=bool(number))
+        found.add_column(heading, right=bool(number), wraps=not number)
     n = comparison["n"]
     for row in comparison["rows"]:
         found.add_row(

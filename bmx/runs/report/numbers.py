@@ -40,7 +40,7 @@ def percent(fraction: Any, of: float | None = None) -> str:
     Only all is written as 100 % and only none as 0 %: 0.9999 of 1,000 is 99.9 %.
     """
     if not is_number(fraction):
-        return MISSING
+        return _not_finite(fraction)
     digits = 2 if of is not None and of > 1000 else 1
     text = f"{100 * fraction:.{digits}f}"
     least = 10.0**-digits
@@ -51,10 +51,25 @@ def percent(fraction: Any, of: float | None = None) -> str:
     return f"{text} %"
 
 
+def _not_finite(value: Any) -> str:
+    """``nan``, ``inf`` or ``-inf``; a dash for what is no number at all."""
+    return f"{value:g}" if isinstance(value, float) else MISSING
+
+
+def fixed(value: float) -> str:
+    """A measured value for a column of them, four decimals where they tell it: 0.0842, 2.86e+26, 3.1e-07, nan."""
+    if not math.isfinite(value):
+        return _not_finite(float(value))
+    size_of = abs(value)
+    if size_of >= 99_999.99995:
+        return f"{value:.2e}"
+    return f"{value:.1e}" if 0 < size_of < 0.00005 else f"{value:.4f}"
+
+
 def figures(value: Any, digits: int = 4) -> str:
-    """A measured value in so many significant figures: 0.08412, 12.35, 1,234, 3.1e-06."""
+    """A measured value in so many significant figures: 0.08412, 12.35, 1,234, 3.1e-06, nan."""
     if not is_number(value):
-        return MISSING
+        return _not_finite(value)
     if value == 0:
         return "0"
     size_of = math.floor(math.log10(abs(value)))
@@ -103,4 +118,6 @@ def _scaled(value: Any, unit: str) -> str:
     while abs(value) >= 999.95 and step < len(_STEPS) - 1:
         value /= 1000
         step += 1
+    if abs(value) >= 999_950:
+        return f"{value * 1000.0**step:.2e} {unit}"
     return f"{value:,.1f} {_STEPS[step]}{unit}"

@@ -52,20 +52,21 @@ def _change(values: list[Any]) -> str:
 
 def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
     """Print the table and where everything is."""
-    from rich.table import Table
     from rich.text import Text
+
+    from bmx.runs.report.table import Table
 
     if "compression" not in result:
         show_summary(result, run, console)
         return
     console = wide(console)
     console.print()
-    console.print(Text(title(result), "bold"))
-    grid = Table(box=None, header_style="dim", padding=(0, 2), collapse_padding=True, pad_edge=False)
+    console.print(Text(title(result), "bold"), soft_wrap=True)
+    grid = Table(gap=2)
     grid.add_column("")
     for word, _ in columns(result):
-        grid.add_column(word, justify="right", no_wrap=True)
-    grid.add_column("", justify="right", no_wrap=True)
+        grid.add_column(word, right=True)
+    grid.add_column("", right=True)
     for row in table(result):
         grid.add_row(*row)
     console.print(grid)

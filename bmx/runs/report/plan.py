@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmx.runs.report import numbers
 from bmx.runs.report.summary import Line
+from bmx.runs.report.terminal import console as paper
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,10 +14,9 @@ if TYPE_CHECKING:
 
 def show(planned: dict[str, Any], console: Console | None = None) -> None:
     """Print what a run would take, and a warning for what will not be enough."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = console or Console()
+    console = console or paper()
     found = lines(planned)
     label = max(len(line.label) for line in found)
     value = max(len(line.value) for line in found)

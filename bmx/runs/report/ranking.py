@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bmx.runs.report.signs import charset, spelled
+from bmx.runs.report.terminal import console as paper
+
 if TYPE_CHECKING:
     from rich.console import Console
-
-_ASCII = str.maketrans({"–": "-", "…": "...", "±": "+-", "²": "2", "·": "-"})
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,18 @@ class Ranking:
 
 def show(ranking: Ranking, console: Console | None = None) -> None:
     """Print the table; plain aligned lines where the output is not a terminal."""
-    from rich.console import Console
-
-    console = console or Console()
+    console = console or paper()
     if console.is_terminal:
         _show_rich(ranking, console)
         return
-    encoding = getattr(console.file, "encoding", None) or "utf-8"
-    for line in plain(ranking):
-        if not encoding.lower().startswith("utf"):
-            line = line.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+    signs = charset(console.file)
+    for line in plain(ranking, signs):
         console.file.write(line + "\n")
 
 
-def plain(ranking: Ranking) -> list[str]:
-    """The table as aligned lines of text."""
-    table = [list(ranking.columns), *(list(row) for row in ranking.rows)]
+def plain(ranking: Ranking, signs: str = "utf-8") -> list[str]:
+    """The table as aligned lines of text, in the characters of an encoding."""
+    table = [[spelled(cell, signs) for cell in row] for row in (ranking.columns, *ranking.rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(ranking.columns))]
     numeric = [_numeric([row[i] for row in ranking.rows]) for i in range(len(ranking.columns))]
     lines = [ranking.title]
@@ -63,7 +60,7 @@ def plain(ranking: Ranking) -> list[str]:
     if ranking.more:
         lines.append(f"  and {ranking.more:,} more")
     lines += [f"  {note}" for note in ranking.notes]
-    return [*lines, *ranking.sentences]
+    return [spelled(line, signs) for line in (*lines, *ranking.sentences)]
 
 
 def _numeric(cells: list[str]) -> bool:
@@ -71,24 +68,24 @@ def _numeric(cells: list[str]) -> bool:
 
 
 def _show_rich(ranking: Ranking, console: Console) -> None:
-    from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    from bmx.runs.report.table import Table
+
+    table = Table(indent=2)
     for i, column in enumerate(ranking.columns):
         right = _numeric([row[i] for row in ranking.rows])
-        table.add_column(Text(column), justify="right" if right else "left", overflow="fold")
+        table.add_column(column, right=right, wraps=not right)
     for at, row in enumerate(ranking.rows):
-        table.add_row(*(Text(cell) for cell in row), style="bold green" if at in ranking.best else None)
+        table.add_row(*row, style="bold green" if at in ranking.best else "")
     console.print()
-    console.print(Text(ranking.title, "bold"))
+    console.print(Text(ranking.title, "bold"), soft_wrap=True)
     console.print()
-    console.print(Padding(table, (0, 0, 0, 2)))
+    console.print(table)
     if ranking.more:
-        console.print(Text(f"  and {ranking.more:,} more", "dim"))
+        console.print(Text(f"  and {ranking.more:,} more", "dim"), soft_wrap=True)
     for note in ranking.notes:
-        console.print(Text(f"  {note}", "dim"))
+        console.print(Text(f"  {note}", "dim"), soft_wrap=True)
     if ranking.sentences:
         console.print()
     for sentence in ranking.sentences:

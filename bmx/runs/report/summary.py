@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bmx.runs.report import numbers
 from bmx.runs.report.interval import wilson
+from bmx.runs.report.signs import charset, spelled
+from bmx.runs.report.terminal import console as paper
 from bmx.runs.stamp import PATTERN
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 _SPLITS = ("test", "val", "train")
 _STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "running": "cyan"}
-_ASCII = str.maketrans({"–": "-", "…": "...", "²": "2", "·": "-"})
 
 
 class Line(NamedTuple):
@@ -30,17 +31,13 @@ class Line(NamedTuple):
 
 def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
     """Print what came of a run and what to do next; plain aligned lines where the output is not a terminal."""
-    from rich.console import Console
-
-    console = console or Console()
+    console = console or paper()
     if console.is_terminal:
         _show_rich(result, run, console)
         return
-    encoding = getattr(console.file, "encoding", None) or "utf-8"
+    signs = charset(console.file)
     for line in plain(result, run):
-        if not encoding.lower().startswith("utf"):
-            line = line.translate(_ASCII).encode(encoding, "replace").decode(encoding)
-        console.file.write(line + "\n")
+        console.file.write(spelled(line, signs) + "\n")
 
 
 def plain(result: dict[str, Any], run: Path) -> list[str]:
@@ -166,6 +163,9 @@ def _time(result: dict[str, Any]) -> list[Line]:
         fit = spent.get("fit")
         note = f"{numbers.seconds(fit)} of it training" if numbers.is_number(fit) else ""
         found.append(Line("time", "total time", numbers.seconds(spent["total"]), note))
+    ended = result.get("ended_early") or {}
+    if ended:
+        found.append(Line("time", "ended early", f"after {ended['after']} of {ended['of']}", str(ended["reason"])))
     best, epochs = result.get("best") or {}, result.get("epochs")
     if numbers.is_number(best.get("epoch")):
         value, metric = best.get("value"), str(best.get("metric") or "")
@@ -198,15 +198,15 @@ def _where(result: dict[str, Any], run: Path) -> list[Line]:
 
 
 def _show_rich(result: dict[str, Any], run: Path, console: Console) -> None:
-    from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
+    from bmx.runs.report.table import Table
+
     style = _STYLES.get(str(result.get("status")), "default")
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_column(style="dim", overflow="fold")
+    table = Table(headings=False, indent=2)
+    table.add_column(style="dim")
+    table.add_column(wraps=True)
+    table.add_column(style="dim", wraps=True)
     found = lines(result, run)
     # Long values (the path, the command) get lines of their own below, so that they do not push the notes away.
     short = [line for line in found if line.group != "where" and line.label != "reason"]
@@ -218,13 +218,13 @@ def _show_rich(result: dict[str, Any], run: Path, console: Console) -> None:
     wide = max((len(line.label) for line in found), default=0)
     heading, _, how = title(result).rpartition(": ")
     console.print()
-    console.print(Text.assemble((heading, "bold"), "  ", (how, style)))
+    console.print(Text.assemble((heading, "bold"), "  ", (how, style)), soft_wrap=True)
     for line in found:
         if line.label == "reason":
-            console.print(Padding(Text(line.value, style), (0, 0, 0, 2)))
+            console.print(Text(f"  {line.value}", style), soft_wrap=True)
     if short:
         console.print()
-        console.print(Padding(table, (0, 0, 0, 2)))
+        console.print(table)
     console.print()
     for line in found:
         if line.group == "where":

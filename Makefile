@@ -7,7 +7,7 @@ STAMP := $(VENV)/.bmx-ready
 # The index's own pip is new enough; silence keeps the demo readable.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo setup test test-slow lint types contracts check bench clean
+.PHONY: help demo setup test test-slow errors lint types contracts check bench clean
 
 help:  ## this list
 	@echo "bmx: deep-learning architecture experiments from the command line"
@@ -32,6 +32,9 @@ test: $(STAMP)  ## the tests (about seven minutes on two quiet cores)
 
 test-slow: $(STAMP)  ## the tests that take longer: full trainings, kills and resumes (half an hour)
 	$(BIN)/python -m pytest $(TESTS) -m slow
+
+errors: $(STAMP)  ## the tests, and which error texts of bmx none of them makes
+	$(BIN)/python -m pytest $(TESTS) -m 'not benchmark' --error-texts
 
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .

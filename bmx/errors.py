@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Options that a message lists; of a thousand classes it would be no message.
 _LISTED = 40
@@ -51,6 +57,38 @@ class Interrupted(BmxError):
     """The run was stopped from outside, by Ctrl-C or SIGTERM; what it had is kept."""
 
     exit_code = 130
+
+
+_NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file may not become so large here",
+    errno.EROFS: "the disk is mounted read-only",
+}
+# What writers in C++ and Rust make of them: torch's zip writer counts bytes that never arrived.
+_NO_ROOM_IN_WORDS = re.compile(
+    r"unexpected pos \d+ vs \d+|file write failed|failed writing file|No space left on device|os error (?:28|122|27)\b"
+)
+
+
+def no_room(error: BaseException, where: Path | str = "") -> RunFailed | None:
+    """What to say where a write failed for want of room, whoever wrote; None for any other error.
+
+    Args:
+        error: with its causes.
+        where: what was written, where the error does not name a file itself.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        what = _NO_ROOM.get(link.errno or 0, "") if isinstance(link, OSError) else ""
+        if not what and not isinstance(link, BmxError) and _NO_ROOM_IN_WORDS.search(str(link)):
+            what = _NO_ROOM[errno.ENOSPC]
+        if what:
+            named = link.filename if isinstance(link, OSError) else None
+            fix = "make room, or choose a folder on another disk with outputs=; what was written before is kept"
+            return RunFailed(what, str(named or where), fix)
+        link = link.__cause__ or link.__context__
+    return None
 
 
 def nearest(word: str, options: Iterable[str], most: int = 3) -> list[str]:

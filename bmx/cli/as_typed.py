@@ -17,7 +17,11 @@ def retell(error: BmxError, typed: Iterable[str], written: Iterable[str]) -> Non
         written: the same words as Hydra was given them.
     """
     for short, long in _heads(typed, written).items():
-        named = re.compile(rf"(?<![\w./]){re.escape(long)}(?=[.=]| \(| must be )")
+        # A group's word may be one of the language too: "the model is".
+        ends = r"[.=]| \(| must be "
+        if "." in long or "/" in long:
+            ends += "| is | has " + ("|'" if "." in long else "")
+        named = re.compile(rf"(?<![\w./]){re.escape(long)}(?={ends})")
         error.what, error.where, error.fix = (named.sub(short, text) for text in (error.what, error.where, error.fix))
 
 

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmx.cli.declared import about_of, choices_of
 from bmx.cli.near import suggestion
 from bmx.cli.rewriting import rewrite_aliases
 from bmx.cli.shell_scripts import SCRIPTS
 from bmx.cli.verbs import VERBS, Verb
+from bmx.cli.yaml_source import find
+from bmx.config.source import load
 from bmx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +75,8 @@ def _of_command(name: str, word: str) -> list[str]:
         return _beginning(word, SCRIPTS)
     if word.startswith("outputs="):
         return _paths("outputs=", word[len("outputs=") :])
+    if word.startswith("verb="):
+        return _beginning(word, (f"verb={verb}" for verb, entry in VERBS.items() if entry.config))
     return _beginning(word, _RUNS_WORDS)
 
 
@@ -133,30 +138,46 @@ def _level(keys: list[tuple[str, Any]], typed: str) -> list[str]:
 
 
 def _values(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
-    """What may follow ``key=``; after a comma, another value of a sweep."""
-    from bmx.cli.experiments import words_of
-
+    """What may follow ``key=``; after a comma, another value of a sweep or a list."""
     key, _, value = word.partition("=")
     bare = key.lstrip("+~")
-    done, comma, last = value.rpartition(",")
-    prefix = f"{key}={done}{comma}"
-    group = verb.aliases.get(bare, bare).partition("@")[0]
-    found: list[str] = []
-    if bare in _RUN_KEYS:
-        outputs = next((w.partition("=")[2] for w in reversed(before) if w.startswith("outputs=")), "outputs")
-        found = _run_ids(Path(outputs).expanduser())
-    if bare in _FOLDER_KEYS or last.startswith((".", "/", "~")):
-        return _paths(prefix, last)
+    opened = "[" if value.startswith("[") else ""
+    done, comma, last = value.removeprefix("[").rpartition(",")
+    prefix = f"{key}={opened}{done}{comma}"
     composed, _ = _composed(name, verb, before)
-    found += words_of(group, composed.asked.config, composed.loader) or _of_key(bare, composed)
+    long = verb.aliases.get(bare, bare)
+    about = about_of(long, composed.config, composed.asked, composed.loader)
+    if bare in _FOLDER_KEYS or set(about) & {"path", "folder"} or last.startswith((".", "/", "~")):
+        return _paths(prefix, last)
+    found = _of_runs(bare, before, composed) if bare in _RUN_KEYS or "run" in about else []
+    found += _words_of(long.partition("@")[0], composed) or _of_key(long, composed)
     return [prefix + option for option in dict.fromkeys(_beginning(last, found))]
+
+
+def _of_runs(key: str, before: list[str], composed: Composed) -> list[str]:
+    outputs = next((w.partition("=")[2] for w in reversed(before) if w.startswith("outputs=")), "outputs")
+    taught = composed.asked.verb == "distill" and key in ("teacher", "student")
+    models = composed.loader.get_group_options("model") if taught else []
+    return [*_run_ids(Path(outputs).expanduser()), *models]
+
+
+def _words_of(group: str, composed: Composed) -> list[str]:
+    """The words of a group; the stages of a pipeline are some too."""
+    from bmx.cli.experiments import words_of
+
+    if group == "stages":
+        pipeline = find(composed.loader, "compression/pipeline")
+        return [str(word).partition("@")[0] for word in load(pipeline).defaults] if pipeline else []
+    return words_of(group, composed.asked.config, composed.loader)
 
 
 def _of_key(key: str, composed: Composed) -> list[str]:
     from omegaconf import OmegaConf
 
-    from bmx.cli.declared import choices_of
+    from bmx.sweep.objective import NAMES
 
+    if key == "hydra.sweeper.objective":
+        return ["auto", *NAMES]
     words = choices_of(key, composed.config, composed.asked, composed.loader)
     if words:
         return words

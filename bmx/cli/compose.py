@@ -12,16 +12,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bmx.cli.asked import Asked
 from bmx.cli.declared import schema_for, told_of
+from bmx.cli.deletions import refuse_deletions
 from bmx.cli.errors import explain
+from bmx.cli.idle import refuse_idle
 from bmx.cli.inheriting import inherited_words
 from bmx.cli.naming import run_name
 from bmx.cli.rate import link_rate
 from bmx.cli.rewriting import rewrite_words
 from bmx.cli.search_path import extend_sys_path, make_loader
+from bmx.cli.sweep_words import refuse_sweep_words
 from bmx.cli.taken_up import judge_taken_up
 from bmx.cli.verbs import VERBS
 from bmx.config.conform import conform
 from bmx.errors import UsageError
+from bmx.runs.copies import refuse_copies
 from bmx.verbs import composing
 
 if TYPE_CHECKING:
@@ -47,11 +51,14 @@ def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | None = N
     Raises:
         UsageError: for a word, key or value that does not exist or does not fit.
     """
+    refuse_copies()
     extend_sys_path(config_dir)
     written = rewrite_words(list(overrides), VERBS[verb])
+    refuse_sweep_words(verb, written, multirun="--multirun" in VERBS[verb].flags)
     words = [*inherited_words(verb, written, {"--config-dir": config_dir} if config_dir else {}), *written]
     composed = compose_raw(verb, words, config_dir)
     settle(composed.config, composed.asked, composed.loader)
+    refuse_idle(composed.config, composed.asked)
     return job_config(composed.config)
 
 
@@ -81,6 +88,7 @@ def settle(config: DictConfig, asked: Asked, loader: ConfigLoader) -> None:
     Raises:
         UsageError: for the first thing that is wrong.
     """
+    refuse_deletions(asked, loader)
     if "name" in config and config.name is None:
         config.name = run_name(config)
     with hydra_config(config):

@@ -11,9 +11,10 @@ from omegaconf import DictConfig
 from bmx.cli import search_path
 from bmx.cli.asked import Asked
 from bmx.cli.verbs import VERBS
-from bmx.cli.yaml_source import entries, folders
+from bmx.cli.yaml_source import entries, find, folders, read
 from bmx.config.conform import Told, complaint, conform_node
-from bmx.config.schema import Schema, of_hydra, schema
+from bmx.config.declaration import Declaration
+from bmx.config.schema import Schema, declaration_of, of_hydra, schema
 from bmx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,8 +44,30 @@ def check_sweeping(config: DictConfig, asked: Asked, loader: ConfigLoader) -> No
 
 def choices_of(key: str, config: DictConfig, asked: Asked, loader: ConfigLoader | None = None) -> list[str]:
     """The words that a key may be, as they are typed: ``true`` and ``false``, ``auto``, those of ``one of a, b``."""
-    found = schema_for(asked, loader).declared(key, config)
+    found = _declaration(key, config, asked, loader)
     return list(found.choices) if found is not None else []
+
+
+def about_of(key: str, config: DictConfig, asked: Asked, loader: ConfigLoader | None = None) -> tuple[str, ...]:
+    """What a key's text is about: ``run``, ``path``, ``folder``, ...; empty where it is no text."""
+    found = _declaration(key, config, asked, loader)
+    return found.about if found is not None else ()
+
+
+def _declaration(key: str, config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> Declaration | None:
+    """What a key may be, of the sweeper and the launcher too."""
+    node, _, name = key.rpartition(".")
+    if node not in ("hydra.sweeper", "hydra.launcher"):
+        return schema_for(asked, loader).declared(key, config)
+    part = node.removeprefix("hydra.")
+    chosen = str(config.hydra.runtime.choices.get(f"hydra/{part}"))
+    # A grid has no trials: what the chosen word does not have is as a search has it.
+    for word in (chosen, "tpe"):
+        file = find(loader, f"hydra/{part}/{word}") if loader is not None else None
+        entry = dict(read(file)).get(name) if file else None
+        if entry is not None and entry.declares:
+            return declaration_of(entry)
+    return None
 
 
 def refuse_values(override: Override, config: DictConfig, asked: Asked, loader: ConfigLoader) -> None:
@@ -95,6 +118,14 @@ def told_of(asked: Asked, loader: ConfigLoader | None) -> Told:
         return entry.raw if entry is not None else None
 
     return Told(lambda key: asked.where(key, loader), raw)
+
+
+def text_of(key: str, config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> str:
+    """A text as it was typed, before the configuration is checked: ``1e3``, which Hydra has read as a number."""
+    value = config.get(key)
+    if value is None or isinstance(value, str):
+        return value or ""
+    return told_of(asked, loader).raw(key) or str(value)
 
 
 def _places(loader: ConfigLoader | None) -> tuple[Path, ...]:

@@ -41,6 +41,13 @@ def _by_type(error: BaseException, asked: Asked, loader: ConfigLoader | None) ->
             return _no_such_file(link, asked, loader)
         if isinstance(link, OmegaConfBaseException):
             return _bad_value(link, asked, loader)
+    again = re.search(
+        r"Multiple values for ([\w/@]+)\. To override a value use 'override [\w/@]+: ([^']+)'", str(error)
+    )
+    if again:
+        word = next((w for w in asked.words if w.lstrip("+") == f"{again[1]}={again[2]}"), "")
+        where = f"the argument '{word}'" if word else asked_line(asked)
+        return UsageError(f"{again[1]} is chosen twice", where, f"write {again[1]}={again[2]}")
     where = _source_named_in(error, loader) or asked_line(asked)
     of_another = _group_of_another_verb(error, asked, loader)
     if of_another is not None:

@@ -45,7 +45,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("--debug", "", "show the traceback of an error", hydra=False),
 )
 
-_BY_NAME = {name: flag for flag in FLAGS for name in (flag.name, flag.short) if name}
+BY_NAME = {name: flag for flag in FLAGS for name in (flag.name, flag.short) if name}
+"""Each flag by its names."""
 _PAGES = ("--cfg", "--info", "--hydra-help", "--help")
 _MODES = ("--cfg", "--info", "--multirun", "--run", "--hydra-help")
 
@@ -79,7 +80,7 @@ class Command(NamedTuple):
 
 def runs_jobs(arguments: list[str]) -> bool:
     """Whether arguments after a verb ask for jobs to be run, rather than for a page; whether or not they are right."""
-    named = [_BY_NAME.get(argument.partition("=")[0]) for argument in arguments if argument.startswith("-")]
+    named = [BY_NAME.get(argument.partition("=")[0]) for argument in arguments if argument.startswith("-")]
     return not any(flag is not None and flag.name in _PAGES for flag in named)
 
 
@@ -99,7 +100,7 @@ def parse(verb: str, arguments: list[str], implied: tuple[str, ...] = ()) -> Com
             continue
         name, equals, value = argument.partition("=")
         where = f"bmx {verb} {argument}"
-        flag = _BY_NAME.get(name)
+        flag = BY_NAME.get(name)
         if flag is None:
             raise UsageError(f"no flag '{name}'", where, suggestion(name, [known.name for known in FLAGS]))
         if not flag.takes and equals:
@@ -119,8 +120,23 @@ def _word(verb: str, word: str) -> str:
     key, equals, value = word.partition("=")
     if equals and not value and not key.startswith("~"):
         key = key.lstrip("+")
-        raise UsageError(f"{key} has no value", f"bmx {verb} {word}", f"write {key}=VALUE, or {key}=null for none")
+        raise UsageError(f"{key} has no value", f"bmx {verb} {word}", f"write {key}=VALUE{_such_as(verb, key)}")
     return word
+
+
+def _such_as(verb: str, key: str) -> str:
+    """A value that the key takes, and null where it is one."""
+    from bmx.cli import search_path
+    from bmx.cli.verbs import VERBS
+    from bmx.config.schema import schema
+
+    try:
+        declared = schema(VERBS[verb].config, None, (*search_path.user_dirs(), search_path.conf_dir())).declared(key)
+    except UsageError:  # a file of configuration is wrong, which composing tells
+        return ""
+    if declared is None:
+        return ""
+    return f", such as {key}={declared.example}" + (f", or {key}=null for none" if declared.nullable else "")
 
 
 def _next_value(verb: str, flag: Flag, rest: list[str]) -> str:

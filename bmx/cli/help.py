@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -17,6 +18,7 @@ from bmx.cli.flags import FLAGS, Command, Flag
 from bmx.cli.help_sweep import sweep_rows
 from bmx.cli.verbs import VERBS, Verb
 from bmx.cli.yaml_source import Entry, describe, entries, find
+from bmx.config.schema import declaration_of
 from bmx.runs.report.foot import colours
 
 _NARROWEST, _WIDEST = 60, 120
@@ -105,8 +107,17 @@ def _about(key: str, node: DictConfig, composed: Composed, width: int) -> tuple[
 
 
 def _row(name: str, value: Any, written: Mapping[str, Entry]) -> tuple[str, str]:
-    entry = written.get(name)
-    return f"{name} = {_shown(value)}", entry.comment if entry else ""
+    entry, shown = written.get(name), _shown(value)
+    return f"{name} = {shown}", _with_words(entry, shown) if entry else ""
+
+
+def _with_words(entry: Entry, shown: str) -> str:
+    """The comment of a key, and the words that it takes where the comment does not name them all."""
+    words = declaration_of(entry).choices if entry.declares else ()
+    unsaid = [word for word in words if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", entry.comment)]
+    if not set(unsaid) - {shown} or words == ("true", "false") or shown.startswith("${"):
+        return entry.comment
+    return f"{entry.comment} [{', '.join(words)}]".lstrip()
 
 
 def _shown(value: Any) -> str:

@@ -32,6 +32,8 @@ class Invocation:
     """Whether the configuration came together, so that what goes wrong later is not the command's fault."""
     sweeps: bool = False
     """Whether many jobs are run."""
+    run_dir: Path | None = None
+    """The directory that was made for one run."""
     sweep_dir: Path | None = None
     """The directory that was made for them."""
     plan: Plan | None = None

@@ -15,7 +15,7 @@ from bmx.cli.invocation import Invocation
 from bmx.cli.outlet import begin_run
 from bmx.cli.search_path import extend_sys_path
 from bmx.cli.target import locate
-from bmx.errors import BmxError, Interrupted, UsageError
+from bmx.errors import BmxError, Interrupted, UsageError, no_room
 from bmx.runs import utc
 from bmx.targets.blame import described, user_line
 
@@ -76,6 +76,10 @@ def _attempt(cfg: DictConfig, run_dir: Path, in_sweep: bool, own: bool, invocati
         _log(run_dir, error, with_traceback=False)
         return {"status": "interrupted" if isinstance(error, Interrupted) else "failed"}, error.exit_code
     except Exception as error:
+        full = no_room(error, run_dir)
+        if full is not None:
+            _say(full, invocation.debug)
+            return {"status": "failed"}, FAILED
         _log(run_dir, error, with_traceback=True)
         _say(_unexpected(error, run_dir, invocation.debug), False)
         if invocation.debug:
@@ -143,8 +147,9 @@ def _log(run_dir: Path, error: BaseException, with_traceback: bool) -> None:
     try:
         with (run_dir / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{utc.stamp()} ERROR {text}")
-    except OSError as problem:  # a full disk must not hide what went wrong first
-        print(f"bmx: log.txt cannot be written: {problem}", file=sys.stderr)
+    except OSError as problem:  # a full disk must not hide what went wrong first, which has been said by then
+        if no_room(problem) is None:
+            print(f"bmx: log.txt cannot be written: {problem}", file=sys.stderr)
 
 
 def _shown(path: Path) -> str:

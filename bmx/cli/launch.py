@@ -14,11 +14,14 @@ from bmx.cli import flags
 from bmx.cli.as_typed import retell
 from bmx.cli.asked import Asked, asked_line
 from bmx.cli.errors import explain
+from bmx.cli.habits import refuse_habits
 from bmx.cli.inheriting import inherited_words
 from bmx.cli.rewriting import rewrite_words, write_switches
+from bmx.cli.sweep_words import refuse_sweep_words
 from bmx.cli.verbs import VERBS
-from bmx.errors import BmxError, UsageError
+from bmx.errors import BmxError, UsageError, no_room
 from bmx.runs import stop_signals
+from bmx.runs.copies import refuse_copies
 from bmx.runs.report import numbers
 from bmx.runs.report.foot import read_by_programs
 from bmx.targets.blame import described, user_line
@@ -36,6 +39,7 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
         UsageError: where the command is wrong; nothing has been written then.
     """
     verb = VERBS[name]
+    refuse_habits(name, arguments)
     command = flags.parse(name, write_switches(arguments, verb.switches), verb.flags)
 
     if not command.runs and not command.on("--help"):
@@ -55,6 +59,9 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
         extend_sys_path(given)
         command = command._replace(words=[*inherited_words(name, written, command.flags), *written])
         try:
+            if command.runs:
+                refuse_copies()
+                refuse_sweep_words(name, written, command.on("--multirun"))
             if command.on("--help"):
                 from bmx.cli.help import page
 
@@ -132,6 +139,11 @@ def _after(error: Exception, invocation: Invocation) -> int:
     if isinstance(error, JobError):
         print(f"bmx: {error}", file=sys.stderr)
         return 1
+    full = no_room(error, invocation.run_dir or invocation.sweep_dir or "")
+    if full is not None:
+        if not invocation.codes:  # Hydra's own records had no room: nothing has been run
+            _remove_unused(invocation.run_dir or invocation.sweep_dir)
+        raise full from error
     if invocation.codes or (invocation.composed and not invocation.sweeps):
         raise BmxError(f"{type(error).__name__}: {error}", asked_line(asked), "repeat with --debug") from error
     _remove_unused(invocation.sweep_dir)
@@ -170,11 +182,11 @@ def _as_told(error: Exception, asked: Asked) -> BmxError:
     return BmxError(what, asked_line(asked), "repeat with --debug to see the traceback")
 
 
-def _remove_unused(sweep_dir: Path | None) -> None:
-    """Take back the directory of a sweep whose jobs could not even be composed."""
-    if sweep_dir is None:
+def _remove_unused(made: Path | None) -> None:
+    """Take back the directory of a run that did not begin, or of a sweep whose jobs could not even be composed."""
+    if made is None:
         return
-    shutil.rmtree(sweep_dir, ignore_errors=True)
+    shutil.rmtree(made, ignore_errors=True)
     with suppress(OSError):  # the folders above go where they hold nothing else
-        for folder in list(sweep_dir.parents)[:2]:
+        for folder in list(made.parents)[:2]:
             folder.rmdir()

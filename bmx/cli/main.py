@@ -7,7 +7,7 @@ import sys
 
 from bmx.cli.near import suggestion
 from bmx.cli.outlet import open_outlets
-from bmx.errors import BmxError, UsageError
+from bmx.errors import BmxError, UsageError, no_room
 from bmx.runs.report.foot import FOOT, Voice, read_by_programs
 
 INTERRUPTED = 130
@@ -72,7 +72,7 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
         print(f"bmx {__version__}")
         return 0
     if verb == "help":
-        return _dispatch([rest[0], "--help"] if rest else ["--help"], debug)
+        return _dispatch([*rest, "--help"], debug)
     if verb in ("_complete", "completion"):
         read_by_programs()
     if verb == "_complete":
@@ -105,6 +105,10 @@ def _own_mistake(error: Exception, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
+    full = no_room(error, str(getattr(error, "filename", None) or ""))
+    if full is not None:
+        print("\n".join(full.lines()), file=sys.stderr)
+        return full.exit_code
     hint = "" if debug else "\n  do:    repeat with --debug to see the traceback"
     print(f"bmx: {type(error).__name__}: {error}{hint}", file=sys.stderr)
     return 1

@@ -10,9 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from bmx.cli.asked import Asked
 from bmx.cli.compose import check_values, hydra_config
-from bmx.cli.declared import check_sweeping, refuse_values
+from bmx.cli.declared import check_sweeping, refuse_values, text_of
 from bmx.cli.errors import explain
 from bmx.cli.experiments import listed
+from bmx.cli.idle import refuse_idle_in_all
 from bmx.cli.invocation import Invocation
 from bmx.cli.job import OWN_SWEEPERS
 from bmx.cli.search_path import make_loader
@@ -85,7 +86,7 @@ def plan_sweep(config: DictConfig, invocation: Invocation) -> None:
             _plan_search(plan, invocation, settings, before)
         else:
             _plan_grid(plan, invocation, before)
-        find_directory(config, plan, settings)
+        find_directory(config, plan, settings, invocation.asked)
     except BaseException:
         plan.close()
         raise
@@ -116,7 +117,7 @@ def _taken_apart(config: DictConfig, invocation: Invocation, settings: dict[str,
         ),
         objectives=objectives,
         bounds=bounds,
-        outputs=Path(str(config.get("outputs") or "outputs")),
+        outputs=Path(text_of("outputs", config, asked, composer.loader) or "outputs"),
         resumes=VERBS[verb].resumes,
         # Composing is three times as quick where the grammar's tables have been filled once.
         modules=(VERBS[verb].target.partition(":")[0], f"bmx.cli.compose:compose:{verb}"),
@@ -155,6 +156,7 @@ def _plan_grid(plan: Plan, invocation: Invocation, before: Path | None) -> None:
     plan.jobs = unique([job for job, _ in jobs])
     if before is not None and is_over(plan, before):
         return
+    _refuse_idle(plan, jobs)
     report = _preflight(plan, invocation, jobs)
     if report.problems:
         raise CannotRun(report.problems, report.checked)
@@ -178,6 +180,7 @@ def _plan_search(plan: Plan, invocation: Invocation, settings: dict[str, Any], b
     seeds: tuple[int | None, ...] = plan.words.seeds[:1] or (None,)
     tried = corners(plan.space)
     jobs, problems = composed(plan, [(point, seed) for point in tried for seed in seeds])
+    _refuse_idle(plan, jobs)
     report = _preflight(plan, invocation, jobs)
     problems += report.problems
     if len(problems) >= len(tried):
@@ -245,6 +248,14 @@ def composed(plan: Plan, wanted: list[Any]) -> tuple[list[tuple[Job, DictConfig]
                     Problem(Job("", words, point, seed).label, UsageError(told.what, told.where, told.fix), point)
                 )
     return jobs, problems
+
+
+def _refuse_idle(plan: Plan, jobs: list[tuple[Job, DictConfig]]) -> None:
+    """Refuse a word that has no effect in any job; those that every job gets by itself are not asked after."""
+    own = set(plan.words.defaults)
+    words = ((config, [word for word in job.words if word not in own]) for job, config in jobs)
+    with hydra_config(plan.composer.base(plan.words.fixed)):
+        refuse_idle_in_all((config, Asked(plan.verb, plan.composer.root, tuple(typed))) for config, typed in words)
 
 
 def _preflight(plan: Plan, invocation: Invocation, jobs: list[tuple[Job, DictConfig]]) -> Report:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, open_dict
 
-from bmx.cli.compose import compose_raw, hydra_config, job_config, settle
-from bmx.cli.declared import check_sweeping, refuse_values
+from bmx.cli.compose import Composed, compose_raw, hydra_config, job_config, settle
+from bmx.cli.declared import check_sweeping, refuse_values, text_of
+from bmx.cli.idle import refuse_idle, refuse_idle_in_all
 from bmx.cli.invocation import Invocation
 from bmx.cli.naming import AUTO, run_name
 from bmx.cli.search_path import make_loader
@@ -16,6 +17,7 @@ from bmx.cli.target import locate
 from bmx.cli.words import find_wrong_word, is_group_choice
 from bmx.errors import UsageError
 from bmx.runs.report.foot import FOOT
+from bmx.sweep.claims import CLAIM
 from bmx.sweep.quoting import quoted
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def prepare_run(config: DictConfig, invocation: Invocation) -> None:
         run = directory.create(
             _outputs(config), invocation.asked.verb, str(config.get("name") or invocation.asked.verb)
         )
+        invocation.run_dir = run
     else:
         run = directory.claim(Path(given), resume=bool(config.get("resume")))
     config.hydra.run.dir = str(run)
@@ -51,7 +54,7 @@ def preview(config: DictConfig, invocation: Invocation) -> bool:
     """
     if not (invocation.verb.preview and config.get("plan")):
         return False
-    settle(config, invocation.asked, _loader(invocation))
+    _settle(config, invocation)
     with hydra_config(config):
         locate(invocation.verb.preview)(job_config(config))
     return True
@@ -65,12 +68,20 @@ def refuse_preview(config: DictConfig, invocation: Invocation) -> None:
 
 def check(config: DictConfig, invocation: Invocation) -> None:
     """Everything that can be said of a composed run before it starts, the verb's own check last."""
-    settle(config, invocation.asked, _loader(invocation))
+    _settle(config, invocation)
     if not invocation.verb.check:
         return
     FOOT.say("loading PyTorch")
     with hydra_config(config):
         locate(invocation.verb.check)(job_config(config))
+
+
+def _settle(config: DictConfig, invocation: Invocation) -> None:
+    settle(config, invocation.asked, _loader(invocation))
+    # A word of a sweep need not have an effect in each of its jobs.
+    if not (Path(str(config.hydra.run.dir)) / CLAIM).exists():
+        with hydra_config(config):
+            refuse_idle(config, invocation.asked)
 
 
 def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
@@ -100,7 +111,9 @@ def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
     if str(config.hydra.sweep.dir) == AUTO:
         chosen = [o for o in swept if o.is_discrete_sweep() and is_group_choice(o, loader)]
         words = {o.key_or_group: list(o.sweep_string_iterator()) for o in chosen}
-        sweep = directory.create(_outputs(config), "sweep", str(config.get("name") or run_name(config, words)))
+        name = text_of("name", config, invocation.asked, loader) or run_name(config, words)
+        outputs = Path(text_of("outputs", config, invocation.asked, loader) or "outputs")
+        sweep = directory.create(outputs, "sweep", name)
         invocation.sweep_dir = sweep
         config.hydra.sweep.dir = str(sweep)
         # Hydra composes each job anew from these words.
@@ -139,8 +152,9 @@ def _try_each(swept: list[Override], config: DictConfig, invocation: Invocation,
                 "a sweep over no value at all", f"the argument '{override.input_line}'", "name some values"
             )
     fixed = [word for word in invocation.asked.words if word.partition("=")[0] not in firsts]
+    tried: list[Composed] = []
     if not listed:
-        _try([*fixed, *(f"{k}={text}" for k, text in firsts.items())], invocation)
+        tried.append(_try([*fixed, *(f"{k}={text}" for k, text in firsts.items())], invocation))
     for override in listed:
         key, chooses = override.get_key_element(), is_group_choice(override, loader)
         if not chooses:
@@ -148,7 +162,8 @@ def _try_each(swept: list[Override], config: DictConfig, invocation: Invocation,
         for number, value in enumerate(override.sweep_iterator()):
             if number == 0 or chooses:
                 now = {**firsts, key: Transformer.str(value)}
-                _try([*fixed, *(f"{k}={text}" for k, text in now.items())], invocation)
+                tried.append(_try([*fixed, *(f"{k}={text}" for k, text in now.items())], invocation))
+    refuse_idle_in_all((one.config, one.asked) for one in tried)
 
 
 def _first(override: Override) -> str:
@@ -162,11 +177,12 @@ def _first(override: Override) -> str:
     return str(int(middle) if "int" in space.tags else middle)
 
 
-def _try(words: list[str], invocation: Invocation) -> None:
+def _try(words: list[str], invocation: Invocation) -> Composed:
     tried = compose_raw(
         invocation.asked.verb, words, invocation.config_dir, invocation.asked.config, invocation.config_path
     )
     settle(tried.config, tried.asked, tried.loader)
+    return tried
 
 
 def _loader(invocation: Invocation) -> ConfigLoader:

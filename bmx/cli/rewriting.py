@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from bmx.cli.references import write_runs
 from bmx.cli.verbs import Verb
+from bmx.config.conform import OPTIONAL
 from bmx.sweep.quoting import quoted
 
 
@@ -15,7 +16,28 @@ def rewrite_words(words: list[str], verb: Verb, many: bool = False) -> list[str]
     if verb.named_runs:
         words = write_runs(words, verb, many)
     words = [write_beginning(word, verb.beginnings) for word in words]
+    words = [without_group(word, open_groups(verb.config)) for word in words]
     return write_lists(rewrite_aliases(words, verb.aliases), verb.lists)
+
+
+def without_group(word: str, groups: Container[str]) -> str:
+    """``compression=null`` as Hydra reads it, ``~compression``, for groups that need not be chosen from."""
+    key, _, value = word.partition("=")
+    return f"~{key}" if value == "null" and key in groups else word
+
+
+def open_groups(root: str) -> frozenset[str]:
+    """The groups that a root file, or those it builds on, leaves open, and those that no run needs."""
+    from bmx.cli import search_path
+    from bmx.config.source import load
+
+    found: set[str] = set()
+    for default in load(search_path.conf_dir() / f"{root}.yaml").defaults:
+        if isinstance(default, str):
+            found |= open_groups(default) if default != "_self_" else frozenset()
+        else:
+            found |= {str(group) for group, word in default.items() if word is None or group in OPTIONAL}
+    return frozenset(found)
 
 
 def write_beginning(word: str, beginnings: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bmx.cli.near import suggestion
+from bmx.cli.verbs import VERBS
 from bmx.errors import UsageError
 
 _KEYS = ("outputs", "limit", "verb")
@@ -42,6 +43,11 @@ def _list(words: list[str], where: str) -> int:
     limit = said.get("limit", str(LIMIT))
     if not limit.isdecimal():
         raise UsageError(f"limit must be a whole number, not '{limit}'", where, "write limit=20, or limit=0 for all")
+    composed = [name for name, verb in VERBS.items() if verb.config]
+    if said.get("verb", composed[0]) not in composed:
+        raise UsageError(
+            f"no verb '{said['verb']}' that makes runs", where, suggestion(said["verb"], composed, "verb={}")
+        )
     outputs = Path(said.get("outputs", "outputs")).expanduser()
     if "outputs" in said and not outputs.is_dir():
         raise UsageError(f"no folder '{outputs}'", where, "name the folder that holds the run directories")

@@ -8,7 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
+from bmx.cli.asked import Asked
 from bmx.cli.compose import hydra_config
+from bmx.cli.declared import text_of
 from bmx.cli.naming import AUTO, run_name
 from bmx.cli.words import is_group_choice
 from bmx.sweep import folder
@@ -36,12 +38,12 @@ def made_before(config: DictConfig, plan: Plan, settings: dict[str, Any], search
         return None
 
 
-def find_directory(config: DictConfig, plan: Plan, settings: dict[str, Any]) -> None:
+def find_directory(config: DictConfig, plan: Plan, settings: dict[str, Any], asked: Asked) -> None:
     """Find or make the directory and put it into ``hydra.sweep.dir``."""
     loader = plan.composer.loader
     chosen = [o for o in plan.words.listed if is_group_choice(o, loader)]
     words = {o.key_or_group: list(o.sweep_string_iterator()) for o in chosen}
-    name = str(config.get("name") or run_name(config, words))
+    name = text_of("name", config, asked, loader) or run_name(config, words)
     plan.identity = identity(plan, settings)
     given = str(config.hydra.sweep.dir)
     if given == AUTO:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from bmx.cli.asked import Asked
 from bmx.cli.config_keys import keys
 from bmx.cli.declared import schema_for
+from bmx.cli.deletions import root_choices, wrong_deletion
+from bmx.cli.habits import meant_by, with_value
 from bmx.cli.near import either, suggestion
 from bmx.cli.verbs import VERBS
 from bmx.config.conform import unknown_key
+from bmx.config.kinds import List
 from bmx.errors import UsageError
 from bmx.extras import LAUNCHERS, install
 
@@ -22,13 +26,13 @@ if TYPE_CHECKING:
 def find_wrong_word(asked: Asked, loader: ConfigLoader) -> UsageError | None:
     """The first word with a grammar, group, choice or key that does not exist; None if each is right by itself."""
     parsed: list[Override] = []
-    several: UsageError | None = None
+    several: Override | None = None
     for word in asked.words:
         found = _parse(word, loader)
         if isinstance(found, UsageError):
             return _bare_word(word, loader) or found
         if found.is_sweep_override() and not asked.multirun:
-            several = several or _several_values(word)
+            several = several or found
         parsed.append(found)
     groups = [override for override in parsed if is_group_choice(override, loader)]
     chosen = _choices(asked, loader)
@@ -38,13 +42,16 @@ def find_wrong_word(asked: Asked, loader: ConfigLoader) -> UsageError | None:
             return wrong
     config = _composed(asked, [override for override in groups if not override.is_sweep_override()], loader)
     if config is None:
-        return several
+        return _several_values(several, asked, loader) if several else None
     known = list(dict.fromkeys([*keys(config), *chosen]))
     for override in parsed:
         wrong = None if override in groups else _wrong_key(override, asked, known, config)
+        if wrong is None and override.is_delete():
+            wrong = wrong_deletion(str(override.input_line), asked, loader)
         if wrong:
             return wrong
-    return several  # said last: a mistyped key is no better with -m
+    # Said last: a mistyped key is no better with -m.
+    return _several_values(several, asked, loader, config) if several else None
 
 
 def is_group_choice(override: Override, loader: ConfigLoader) -> bool:
@@ -89,10 +96,21 @@ def _bare_word(word: str, loader: ConfigLoader) -> UsageError | None:
     return UsageError(f"'{word}' says no key", f"the argument '{word}'", either(holders, f"{{}}={word}"))
 
 
-def _several_values(word: str) -> UsageError:
-    key, _, value = word.partition("=")
-    fix = f"add -m to run each of them, or write {key}=[{value}] for a list"
+def _several_values(
+    override: Override, asked: Asked, loader: ConfigLoader, config: DictConfig | None = None
+) -> UsageError:
+    word, key = str(override.input_line), override.get_key_element().lstrip("+~")
+    fix = "add -m to run each of them"
+    if _takes_list(override, asked, loader, config):
+        fix += f", or write {key}=[{word.partition('=')[2]}] for a list"
     return UsageError(f"{key} has several values", f"the argument '{word}'", fix)
+
+
+def _takes_list(override: Override, asked: Asked, loader: ConfigLoader, config: DictConfig | None) -> bool:
+    if is_group_choice(override, loader):  # loggers stand side by side, other words in each other's place
+        return override.key_or_group == "logger"
+    declared = schema_for(asked, loader).declared(override.key_or_group, config)
+    return declared is None or any(isinstance(kind, List) for kind in declared.kinds)
 
 
 def groups(loader: ConfigLoader, parent: str = "") -> list[str]:
@@ -128,8 +146,10 @@ def _wrong_choice(override: Override, asked: Asked, chosen: dict[str, Any], load
         f"the argument '{override.input_line}'",
     )
     if not override.is_delete():
-        if override.value() is None:
-            return UsageError(f"{key} cannot be null", where, f"write ~{key} to leave the group out")
+        if override.value() is None or (override.is_discrete_sweep() and "null" in _values(override)):
+            usual = root_choices(asked.config, loader).get(key)
+            fix = f"write {key}={usual}" if usual else "leave null out, and run without the group by itself"
+            return UsageError(f"{key} cannot be null{' among others' if override.value() else ''}", where, fix)
         repository: Any = getattr(loader, "repository")  # noqa: B009
         for word in _values(override):
             if repository.config_exists(f"{group}/{word}"):
@@ -179,6 +199,11 @@ def _wrong_key(override: Override, asked: Asked, known: list[str], config: DictC
     if key in known or "[" in key or _is_list(config, key.rpartition(".")[0]):
         return None
     value = str(override.input_line).partition("=")[2] or "VALUE"
+    meant = "" if override.is_delete() else meant_by(key, asked.verb)
+    if meant and meant in known:
+        others = (with_value(meant, value) if word == override.input_line else word for word in asked.words)
+        fix = f"write {shlex.join(['bmx', asked.verb, *others])}"
+        return UsageError(f"bmx calls '{key}' {meant}", where, fix)
     what, fix = unknown_key(key, config, schema_for(asked), [*known, *VERBS[asked.verb].aliases], value)
     return UsageError(what, where, fix.replace("--help lists", f"`bmx {asked.verb} --help` lists"))
 

@@ -16,21 +16,27 @@ __all__ = ["Entry", "Loader", "describe", "entries", "file_choosing", "find", "f
 
 
 def entries(loader: ConfigLoader, config: str, words: list[str]) -> dict[str, Entry]:
-    """Every dotted key that the chosen files set, the file that wins last; a comment is kept if the winner has none."""
+    """Every dotted key that the chosen files set, the file that wins last; the comment is the root's, if it has one."""
     from hydra.types import RunMode
 
     found: dict[str, Entry] = {}
+    of_root: set[str] = set()
     defaults = loader.compute_defaults_list(config, words, RunMode.RUN).defaults
     for default in defaults:
         path = find(loader, default.config_path or "")
         if path is None or (default.package or "").startswith("hydra"):
             continue
         prefix = "" if default.package in (None, "", "_global_") else f"{default.package}."
+        is_root = "/" not in (default.config_path or "")
         for key, entry in read(path):
             before = found.get(prefix + key)
             if before is not None and not entry.declares:
                 entry = entry._replace(declares=before.declares)
-            found[prefix + key] = entry if entry.comment or before is None else entry._replace(comment=before.comment)
+            # A group that sets lr says what is special about its own; what lr is, the root says.
+            kept = before is not None and (not entry.comment or (prefix + key in of_root and not is_root))
+            found[prefix + key] = entry._replace(comment=before.comment) if kept and before else entry
+            if is_root and entry.comment:
+                of_root.add(prefix + key)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
+from bmx.config.elsewhere import ELSEWHERE
 from bmx.errors import nearest
 
 
@@ -28,44 +29,18 @@ def suggestion(word: str, options: Iterable[str], form: str = "{}") -> str:
     return either(near(word, known), form) or f"choose one of: {', '.join(known) or 'nothing, there is none'}"
 
 
-# What other programs call it.
-_ELSEWHERE = {
-    **dict.fromkeys(("learning_rate", "step_size", "base_lr", "eta"), "lr"),
-    **dict.fromkeys(("max_epochs", "num_epochs", "n_epochs", "num_train_epochs"), "epochs"),
-    **dict.fromkeys(("bs", "batch", "train_batch_size", "per_device_train_batch_size"), "batch_size"),
-    **dict.fromkeys(("devices", "gpu", "gpus", "cuda", "accelerator"), "device"),
-    **dict.fromkeys(("random_state", "random_seed", "manual_seed", "seed_everything"), "seed"),
-    **dict.fromkeys(("optimizer", "optimiser", "opt"), "optim"),
-    **dict.fromkeys(("lr_scheduler", "lr_schedule", "schedule", "sched"), "scheduler"),
-    **dict.fromkeys(("dataset", "datamodule"), "data"),
-    **dict.fromkeys(("net", "network", "arch", "architecture", "backbone"), "model"),
-    **dict.fromkeys(("output_dir", "save_dir", "default_root_dir", "log_dir", "logdir"), "outputs"),
-    **dict.fromkeys(("run_name", "experiment_name"), "name"),
-    **dict.fromkeys(("num_workers", "n_workers"), "data.workers"),
-    **dict.fromkeys(("data_dir", "data_root", "root"), "data.dir"),
-    **dict.fromkeys(("val_split", "validation_split", "valid_size"), "data.val_size"),
-    **dict.fromkeys(("gradient_clip_val", "grad_clip", "clip_grad", "max_grad_norm"), "trainer.clip_norm"),
-    **dict.fromkeys(("accumulate_grad_batches", "gradient_accumulation_steps", "grad_accum"), "trainer.accumulate"),
-    **dict.fromkeys(("log_every_n_steps", "log_interval", "logging_steps"), "trainer.log_every"),
-    **dict.fromkeys(("early_stopping", "early_stopping_patience"), "regularization.patience"),
-    **dict.fromkeys(("amp", "fp16", "mixed_precision", "dtype"), "precision"),
-    **dict.fromkeys(("ckpt_path", "resume_from_checkpoint", "resume_from"), "resume"),
-    **dict.fromkeys(("pretrained", "init", "load_from"), "init_from"),
-}
-
-
 def nearest_keys(key: str, known: list[str]) -> list[str]:
     """Known keys like this one: in a node that exists, those of that node; else any, by whole name or last part.
 
     Where other programs call a key so, or nearly so and nothing else is like it, that key is meant.
     """
     last = key.rpartition(".")[2]
-    meant = _ELSEWHERE.get(last)
+    meant = ELSEWHERE.get(last)
     if meant in known and meant != key:
         return [str(meant)]
     alike = _alike(key, known)
-    nearly = [] if alike else get_close_matches(last, _ELSEWHERE, 1, cutoff=0.85)
-    return alike or [_ELSEWHERE[name] for name in nearly if _ELSEWHERE[name] in known and _ELSEWHERE[name] != key]
+    nearly = [] if alike else get_close_matches(last, ELSEWHERE, 1, cutoff=0.85)
+    return alike or [ELSEWHERE[name] for name in nearly if ELSEWHERE[name] in known and ELSEWHERE[name] != key]
 
 
 def _alike(key: str, known: list[str]) -> list[str]:

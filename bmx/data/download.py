@@ -17,6 +17,7 @@ from bmx.errors import UsageError
 _LOG = logging.getLogger(__name__)
 # torchvision opens its connections without a limit of its own.
 _SILENCE_SECONDS = 30
+_LOCK = ".bmx-download.lock"
 
 
 def data_folder(folder: str | os.PathLike[str] | None) -> Path:
@@ -42,9 +43,8 @@ def fetch(
     from filelock import FileLock
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         # Opening the lock is the first thing that a read-only folder refuses.
-        with FileLock(folder / ".bmx-download.lock"):
+        with _kept_if_filled(folder), FileLock(folder / _LOCK):
             if present():
                 return
             _LOG.info("downloading '%s' into %s", name, folder)
@@ -53,6 +53,22 @@ def fetch(
                 _move(Path(fresh), folder)
     except OSError as error:
         raise _absent(name, folder / needed, f"{folder} cannot be written ({error.strerror or error})") from None
+
+
+@contextlib.contextmanager
+def _kept_if_filled(folder: Path) -> Iterator[None]:
+    """Makes a folder, and takes it back, with those above it that were made for it, where nothing was put into it."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # another process is at it, or has put something there
+            if made:
+                (folder / _LOCK).unlink(missing_ok=True)
+            for path in made:
+                path.rmdir()
+        raise
 
 
 def _download(name: str, wanted: Path, fresh: Path, download: Callable[[Path], object]) -> None:

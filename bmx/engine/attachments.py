@@ -27,7 +27,7 @@ _NEEDS = {
 _SUPPLIED = ("run_dir", "steps_before")
 
 
-def check_loggers(groups: DictConfig) -> None:
+def check_loggers(groups: DictConfig | None) -> None:
     """Finds out whether the trackers of the ``logger`` group can be made, without making them: that writes files.
 
     Raises:
@@ -47,11 +47,11 @@ def _no_logger(what: str, word: str) -> UsageError:
     return UsageError(what, f"logger.{word}._target_", "subclass pytorch_lightning.loggers.Logger")
 
 
-def make_loggers(groups: DictConfig, run_dir: Path, steps_before: int) -> list[Logger]:
+def make_loggers(groups: DictConfig | None, run_dir: Path, steps_before: int) -> list[Logger]:
     """The trackers of the ``logger`` group besides metrics.csv, which is always written.
 
     Args:
-        groups: the configuration.
+        groups: the configuration; None for no tracker.
         run_dir: the run directory.
         steps_before: steps that a resumed run has behind it.
 
@@ -71,7 +71,7 @@ def make_loggers(groups: DictConfig, run_dir: Path, steps_before: int) -> list[L
     return made
 
 
-def _trackers(groups: DictConfig) -> Iterator[tuple[str, DictConfig]]:
-    for word, node in groups.items():
+def _trackers(groups: DictConfig | None) -> Iterator[tuple[str, DictConfig]]:
+    for word, node in (groups or {}).items():
         if OmegaConf.is_dict(node) and "_target_" in node:
             yield str(word), node

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -14,8 +15,8 @@ from bmx.engine.plain import not_plain
 from bmx.errors import RunFailed
 
 
-def write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
-    """Replaces ``path`` with what ``fill`` writes; a kill at any instant leaves the old file or the new one.
+def write(path: Path, by: Callable[[BinaryIO], None]) -> None:
+    """Replaces ``path`` with what ``by`` writes; a kill at any instant leaves the old file or the new one.
 
     Raises:
         RunFailed: the disk is full or the folder cannot be written; the old file is still there.
@@ -24,7 +25,7 @@ def write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            fill(file)
+            fill(file, by)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -33,19 +34,56 @@ def write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except (OSError, RuntimeError) as error:
-        # torch.save turns a full disk into a RuntimeError of its zip writer.
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, RuntimeError) and "write" not in str(error).lower():
-            raise
         raise RunFailed(
-            f"could not write {path.name}: {getattr(error, 'strerror', None) or error}",
+            f"could not write {path.name}: {error.strerror or error}",
             str(path),
-            "free some space or make the folder writable, then go on with `bmx train resume=latest`",
+            "free some space or make the folder writable; what was written before is kept",
         ) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+class _Told(io.RawIOBase):
+    """A file that remembers why a write failed and lets the writer go on.
+
+    torch's zip writer loses the reason ("unexpected pos 7936 vs 7888"), and ends the process where it is closed after
+    a write that failed.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self.error is None:
+            try:
+                return self.file.write(data)
+            except OSError as error:
+                self.error = error
+        return memoryview(data).nbytes
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
+def fill(file: BinaryIO, by: Callable[[BinaryIO], None]) -> None:
+    """Has torch write into a file; raises OSError where the file could not be written."""
+    told = _Told(file)
+    by(cast(BinaryIO, told))
+    if told.error is not None:
+        raise told.error
 
 
 class DurableCheckpointIO(TorchCheckpointIO):

@@ -186,7 +186,7 @@ def build(
     steps_before = int(state["bmx"]["steps_done"]) if state else 0
     if cfg.resume:
         table.cut(int(state["bmx"]["rows"]) if state else 0)
-    loggers: list[Logger] = [table, *make_loggers(cfg.logger, run_dir, steps_before)]
+    loggers: list[Logger] = [table, *make_loggers(cfg.get("logger"), run_dir, steps_before)]
     for logger in loggers[1:]:
         logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(config_yaml))))
     user_callbacks = make_callbacks(cfg.trainer.callbacks)

@@ -107,7 +107,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
         value = cfg.regularization.dropout
         raise UsageError(f"regularization.dropout must be in [0, 1), got {value}", f"regularization.dropout={value}")
     Every.parse(cfg.checkpoint.every)
-    check_loggers(cfg.logger)
+    check_loggers(cfg.get("logger"))
     make_optimizer = optimizer_maker(cfg.optim, cfg.lr)
     schedule = make_schedule(cfg.scheduler)
 

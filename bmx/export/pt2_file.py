@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bmx.engine.durable import fill
 from bmx.errors import UsageError
 from bmx.export import pt2_check
 from bmx.export.description import Description, dtype_named
@@ -30,8 +31,9 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
         for node in inner.graph.nodes if isinstance(inner, torch.fx.GraphModule) else ():
             for trace in _TRACES:
                 node.meta.pop(trace, None)
-    with quietly():
-        torch.export.save(program, path, extra_files={_FACTS: json.dumps(facts or {})})
+    extra = {_FACTS: json.dumps(facts or {})}
+    with quietly(), path.open("wb") as file:
+        fill(file, lambda told: torch.export.save(program, told, extra_files=extra))
 
 
 class Pt2Model(nn.Module):

@@ -27,6 +27,8 @@ _SHORT = {
     "latency": "cost/latency",
     "seconds": "seconds/total",
 }
+NAMES = tuple(_SHORT)
+"""Short names of what can be chosen by."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def check(cfg: DictConfig) -> None:
     engines.check(_engines(cfg))
     _batch_sizes(cfg)
     if not cfg.seconds > 0:
-        raise UsageError(f"seconds must be above 0, got {cfg.seconds}", f"seconds={cfg.seconds}")
+        raise UsageError(f"seconds must be above 0, got {cfg.seconds}", f"seconds={cfg.seconds}", "write seconds=1")
     subjects.check(cfg)
 
 

@@ -15,7 +15,7 @@ from bmx.config.conforming import conforming
 from bmx.data.prepare import DataSet
 from bmx.engine.predictor import Predictor
 from bmx.engine.warm_start import model_file
-from bmx.errors import RunFailed, UsageError
+from bmx.errors import RunFailed, UsageError, no_room
 from bmx.export import formats
 from bmx.export.comparison import Comparison, compare
 from bmx.export.description import Description, describe
@@ -40,7 +40,9 @@ def check(cfg: DictConfig) -> None:
     """
     formats.check(str(cfg.format), str(cfg.preprocessing))
     if not cfg.tolerance > 0:
-        raise UsageError(f"tolerance must be above 0, got {cfg.tolerance}", f"tolerance={cfg.tolerance}")
+        raise UsageError(
+            f"tolerance must be above 0, got {cfg.tolerance}", f"tolerance={cfg.tolerance}", "write tolerance=1e-4"
+        )
     ending = formats.suffix(str(cfg.format))
     if cfg.file is not None and Path(cfg.file).suffix != ending:
         fix = f"write file={Path(cfg.file).with_suffix(ending)}"
@@ -132,8 +134,14 @@ def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple
         text = json.dumps(beside, indent=2, ensure_ascii=False) + "\n"
         target.with_suffix(".json").write_text(text, encoding="utf-8")
         unchecked.replace(target)
-    except OSError as error:
-        raise RunFailed(f"the file cannot be written: {error.strerror or error}", str(target)) from error
+    except Exception as error:
+        # Writers in C++ and Rust have errors of their own for a full disk.
+        full = no_room(error, target)
+        if full is None and not isinstance(error, OSError):
+            raise
+        reason = full.what if full else getattr(error, "strerror", None) or error
+        fix = "write it elsewhere with file=, or make room"
+        raise RunFailed(f"the file cannot be written: {reason}", str(target), fix) from error
     finally:
         unchecked.unlink(missing_ok=True)
     return description, compared, needs

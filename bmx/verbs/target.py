@@ -10,6 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from bmx.errors import UsageError
 
+_SUCH_AS = {"accuracy_drop": 0.5, "bytes": 100000, "latency_ms": 2, "trials": 8}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -47,7 +49,8 @@ class Target:
         for name in (*given, "trials"):
             value, least = values[name], 0 if name == "accuracy_drop" else 1e-9
             if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
-                raise UsageError(f"target.{name} must be a number above 0, got {value!r}", f"target.{name}={value}")
+                what = f"target.{name} must be a number above 0, got {value!r}"
+                raise UsageError(what, f"target.{name}={value}", f"write target.{name}={_SUCH_AS[name]}")
         return cls(**values)
 
     @property

@@ -25,7 +25,7 @@ CONF = {
           - model: net
           - experiment: null
 
-        # Step size; auto is not there.
+        # Step size, of whichever optimiser.
         #: float > 0 or auto, such as 0.01
         lr: ???
         # Passes over the training set.

@@ -9,8 +9,10 @@ from bmx.cli.compose import compose
 from bmx.cli.config_keys import keys
 from bmx.cli.flags import FLAGS
 from bmx.cli.help import _table
+from bmx.cli.main import main
 from bmx.cli.verbs import VERBS
 from bmx.cli.yaml_source import read
+from bmx.config.schema import declaration_of, schema
 from tests.cli.conftest import tree, write
 
 
@@ -24,7 +26,7 @@ def test_groups_keys_flags_and_examples(house):
     assert called.code == 0 and tree(house.work) == {}
     assert line(out, "model ").split() == ["model", "cnn", "*net"]
     assert line(out, "experiment ").split() == ["experiment", "fast"]
-    assert line(out, "lr =").split(maxsplit=3) == ["lr", "=", "0.01", "Step size."]
+    assert line(out, "lr =").split(maxsplit=3) == ["lr", "=", "0.01", "Step size, of whichever optimiser. [auto]"]
     assert "Passes over the training set." in line(out, "epochs = 10")
     assert "A switch." in line(out, "nested.switch = true")
     assert "Fraction kept." in line(out, "optim.momentum = 0.9")
@@ -108,3 +110,29 @@ def test_a_table_keeps_every_word_and_its_width(rows):
     text = _table(rows, 80)
     assert "".join(text.split()) == "".join("".join(name + help for name, help in rows).split())
     assert all(len(row) <= 80 or " " not in row.strip() or " = " in row for row in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "words", [["train"], ["train", "optim=gd", "data=iris", "scheduler=cosine"], ["sweep"], ["distill"]]
+)
+def test_what_groups_set_does_not_hide_what_keys_take(words, capsys, monkeypatch, tmp_path):
+    """On bmx's own configuration: optimisers and data sets set lr and batch_size with comments of their own."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for text in (
+        "`auto` makes a learning-rate range test",
+        "`auto` doubles while it pays and fits",
+        "`full` takes the",
+    ):
+        assert text in out
+
+
+def test_every_word_that_a_key_takes_is_on_the_page(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for words in (["compress", "compression=quantize"], ["train", "model=cnn"], ["export"], ["evaluate"], ["bench"]):
+        assert main([*words, "--help"]) == 0
+        out = capsys.readouterr().out
+        for key, entry in schema(words[0]).root.items():
+            choices = declaration_of(entry).choices if entry.declares else ()
+            assert all(word in out for word in choices if word not in ("true", "false")), key

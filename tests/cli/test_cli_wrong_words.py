@@ -30,7 +30,7 @@ WRONG = [
     (["hydra/job_logging=bxm"], "no word 'bxm' in the group 'hydra/job_logging'", "hydra/job_logging=bmx"),
     (["~modle"], "no group or key 'modle'", "did you mean model?"),
     (["+lr=3"], "lr is there already", "write lr=3 without the +"),
-    (["model=null"], "model cannot be null", "~model"),
+    (["model=null"], "model cannot be null", "write model=net"),
     (["model@teacher=cnn"], "bmx train takes no model@teacher=", "did you mean model=?"),
     (["epochs"], "'epochs' has no value", "epochs=VALUE"),
     (["epochs="], "epochs has no value", "epochs=VALUE"),

@@ -74,7 +74,7 @@ def test_words_of_every_job_give_way_to_the_commands_own(composer):
         ["optim=adam", "lr=0.5", "optim.betas=[0.5,0.9]"],
         ["experiment=lenet5_mnist", "epochs=3"],
         ["model=cnn", "model.depth=3", "data=digits"],
-        ["+trainer.new=1", "~trainer.log_every"],
+        ["+optim.dampening=0.1", "~optim.weight_decay"],
         ["model=linear", "regularization=dropout", "name=mine"],
     ],
 )

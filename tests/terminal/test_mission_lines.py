@@ -175,7 +175,10 @@ class Enough(Callback):
     ("words", "reason"),
     [
         (("lr=0.5", "regularization.patience=1"), "no better val accuracy in an epoch (regularization.patience=1)"),
-        (("trainer.callbacks=[{_target_: stopper.Enough}]",), "Enough: it set trainer.should_stop in on_train_epoch_end"),  # noqa: E501
+        (
+            ("trainer.callbacks=[{_target_: stopper.Enough}]",),
+            "Enough: it set trainer.should_stop in on_train_epoch_end",
+        ),
     ],
     ids=["patience", "callback"],
 )

@@ -1,0 +1,312 @@
+"""When a word has no effect: a rule for each key, with the reason and what would give it one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+
+Settings = Callable[[str], Any]
+"""Reads a configuration by dotted key; None where there is no such key."""
+
+
+class Idle(NamedTuple):
+    """When words have no effect.
+
+    Attributes:
+        keys: ``stages``, or ``target.`` for everything below.
+        when: told a configuration, by dotted key, whether they have none.
+        because: the fact, after "KEY has no effect: ".
+        fix: words that would give it one; empty where none do.
+        verbs: of these alone; of all if empty.
+    """
+
+    keys: tuple[str, ...]
+    when: Callable[[Settings], bool]
+    because: str
+    fix: str
+    verbs: tuple[str, ...] = ()
+
+
+def _uncompressed(get: Settings) -> bool:
+    return get("compression") is None
+
+
+def _method(name: str) -> Callable[[Settings], bool]:
+    return lambda get: str(get("compression._target_")).endswith(f".{name}")
+
+
+def _of(name: str, when: Callable[[Settings], bool]) -> Callable[[Settings], bool]:
+    method = _method(name)
+    return lambda get: method(get) and when(get)
+
+
+def _not_tuned(get: Settings) -> bool:
+    epochs = get("epochs")
+    return epochs == 0 and not isinstance(epochs, bool)
+
+
+def _budgeted(get: Settings) -> bool:
+    return any(get(f"compression.budget.{name}") is not None for name in ("params", "macs", "bytes", "latency_ms"))
+
+
+def _all_engines_are(get: Settings, names: Iterable[str]) -> bool:
+    engines = get("engines")
+    listed = list(engines) if OmegaConf.is_list(engines) else [engines]
+    return all(engine in tuple(names) for engine in listed)
+
+
+def _graph_file(get: Settings) -> bool:
+    return str(get("run")).endswith((".onnx", ".pt2"))
+
+
+_WARM_UP = Idle(
+    ("scheduler.warmup_start",),
+    lambda get: get("scheduler.warmup") == 0,
+    "there is no warm-up",
+    "scheduler.warmup=1",
+)
+_MOMENTUM = Idle(
+    ("scheduler.min_momentum",),
+    lambda get: "max_momentum" in (get("scheduler") or {}) and get("scheduler.max_momentum") is None,
+    "scheduler.max_momentum=null leaves momentum alone",
+    "scheduler.max_momentum=0.95",
+)
+_WORKERS = Idle(
+    ("data.workers",),
+    lambda get: get("data.in_memory") is True,
+    "data.in_memory=true holds the set in memory",
+    "data.in_memory=false",
+)
+_FITS = ("train", "distill", "compress")
+
+_TRAIN = (
+    Idle(("tuning_epochs",), _uncompressed, "nothing is compressed", "compression=low_rank"),
+    Idle(
+        ("compress_when",),
+        lambda get: _uncompressed(get) and get("compress_when") != "after",
+        "nothing is compressed",
+        "compression=prune",
+    ),
+    Idle(
+        ("tuning_epochs",),
+        lambda get: get("compress_when") == "during",
+        "what is compressed as it trains is not tuned afterwards",
+        "compress_when=after",
+        ("train",),
+    ),
+)
+_DISTILL = (
+    Idle(
+        ("init_from",),
+        lambda get: bool(get("student")),
+        "the student is a run, whose weights it begins with",
+        "",
+        ("distill",),
+    ),
+    Idle(
+        ("keep_outputs",),
+        lambda get: bool(get("augmentation._target_")) or bool(get("distillation.mixup")),
+        "the samples change in every epoch, so no answers can be kept",
+        "keep_outputs=false",
+        ("distill", "compress"),
+    ),
+)
+_COMPRESS = (
+    Idle(
+        ("teacher", "keep_outputs"),
+        lambda get: get("distillation") is None,
+        "nothing is distilled",
+        "distillation=kd",
+        ("compress",),
+    ),
+    Idle(
+        ("stages",),
+        lambda get: get("compression._target_") != "pipeline",
+        "only a pipeline has stages",
+        "compression=pipeline",
+        ("compress",),
+    ),
+    Idle(
+        ("target.trials",),
+        lambda get: all(get(f"target.{name}") is None for name in ("accuracy_drop", "bytes", "latency_ms")),
+        "there is no target to try for",
+        "target.accuracy_drop=0.5",
+        ("compress",),
+    ),
+    Idle(
+        ("batch_sizes", "seconds"),
+        lambda get: _all_engines_are(get, ()),
+        "nothing is timed",
+        "engines=[eager]",
+        ("compress",),
+    ),
+    Idle(
+        (
+            *("lr", "batch_size", "optim", "optim.", "scheduler", "scheduler.", "augmentation", "augmentation."),
+            *("regularization.l1", "regularization.l2", "regularization.patience", "distillation", "distillation."),
+            *("teacher", "keep_outputs", "checkpoint.", "profile", "compile", "trainer.accumulate", "logger"),
+            *("trainer.clip_norm", "trainer.log_every", "trainer.callbacks", "data.workers", "logger."),
+        ),
+        _not_tuned,
+        "without epochs nothing is trained",
+        "epochs=1",
+        ("compress",),
+    ),
+)
+_METHODS = (
+    Idle(
+        ("compression.samples",),
+        _of("LowRank", lambda get: get("compression.rule") not in (None, "kfac", "activation")),
+        "this rule looks at no samples",
+        "compression.rule=kfac",
+    ),
+    Idle(
+        ("compression.samples",),
+        _of("PruneStructured", lambda get: get("compression.criterion") != "taylor"),
+        "this criterion looks at no samples",
+        "compression.criterion=taylor",
+    ),
+    Idle(
+        ("compression.samples",),
+        _of("Quantize", lambda get: get("compression.activations") != "int8"),
+        "no ranges are looked for on samples",
+        "compression.activations=int8",
+    ),
+    Idle(
+        ("compression.range",),
+        _of("Quantize", lambda get: get("compression.activations") == "none"),
+        "the inputs of layers stay floats",
+        "compression.activations=int8 compression.weights=8",
+    ),
+    Idle(
+        ("compression.percentile",),
+        _of("Quantize", lambda get: get("compression.observer") != "percentile"),
+        "the range is not found by percentile",
+        "compression.observer=percentile",
+    ),
+    Idle(
+        ("compression.group",),
+        _of("Quantize", lambda get: get("compression.weights") != 4 and get("compression.mixed") is None),
+        "weights of 8 bits have a step for each output, not for a group",
+        "compression.weights=4 compression.activations=none",
+    ),
+    Idle(
+        ("compression.qat",),
+        _of("Quantize", _not_tuned),
+        "without epochs nothing is trained",
+        "epochs=1",
+    ),
+    Idle(
+        ("compression.sparsity",),
+        lambda get: get("compression.budget.params") is not None,
+        "compression.budget.params takes its place",
+        "",
+    ),
+    Idle(
+        ("compression.ratio",),
+        _of("PruneStructured", _budgeted),
+        "the budget takes its place",
+        "",
+    ),
+    Idle(
+        ("compression.schedule", "compression.begin", "compression.end", "compression.updates"),
+        _of("Prune", lambda get: get("compression.lottery_ticket") is True),
+        "a lottery ticket is pruned at once",
+        "compression.lottery_ticket=false",
+    ),
+    Idle(
+        ("compression.begin", "compression.end", "compression.updates"),
+        _of("Prune", lambda get: get("compression.schedule") == "once"),
+        "everything is pruned at once",
+        "compression.schedule=cubic",
+    ),
+    Idle(
+        ("compression.schedule", "compression.begin", "compression.end", "compression.updates"),
+        _of("Prune", _not_tuned),
+        "without epochs everything is pruned at once",
+        "epochs=1",
+    ),
+    Idle(
+        ("compression.begin", "compression.end", "compression.updates", "compression.share", "compression.gradient"),
+        _of("Deep", _not_tuned),
+        "without epochs everything is done at once",
+        "epochs=1",
+    ),
+)
+_MEASURE = (
+    Idle(
+        ("precision",),
+        _graph_file,
+        "a finished graph computes as it was exported",
+        "",
+        ("evaluate",),
+    ),
+    Idle(
+        ("data.workers",),
+        lambda get: True,
+        "an evaluation reads the set itself",
+        "",
+        ("evaluate", "bench"),
+    ),
+    Idle(
+        ("preprocessing",),
+        lambda get: get("format") == "packed",
+        "a packed file is read by bmx, which takes raw samples and normalises them",
+        "format=safetensors",
+        ("export",),
+    ),
+    Idle(
+        ("tolerance",),
+        lambda get: get("format") in ("packed", "safetensors"),
+        "this format keeps the weights to the last bit",
+        "format=pt2",
+        ("export",),
+    ),
+    Idle(
+        ("optim", "optim.", "scheduler", "scheduler.", "lr"),
+        lambda get: True,
+        "what a model costs does not depend on how it is trained",
+        "",
+        ("bench",),
+    ),
+    Idle(
+        ("regularization", "regularization."),
+        lambda get: get("run") is not None,
+        "a run is measured as it is",
+        "",
+        ("bench",),
+    ),
+    Idle(
+        ("regularization.l1", "regularization.l2", "regularization.patience"),
+        lambda get: True,
+        "what a model costs does not depend on how it is trained",
+        "",
+        ("bench",),
+    ),
+    Idle(
+        ("accuracy",),
+        lambda get: get("run") is None,
+        "a model that was never trained has none",
+        "",
+        ("bench",),
+    ),
+    Idle(
+        ("data.val_size", "data.leave_out", "data.in_memory"),
+        lambda get: get("run") is None,
+        "only the shapes of the samples count",
+        "",
+        ("bench",),
+    ),
+    Idle(
+        ("data", "data."),
+        lambda get: (
+            get("run") is not None and get("accuracy") is False and _all_engines_are(get, ("eager", "compile", "onnx"))
+        ),
+        "with accuracy=false no data are read",
+        "accuracy=true",
+        ("bench",),
+    ),
+)
+RULES = (_WARM_UP, _MOMENTUM, _WORKERS, *_TRAIN, *_DISTILL, *_COMPRESS, *_METHODS, *_MEASURE)

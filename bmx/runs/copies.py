@@ -1,0 +1,27 @@
+"""Launchers that start one command many times over: bmx runs on one device, and copies would not know of each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from bmx.errors import UsageError
+
+# How many copies there are, and what only a copy has besides. A batch script of SLURM is no copy: srun starts those.
+_LAUNCHERS = (
+    ("WORLD_SIZE", ("LOCAL_RANK", "RANK"), "torchrun"),
+    ("OMPI_COMM_WORLD_SIZE", ("OMPI_COMM_WORLD_RANK",), "mpirun"),
+    ("PMI_SIZE", ("PMI_RANK",), "mpirun"),
+    ("SLURM_STEP_NUM_TASKS", ("SLURM_PROCID",), "srun"),
+    ("SLURM_NTASKS", ("SLURM_STEP_ID", "SLURM_STEPID"), "srun"),
+)
+
+
+def refuse_copies(environ: Mapping[str, str] = os.environ) -> None:
+    """Raise UsageError in a process that is one of several copies of the same command."""
+    for size, ranks, launcher in _LAUNCHERS:
+        count, rank = environ.get(size, ""), next((name for name in ranks if name in environ), None)
+        if count.isdigit() and int(count) > 1 and rank is not None:
+            what = f"{launcher} starts {count} copies of this command, and bmx trains on one device"
+            fix = "run it once, without the launcher; bmx sweep spreads many runs over the devices"
+            raise UsageError(what, f"the environment: {size}={count} {rank}={environ[rank]}", fix)

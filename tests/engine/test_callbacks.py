@@ -405,7 +405,7 @@ def test_a_mistake_in_a_callback_is_told_with_its_line(tmp_path, monkeypatch, ca
         (node(OWN + "NeedsTwo", a=1, b=2), "a and b do not go together"),
         (node(OWN + "OwnFinetuning"), "adds parameters to the optimiser"),
         (f"{node(PL + 'Timer')}, {node(PL + 'Timer')}", "would keep one state"),
-        ("EarlyStopping", "not a node with a _target_"),
+        ("EarlyStopping", "must be a list"),
     ],
 )
 def test_what_could_not_work_is_refused_and_leaves_nothing(given, says, tmp_path, monkeypatch, capsys):

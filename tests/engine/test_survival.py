@@ -21,6 +21,10 @@ RUNS = {
         *COMMON, "model=mlp", "model.hidden=[32]", "epochs=3", "data.in_memory=false", "data.workers=2",
         "checkpoint.every=9",
     ],
+    "averaged weights, batch by batch": [
+        *COMMON, "model=mlp", "model.hidden=[32]", "epochs=3", "scheduler=cosine", "checkpoint.every=7",
+        "trainer.callbacks=[{_target_: pytorch_lightning.callbacks.EMAWeightAveraging, decay: 0.9}]",
+    ],
 }  # fmt: skip
 STEPS = 23  # of an epoch
 

@@ -1,25 +1,25 @@
-"""Removes channels and attention heads from a net, with everything that depends on them (Torch-Pruning)."""
+"""Decides which channels and attention heads a net loses, and makes sure that nothing else is lost with them."""
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from bmx.compression.channel_groups import Group, Groups, find_groups
+from bmx.compression.channel_removal import Removal, heads_field, largest_difference, removal, silenced, take_out
+from bmx.compression.channel_trace import ChannelTrace, trace_channels
 from bmx.compression.prunable import named_by
-from bmx.errors import UsageError
-from bmx.extras import need
-from bmx.models.attention import Attention
 
-# From a group of layers whose channels belong together to a score for each of these channels.
-Importance = Callable[[Any], Tensor]
+# From a group of channels to a score for each of them.
+Importance = Callable[[Group], Tensor]
 
-_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+# Of the largest output: sums of other lengths differ in their last digits.
+_SAME = 1e-4
+_NOT_ALIKE = "the net without some of its channels is not the net with them at zero"
 
 
 @dataclass(frozen=True)
@@ -37,148 +37,154 @@ class Kept:
     step: int
 
 
-def need_torch_pruning() -> None:
-    """Makes sure that Torch-Pruning is installed, without importing it.
+@dataclass(frozen=True)
+class Channels:
+    """The channels of a net that can go.
 
-    Raises:
-        UsageError: it is not.
+    Attributes:
+        groups: all that the net has.
+        sure: those groups that can go without anything else being lost.
+        reasons: why layers keep all or some of their outputs, by path.
+        heads: for groups of whole attention heads, by name, the paths of the attention modules.
     """
-    need("prune", "compression=prune_structured", "prune_structured")
+
+    groups: Groups
+    sure: Sequence[Group]
+    reasons: Mapping[str, str]
+    heads: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def kept(self, ratio: float, round_to: int, raised: Mapping[str, int] | None = None) -> dict[str, Kept]:
+        """What each group keeps.
+
+        Args:
+            ratio: fraction of each group's channels that goes.
+            round_to: the channels that are left are a multiple of it; a group with fewer keeps them all.
+            raised: by group, how many channels it keeps beyond what the ratio leaves.
+        """
+        found = {}
+        for group in self.sure:
+            total, step = len(group.classes), 1 if group.name in self.heads else round_to
+            left = min(total, kept(total, ratio, step) + (raised or {}).get(group.name, 0))
+            found[group.name] = Kept(left, total, step)
+        return found
+
+    def narrow(self, net: nn.Module, keep: Mapping[str, Kept], importance: Importance) -> None:
+        """Takes the channels of least importance out of ``net``, in place; all are ranked before one goes.
+
+        Args:
+            net: the net these channels were found in, or a copy of it; may be on the meta device.
+            keep: how many are left, by group.
+            importance: scores the channels of a group.
+        """
+        chosen = []
+        for group in self.sure:
+            go = keep[group.name].total - keep[group.name].left
+            chosen.append((group, importance(group).argsort(stable=True)[:go].tolist() if go else []))
+        take_out(net, self.removal(chosen), self.groups)
+
+    def removal(self, chosen: Sequence[tuple[Group, Sequence[int]]]) -> Removal:
+        """What goes with the channels that are given by number."""
+        heads = {
+            path: len(group.classes) - len(numbers)
+            for group, numbers in chosen
+            for path in self.heads.get(group.name, ())
+            if numbers
+        }
+        return removal(chosen, heads)
+
+    def ratios(self, round_to: int) -> list[float]:
+        """Every ratio at which a group loses more channels than just below it, ascending, from 0 on."""
+        found = set()
+        for group in self.sure:
+            size, step = len(group.classes), 1 if group.name in self.heads else round_to
+            for k in range(1, size):
+                if kept(size, k / size, step) < kept(size, (k - 1) / size, step):
+                    found.add(k / size)
+        return [0.0, *sorted(found)]
 
 
-def even(group: Any) -> Tensor:
+def even(group: Group) -> Tensor:
     """An importance that looks at no numbers: for finding out how large a net becomes."""
-    return torch.arange(len(group[0].idxs), dtype=torch.float32)
+    return torch.arange(len(group.classes), dtype=torch.float32)
 
 
-def need_plain_layers(net: nn.Module) -> None:
-    """Makes sure that there are layers to narrow, and heads that can be.
+def find_channels(net: nn.Module, inputs: Tensor, skip: Sequence[str] = (), fewer_heads: bool = False) -> Channels:
+    """The channels of ``net`` that can go, each group of them tried.
 
-    Raises:
-        UsageError: no linear layer or convolution, or the projections of an attention layer are factored or quantised.
-    """
-    if not any(isinstance(module, _LAYERS) for module in net.modules()):
-        fix = "choose a model with linear or convolution layers"
-        raise UsageError("no layer of this net has channels that can go", "compression=prune_structured", fix)
-    for name, module in net.named_modules():
-        if isinstance(module, Attention) and not all(isinstance(part, nn.Linear) for part in (module.qkv, module.out)):
-            what = f"the projections of the attention layer {name} are factored or quantised: its heads stay as wide"
-            fix = "take channels out first: stages=[prune_structured,low_rank,quantize]"
-            raise UsageError(what, "compression=prune_structured", fix)
-
-
-def narrow(
-    net: nn.Module,
-    example: Tensor,
-    ratio: float,
-    importance: Importance,
-    skip: Sequence[str] = (),
-    round_to: int = 8,
-    fewer_heads: bool = False,
-    raised: Mapping[str, int] | None = None,
-) -> dict[str, Kept]:
-    """Takes the channels of least importance out of every layer of ``net``, in place.
-
-    Layers whose channels are added or joined are pruned together, found from a trace of the net (Fang et al. 2023,
-    "DepGraph: Towards any structural pruning"). The last layer keeps its outputs.
+    What goes with a channel is found by following all channels through the net's own code. A group is sure if the net
+    without half of its channels computes what the net computes with them set to zero; a group for which that does not
+    hold stays as it is. The outputs of the net stay.
 
     Args:
-        net: in eval mode; may be on the meta device, then with ``even``.
-        example: a batch of one, on the net's device.
-        ratio: fraction of each layer's channels that goes.
-        importance: scores the channels of a group.
+        net: in eval mode, with its numbers; stays as it is.
+        inputs: samples (N, ...) as the net takes them, two or more.
         skip: names of layers that keep their channels, and with them those that they are tied to.
-        round_to: the channels that are left are a multiple of it; a layer with fewer keeps them all.
-        fewer_heads: take whole heads out of attention layers; else every head becomes narrower.
-        raised: by group, how many channels it keeps beyond what the ratio leaves.
-
-    Returns:
-        What each group kept, by the name of its first layer.
-
-    Raises:
-        UsageError: the net cannot be traced, or what is left of it does not run.
+        fewer_heads: whole heads of attention layers can go; else every head can become narrower.
     """
-    skipped = [module for name, module in net.named_modules() if any(named_by(name, each) for each in skip)]
-    attentions = {module.qkv: module for module in net.modules() if isinstance(module, Attention)}
-    widths = {qkv: qkv.out_features // (3 * attention.heads) for qkv, attention in attentions.items()}
+    keep = [
+        name
+        for name, _ in net.named_parameters(remove_duplicate=False)
+        if any(named_by(name.rpartition(".")[0], pattern) for pattern in skip)
+    ]
+    trace = trace_channels(net, inputs[:2], keep)
+    axes, paths = _heads(net, trace) if fewer_heads else ({}, {})
+    groups = find_groups(trace, axes)
+    heads = {g.name: sorted({paths[number] for number in g.splits}) for g in groups.found if g.splits}
+    reasons = {name.rpartition(".")[0]: why for name, why in groups.stays.items()}
+    reasons |= {n: "recurrent layers keep their width" for n, m in net.named_modules() if _is_recurrent(m)}
+    everything = Channels(groups, groups.found, reasons, heads)
+    sure = groups.found
+    if _differs(net, everything, groups.found, inputs):
+        problems = {group.name: _differs(net, everything, [group], inputs) for group in groups.found}
+        sure = [group for group in groups.found if not problems[group.name]]
+        reasons |= {name: why for name, why in problems.items() if why}
+        while sure and _differs(net, everything, sure, inputs):  # alone each of them can go, together they cannot
+            reasons[sure[-1].name] = _NOT_ALIKE
+            sure = sure[:-1]
+    return Channels(groups, sure, reasons, heads)
+
+
+def check_narrowed(net: nn.Module, narrowed: nn.Module, channels: Channels, gone: Removal, inputs: Tensor) -> str:
+    """What is wrong with a net that lost channels; empty if it is the original with these channels at zero."""
+    silent = copy.deepcopy(net)
+    silenced(silent, gone.made)
+    if largest_difference(narrowed, silent, inputs) <= _SAME:
+        return ""
+    # An activation of zero that is not zero itself: what nobody reads may be anything.
+    noisy = copy.deepcopy(net)
+    silenced(noisy, gone.made, noise=True)
+    silenced(noisy, gone.read)
+    return "" if largest_difference(narrowed, noisy, inputs) <= _SAME else _NOT_ALIKE
+
+
+def _differs(net: nn.Module, channels: Channels, groups: Sequence[Group], inputs: Tensor) -> str:
+    """Why these groups cannot lose half of their channels; empty if they can."""
+    gone = channels.removal([(group, range(0, len(group.classes), 2)) for group in groups])
+    narrowed = copy.deepcopy(net)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of graphs too deep to infer every shape: what comes out is run below
-            outputs = net(example).shape
-            kept_by: dict[str, Kept] = {}
-            for group in _chosen(
-                net, example, ratio, importance, skipped, attentions, round_to, fewer_heads, raised or {}, kept_by
-            ):
-                group.prune()
-            for qkv, attention in attentions.items():
-                if fewer_heads:
-                    attention.heads = qkv.out_features // (3 * widths[qkv])
-                else:
-                    _keep_temperature(attention, widths[qkv])
-            with torch.no_grad():
-                after = net(example).shape
+        take_out(narrowed, gone, channels.groups)
+        return check_narrowed(net, narrowed, channels, gone, inputs)
     except (RuntimeError, ValueError, LookupError, AttributeError, AssertionError, TypeError, ArithmeticError) as error:
-        if example.is_meta and isinstance(error, NotImplementedError):
-            raise  # shapes alone are not enough for this net
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        what = f"Torch-Pruning cannot take channels out of this net: {first[:200]}"
-        raise UsageError(what, "compression=prune_structured", "use compression=prune or low_rank") from error
-    if after != outputs:
-        what = f"without these channels the net gives {tuple(after)} and not {tuple(outputs)}"
-        raise UsageError(what, "compression=prune_structured", "name its last layer in compression.skip")
-    return kept_by
+        return f"the net does not run without some of its channels: {first[:120]}"
 
 
-def _chosen(
-    net: nn.Module,
-    example: Tensor,
-    ratio: float,
-    importance: Importance,
-    skipped: Sequence[nn.Module],
-    attentions: Mapping[nn.Linear, Attention],
-    round_to: int,
-    fewer_heads: bool,
-    raised: Mapping[str, int],
-    kept_by: dict[str, Kept],
-) -> Iterator[Any]:
-    """The groups of channels that go, each with everything that depends on it; all are ranked before one goes."""
-    from torch_pruning import DependencyGraph
-
-    graph = DependencyGraph().build_dependency(net, example, unwrapped_parameters=_unwrapped(net))
-    keep_outputs = [*skipped, *_last_layer(net, example), *_recurrent(net)]
-    names = {module: name for name, module in net.named_modules()}
-    chosen = []
-    for found in list(graph.get_all_groups(ignored_layers=keep_outputs, root_module_types=list(_LAYERS))):
-        group, heads = found, 0
-        pruned = [dep.target.module for dep, _ in found if graph.is_out_channel_pruning_fn(dep.handler)]
-        mine = [attentions[module] for module in pruned if module in attentions]
-        if mine:
-            # Seen from the layer behind it, an index is a feature of one head, and q, k and v follow.
-            out, heads = mine[0].out, mine[0].heads
-            behind = graph.get_pruner_of_module(out).prune_in_channels
-            group = graph.get_pruning_group(out, behind, list(range(out.in_features)))
-        score = importance(group)
-        if score is None:
+def _heads(net: nn.Module, trace: ChannelTrace) -> tuple[dict[int, int], dict[int, str]]:
+    """The axis of heads where the code of an attention module takes channels apart, and the module's path."""
+    axes, paths = {}, {}
+    for path, module in net.named_modules():
+        name = heads_field(module)
+        if name is None:
             continue
-        score, name = score.cpu(), names[found[0].dep.target.module]
-        whole_heads = bool(heads) and fewer_heads
-        # Rows go in the same places: those of a head if heads stay, and of each part of a grouped convolution.
-        rows = heads or _parts(graph, group)
-        score = score.view(rows, -1)
-        total, step = (rows, 1) if whole_heads else (score.shape[1], round_to)
-        left = min(total, kept(total, ratio, step) + raised.get(name, 0))
-        kept_by[name] = Kept(left, total, step)
-        lowest = score.mean(1 if whole_heads else 0).argsort(stable=True)[: total - left]
-        if whole_heads:
-            gone = (lowest[:, None] * score.shape[1] + torch.arange(score.shape[1])).flatten()
-        else:
-            gone = (lowest + score.shape[1] * torch.arange(rows)[:, None]).flatten()
-        if len(gone):
-            root, _ = group[0]
-            chosen.append((root.target.module, root.handler, sorted(gone.tolist())))
-    # One at a time: where channels are joined, indices move with what went before.
-    for each in chosen:
-        yield graph.get_pruning_group(*each)
+        count, own = getattr(module, name), {id(p) for p in module.parameters()}
+        mine = [span for span in trace.spans.values() if span.makes and id(span.tensor) in own]
+        for number, split in enumerate(trace.splits):
+            sizes = list(split.labels.shape[1:])
+            least = int(split.labels.min())
+            if count in sizes[:-1] and any(span.start <= least < span.start + span.count for span in mine):
+                axes[number] = len(sizes) - 2 - sizes[:-1][::-1].index(count)
+                paths[number] = path
+    return axes, paths
 
 
 def kept(channels: int, ratio: float, round_to: int) -> int:
@@ -190,78 +196,5 @@ def kept(channels: int, ratio: float, round_to: int) -> int:
     return channels if left == channels else max(left - left % round_to, min(round_to, channels))
 
 
-def ratios(net: nn.Module, round_to: int, fewer_heads: bool) -> list[float]:
-    """Every ratio at which a layer of ``net`` loses more channels than just below it, ascending, from 0 on."""
-    sizes = {len(module.weight) for module in net.modules() if isinstance(module, _LAYERS)}
-    attentions = [module for module in net.modules() if isinstance(module, Attention)]
-    sizes |= {attention.out.in_features // attention.heads for attention in attentions}
-    steps = [(size, k) for size in sizes for k in range(1, size)]
-    found = {k / size for size, k in steps if kept(size, k / size, round_to) < kept(size, (k - 1) / size, round_to)}
-    if fewer_heads:
-        found |= {k / attention.heads for attention in attentions for k in range(1, attention.heads)}
-    return [0.0, *sorted(found)]
-
-
-def _parts(graph: Any, group: Any) -> int:
-    """In how many equal parts channels have to go: those of a grouped convolution or normalisation."""
-    most = 1
-    for dep, _ in group:
-        module, pruner = dep.target.module, graph.get_pruner_of_module(dep.target.module)
-        depthwise = isinstance(module, nn.modules.conv._ConvNd) and module.groups == module.out_channels
-        if pruner is None or depthwise:
-            continue
-        of_outputs = graph.is_out_channel_pruning_fn(dep.handler)
-        count = pruner.get_out_channel_groups(module) if of_outputs else pruner.get_in_channel_groups(module)
-        most = max(most, int(count))
-    return most
-
-
-def _keep_temperature(attention: Attention, width: int) -> None:
-    """Scales the queries of narrower heads, whose products would be divided by a smaller root than before."""
-    queries = attention.qkv.out_features // 3
-    factor = math.sqrt(queries / attention.heads / width)
-    with torch.no_grad():
-        attention.qkv.weight[:queries] *= factor
-        if attention.qkv.bias is not None:
-            attention.qkv.bias[:queries] *= factor
-
-
-def why_left_alone(net: nn.Module, example: Tensor) -> dict[nn.Module, str]:
-    """The layers whose outputs no ratio touches, and the reason."""
-    reasons = dict.fromkeys(_last_layer(net, example), "its outputs are those of the net")
-    return reasons | dict.fromkeys(_recurrent(net), "recurrent layers keep their width")
-
-
-def _last_layer(net: nn.Module, example: Tensor) -> list[nn.Module]:
-    """The linear layer or convolution that is called last."""
-    called: list[nn.Module] = []
-    hooks = [
-        module.register_forward_hook(lambda module, inputs, output: called.append(module))
-        for module in net.modules()
-        if isinstance(module, _LAYERS)
-    ]
-    try:
-        with torch.no_grad():
-            net(example)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return called[-1:]
-
-
-def _recurrent(net: nn.Module) -> list[nn.Module]:
-    return [module for module in net.modules() if isinstance(module, nn.RNNBase)]
-
-
-def _unwrapped(net: nn.Module) -> list[tuple[nn.Parameter, int]]:
-    """Parameters that belong to no layer, such as position embeddings, each with the dimension of its channels."""
-    found = []
-    for module in net.modules():
-        # What torch itself defines, Torch-Pruning knows.
-        if type(module).__module__.startswith("torch.nn."):
-            continue
-        for parameter in module.parameters(recurse=False):
-            wide = [dim for dim, size in enumerate(parameter.shape) if size > 1]
-            if wide:
-                found.append((parameter, wide[-1]))
-    return found
+def _is_recurrent(module: nn.Module) -> bool:
+    return isinstance(module, nn.RNNBase | nn.RNNCellBase)

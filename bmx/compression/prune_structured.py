@@ -12,15 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bmx.compression import narrowing
 from bmx.compression.budget import measure
 from bmx.compression.channel_budget import Costs, fill, within
+from bmx.compression.channel_groups import Group
 from bmx.compression.channels import channels_step
 from bmx.compression.method import Context, LayerChange, Outcome
-from bmx.compression.narrowing import Importance, Kept
+from bmx.compression.narrowing import Channels, Importance, Kept, even, find_channels
 from bmx.compression.prunable import check_skip, named_by
+from bmx.compression.separate_attention import attention_step, separable, separate
 from bmx.errors import UsageError, did_you_mean
-from bmx.measure.shadow import looks_at_numbers, shadow
+from bmx.measure.shadow import shadow
 
 CRITERIA = ("magnitude", "taylor", "random")
 HEADS = ("narrower", "fewer")
@@ -31,7 +32,11 @@ BUDGETS = ("params", "macs", "bytes", "latency_ms")
 class PruneStructured:
     """Takes the least important channels out of every layer, by a fixed ratio or as many as a budget asks for.
 
-    Layers that are tied by additions and concatenations are pruned together (:mod:`bmx.compression.narrowing`).
+    Channels that are added, joined or otherwise tied go together; what goes with a channel is found by following it
+    through the net's code (:mod:`bmx.compression.channel_trace`), as in Fang et al. 2023, "DepGraph: Towards any
+    structural pruning". Each group of channels is tried first: a group without which the net would compute something
+    else than with these channels at zero stays, and the table of layers says why. Behind a layer normalisation, which
+    reads all channels together, that is always so; inside attention and between two linear layers it is not.
 
     Attributes:
         criterion: ``magnitude``, the norm of all weights of a channel (Li et al. 2017); ``taylor``, weight times
@@ -82,34 +87,35 @@ class PruneStructured:
         """See :class:`bmx.compression.method.Method`.
 
         Raises:
-            UsageError: Torch-Pruning is missing or cannot trace the net, no layer has channels that can go, a layer
-                that does not exist, or a budget that cannot be met; says the smallest that can.
+            UsageError: no layer has channels that can go, a layer that does not exist, or a budget that cannot be met;
+                says the smallest that can.
         """
-        narrowing.need_torch_pruning()
         check_skip(net, self.skip)
-        narrowing.need_plain_layers(net)
         names = ("params", "macs", *(name for name in BUDGETS[2:] if name in self._budget))
         before = _costs(net, context, names)
+        apart = separable(net, _batch(context))
+        if apart:
+            net = separate(copy.deepcopy(net), apart)
+        channels = find_channels(net, _batch(context), self.skip, self.heads == "fewer")
+        if not channels.sure:
+            raise _nothing_to_take(channels)
         allowed = self._allowed(before)
-        ratio, raised = self._search(net, context, allowed) if allowed else (self.ratio, {})
-        pruned = copy.deepcopy(net).eval()
-        kept = self._narrow(pruned, context.example, ratio, self._importance(pruned, context), raised)
-        for parameter in pruned.parameters():
-            parameter.grad = None
+        ratio, raised = self._search(net, context, channels, allowed) if allowed else (self.ratio, {})
+        keep = channels.kept(ratio, self.round_to, raised)
+        if all(each.left == each.total for each in keep.values()):
+            raise self._nothing_to_do(allowed)
+        if self.criterion == "taylor":
+            _gradients(net, context, self.samples)
+        pruned = copy.deepcopy(net)
+        channels.narrow(pruned, keep, self._importance(net, context.seed))
+        net.zero_grad(set_to_none=True)
         after = _costs(pruned, context, names)
         counted = {name: most for name, most in allowed.items() if name != "latency_ms"}  # which another time differs
         assert within(after, counted), "the search met what pruning does not"
-        pruned.train(net.training)
-        groups = {name: [each.left, each.total] for name, each in kept.items()}
+        groups = {name: [each.left, each.total] for name, each in keep.items()}
         facts = {"ratio": ratio, "kept": groups, "before": before, "after": after, "budget": allowed}
-        recipe = [channels_step(net, pruned)]
-        return Outcome(pruned, recipe, self._changes(net, pruned, context.example), facts=facts)
-
-    def _narrow(
-        self, net: nn.Module, example: Tensor, ratio: float, importance: Importance, raised: Mapping[str, int]
-    ) -> dict[str, Kept]:
-        fewer = self.heads == "fewer"
-        return narrowing.narrow(net, example, ratio, importance, self.skip, self.round_to, fewer, raised)
+        recipe = [*([attention_step(apart)] if apart else []), channels_step(net, pruned)]
+        return Outcome(pruned, recipe, self._changes(net, pruned, channels), facts=facts)
 
     # -- the budget --------------------------------------------------------------------------------------------------
 
@@ -119,18 +125,19 @@ class PruneStructured:
             found[name] = most if name == "latency_ms" else int(most * before[name]) if most <= 1 else int(most)
         return found
 
-    def _search(self, net: nn.Module, context: Context, allowed: Costs) -> tuple[float, dict[str, int]]:
+    def _search(
+        self, net: nn.Module, context: Context, channels: Channels, allowed: Costs
+    ) -> tuple[float, dict[str, int]]:
         """What to prune to be within the budget, tried on nets without numbers; only a clock needs real ones."""
-        example = context.example
         counted = {name: most for name, most in allowed.items() if name != "latency_ms"}
-        choices = narrowing.ratios(net, self.round_to, self.heads == "fewer")
-        ratio, raised = self._counted(net, context, counted, choices) if counted else (0.0, {})
+        choices = channels.ratios(self.round_to)
+        ratio, raised = self._counted(net, context, channels, counted, choices) if counted else (0.0, {})
         if "latency_ms" not in allowed:
             return ratio, raised
 
         def took(ratio: float) -> dict[str, float]:
-            small = copy.deepcopy(net).eval()
-            self._narrow(small, example, ratio, narrowing.even, {})
+            small = copy.deepcopy(net)
+            channels.narrow(small, channels.kept(ratio, self.round_to), even)
             return _costs(small, context, ("latency_ms",))
 
         timed = {"latency_ms": allowed["latency_ms"]}
@@ -142,20 +149,20 @@ class PruneStructured:
         return [*larger, choices[-1]][at], {}
 
     def _counted(
-        self, net: nn.Module, context: Context, allowed: Costs, choices: Sequence[float]
+        self, net: nn.Module, context: Context, channels: Channels, allowed: Costs, choices: Sequence[float]
     ) -> tuple[float, dict[str, int]]:
-        example, names = context.example, tuple(allowed)
+        names = tuple(allowed)
+
+        def costs(keep: Mapping[str, Kept], small: nn.Module, example: Tensor) -> Costs:
+            channels.narrow(small, keep, even)
+            return _costs(small, replace(context, example=example), names)
 
         def trial(ratio: float, raised: Mapping[str, int]) -> tuple[Costs, dict[str, Kept]]:
+            keep = channels.kept(ratio, self.round_to, raised)
             try:
-                small, like = shadow(net).eval(), example.to("meta")
-                kept = self._narrow(small, like, ratio, narrowing.even, raised)
-            except NotImplementedError as error:
-                if not looks_at_numbers(error):
-                    raise
-                small, like = copy.deepcopy(net).eval(), example
-                kept = self._narrow(small, like, ratio, narrowing.even, raised)
-            return _costs(small, replace(context, example=like), names), kept
+                return costs(keep, shadow(net), context.example.to("meta")), keep
+            except Exception:  # what fails on shapes alone may well run
+                return costs(keep, copy.deepcopy(net), context.example), keep
 
         self._must_reach(trial(choices[-1], {})[0], allowed)
         return fill(trial, choices, allowed)
@@ -168,26 +175,45 @@ class PruneStructured:
             what = f"{allowed[name]:,} {name} cannot be reached by taking out channels: the least is {fewest:,}"
             raise UsageError(what, f"compression.budget.{name}={self.budget[name]}", fix)
 
-    # -- importance --------------------------------------------------------------------------------------------------
+    def _nothing_to_do(self, allowed: Costs) -> UsageError:
+        if allowed:
+            name = next(iter(allowed))
+            fix = "ask for less, or use another compression"
+            return UsageError("the net is within this budget already", f"compression.budget.{name}", fix)
+        fix = "use a larger compression.ratio, or compression.round_to=1"
+        what = f"no group of channels has {self.round_to} to spare at this ratio"
+        return UsageError(what, f"compression.ratio={self.ratio} compression.round_to={self.round_to}", fix)
 
-    def _importance(self, net: nn.Module, context: Context) -> Importance:
-        import torch_pruning
+    def _importance(self, net: nn.Module, seed: int) -> Importance:
+        """Scores the channels of a group by all the weights that belong to them, each layer's share alike."""
+        if self.criterion == "random":
+            generator = torch.Generator().manual_seed(seed)
+            return lambda group: torch.rand(len(group.classes), generator=generator)
+        tensors = {**dict(net.named_parameters(remove_duplicate=False)), **dict(net.named_buffers())}
+        norms = {f"{n}.weight" for n, m in net.named_modules() if isinstance(m, nn.modules.batchnorm._NormBase)}
 
-        if self.criterion == "magnitude":
-            magnitude: Importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
-            return magnitude
-        if self.criterion == "taylor":
-            _gradients(net, context, self.samples)
-            taylor: Importance = torch_pruning.importance.GroupTaylorImportance()
-            return taylor
-        generator = torch.Generator().manual_seed(context.seed)
-        return lambda group: torch.rand(len(group[0].idxs), generator=generator)
+        def numbers(name: str) -> Tensor | None:
+            tensor = tensors[name]
+            if not isinstance(tensor, nn.Parameter) or (tensor.ndim < 2 and name not in norms):
+                return None
+            if self.criterion == "magnitude":
+                return tensor.detach().square()
+            return (tensor.detach() * (0 if tensor.grad is None else tensor.grad)).abs()
 
-    # -- what became of it -------------------------------------------------------------------------------------------
+        def score(group: Group) -> Tensor:
+            total = torch.zeros(len(group.classes))
+            for each in group.slices:
+                values = numbers(each.tensor)
+                if values is not None:
+                    summed = values.movedim(each.axis, 0).reshape(values.shape[each.axis], -1).sum(1)
+                    total += torch.stack([summed[found[each]].sum() for found in group.classes])
+            return total
 
-    def _changes(self, before: nn.Module, after: nn.Module, example: Tensor) -> list[LayerChange]:
-        reasons = narrowing.why_left_alone(after, example)
+        return score
+
+    def _changes(self, before: nn.Module, after: nn.Module, channels: Channels) -> list[LayerChange]:
         old = dict(before.named_modules())
+        made = {each.tensor.rpartition(".")[0] for group in channels.sure for each in group.slices if each.makes}
         rows = []
         for name, module in after.named_modules():
             mine = [sum(p.numel() for p in m.parameters(recurse=False)) for m in (old[name], module)]
@@ -195,10 +221,24 @@ class PruneStructured:
                 continue
             shapes = [[list(p.shape) for p in m.parameters(recurse=False)] for m in (old[name], module)]
             skipped = any(named_by(name, each) for each in self.skip)
-            why = "named in skip" if skipped else reasons.get(module, f"no {self.round_to} of its channels to spare")
+            spare = f"no {self.round_to} of its channels to spare"
+            why = channels.reasons.get(name, spare if name in made else "its channels stay")
+            why = "named in skip" if skipped else why
             note = _sizes(old[name], module) if shapes[0] != shapes[1] else f"left alone: {why}"
             rows.append(LayerChange(name, type(module).__name__, mine[0], mine[1], note))
         return rows
+
+
+def _batch(context: Context) -> Tensor:
+    """Calibration samples to try nets on, two or more."""
+    inputs = next(iter(context.calibration(16)))[0]
+    return inputs if len(inputs) > 1 else torch.cat((inputs, inputs))
+
+
+def _nothing_to_take(channels: Channels) -> UsageError:
+    some = [f"{name}: {why}" for name, why in channels.reasons.items()][:3]
+    what = f"no layer of this net has channels that can go ({'; '.join(some) or 'it has no such layer'})"
+    return UsageError(what, "compression=prune_structured", "use compression=prune, low_rank or quantize")
 
 
 def _sizes(before: nn.Module, after: nn.Module) -> str:

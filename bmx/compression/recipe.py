@@ -20,6 +20,7 @@ Step = dict[str, Any]
 # Kind of step: the function (net, step) -> net that repeats it on a model with any weights.
 _KINDS: dict[str, str] = {
     "low_rank": "bmx.compression.factored:rebuild",
+    "attention": "bmx.compression.separate_attention:rebuild",
     "channels": "bmx.compression.channels:rebuild",
     "quantize": "bmx.compression.quantized_rebuild:rebuild",
 }

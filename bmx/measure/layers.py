@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bmx.measure.macs import macs_by_module
-from bmx.measure.shadow import looks_at_numbers, plain_kernels, shadow
+from bmx.measure.shadow import plain_kernels, shadow
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,18 @@ def _outputs(model: nn.Module, inputs: Tensor) -> dict[str, tuple[tuple[int, ...
 
         return note
 
-    stand_in = shadow(model).eval()
-    hooks = [module.register_forward_hook(watch(name)) for name, module in stand_in.named_modules()]
+    def run(stand_in: nn.Module, example: Tensor) -> None:
+        hooks = [module.register_forward_hook(watch(name)) for name, module in stand_in.named_modules()]
+        try:
+            with torch.no_grad(), plain_kernels():
+                stand_in(example)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
     try:
-        with torch.no_grad(), plain_kernels():
-            stand_in(inputs.to("meta"))
-    except RuntimeError as error:
-        if not looks_at_numbers(error):
-            raise
-        return {}
-    finally:
-        for hook in hooks:
-            hook.remove()
+        run(shadow(model).eval(), inputs.to("meta"))
+    except Exception:  # what fails on shapes alone may well run
+        seen.clear()
+        run(shadow(model, lambda t: t.to("cpu", copy=True)).eval(), inputs.cpu())
     return seen

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bmx.measure.shadow import looks_at_numbers, plain_kernels, shadow
+from bmx.measure.shadow import plain_kernels, shadow
 
 aten = torch.ops.aten
 
@@ -37,36 +37,42 @@ def macs_by_module(model: nn.Module, inputs: Tensor) -> dict[str, int]:
         By the name in ``model.named_modules()``, "" for the model itself; modules that do none are left out.
     """
     try:
-        counts = _count(shadow(model).eval(), inputs.to("meta"))
-    except RuntimeError as error:
-        if not looks_at_numbers(error):
-            raise
-        # Then it is run for real, on the CPU, where recurrent layers hide their products in oneDNN if they may.
+        own, total = _count(shadow(model).eval(), inputs.to("meta"))
+    except Exception:  # what fails on shapes alone may well run: then it is run for real, on the CPU
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other vendors' chips, whose flags are set along with it
+            # Recurrent layers hide their products in oneDNN if they may.
             with torch.backends.mkldnn.flags(enabled=False):
-                counts = _count(shadow(model, lambda t: t.to("cpu", copy=True)).eval(), inputs.cpu())
-    root = type(model).__name__
-    inside = {_name(key, root): sum(ops.values()) // 2 for key, ops in counts.items() if key != "Global"}
-    inside[""] = sum(counts.get("Global", {}).values()) // 2
-    own = dict(inside)
-    for name, macs in inside.items():
-        if name:
-            parent = name.rpartition(".")[0]
-            while parent and parent not in own:
-                parent = parent.rpartition(".")[0]
-            own[parent] -= macs
+                own, total = _count(shadow(model, lambda t: t.to("cpu", copy=True)).eval(), inputs.cpu())
+    assert sum(own.values()) == total and all(macs >= 0 for macs in own.values())
     return {name: macs for name, macs in own.items() if macs}
 
 
-def _count(model: nn.Module, inputs: Tensor) -> dict[str, dict[Any, int]]:
+def _count(model: nn.Module, inputs: Tensor) -> tuple[dict[str, int], int]:
+    """What each module does itself, and all of it; a module that is called in several places has one row."""
+    names = {module: name for name, module in model.named_modules()}
+    own = dict.fromkeys(names.values(), 0)
+    running: list[list[int]] = []  # of each call that goes on: what was counted before it, and what is done inside it
     with plain_kernels(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter, torch.no_grad():
-        model(inputs)
-    return counter.get_flop_counts()
 
+        def enter(module: nn.Module, arguments: Any) -> None:
+            running.append([counter.get_total_flops() // 2, 0])
 
-def _name(key: str, root: str) -> str:
-    return "" if key == root else key.removeprefix(f"{root}.")
+        def leave(module: nn.Module, arguments: Any, returned: Any) -> None:
+            before, inside = running.pop()
+            spent = counter.get_total_flops() // 2 - before
+            own[names[module]] += spent - inside
+            if running:
+                running[-1][1] += spent
+
+        hooks = [module.register_forward_pre_hook(enter) for module in names]
+        hooks += [module.register_forward_hook(leave) for module in names]
+        try:
+            model(inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return own, counter.get_total_flops() // 2
 
 
 # torch's counter knows products of matrices only; each of these returns FLOPs, which are two for one MAC.

@@ -44,8 +44,3 @@ def plain_kernels() -> Iterator[None]:
     """While it lasts, attention and nn.TransformerEncoder are visible matrix products, not fused kernels."""
     with no_fast_path(), sdpa_kernel(SDPBackend.MATH):
         yield
-
-
-def looks_at_numbers(error: RuntimeError) -> bool:
-    """Whether a model failed on shapes alone because it needs the numbers, as ``if x.sum() > 0`` does."""
-    return isinstance(error, NotImplementedError) or "meta tensor" in str(error)

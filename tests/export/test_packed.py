@@ -84,7 +84,6 @@ def test_other_precisions(dtype: torch.dtype, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["vit", "cnn"])
 def test_a_net_with_fewer_channels_is_built_again(word: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch_pruning", reason="the extra bmx[prune] is not installed")
     predictor = compressed(PruneStructured(ratio=0.6), word)
     again, description = read_packed(pack(predictor, tmp_path / "model.bmxp"))
     assert torch.equal(again(images()), predictor(images()))
@@ -92,7 +91,6 @@ def test_a_net_with_fewer_channels_is_built_again(word: str, tmp_path: Path) -> 
 
 
 def test_a_net_with_fewer_channels_is_built_again_from_safetensors(tmp_path: Path) -> None:
-    pytest.importorskip("torch_pruning", reason="the extra bmx[prune] is not installed")
     from bmx.export import formats
 
     predictor = compressed(PruneStructured(ratio=0.6))

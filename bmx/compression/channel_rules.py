@@ -20,8 +20,8 @@ _SAME = {
     *("softshrink", "threshold", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout"),
     *("identity", "feature_alpha_dropout", "abs", "neg", "exp", "expm1", "log", "log1p", "log2", "sqrt", "rsqrt"),
     *("square", "erf", "sin", "cos", "sign", "round", "floor", "ceil", "clamp", "clamp_min", "clamp_max", "nan_to_num"),
-    *("reciprocal", "stochastic_depth", "relu_squared", "atan", "sinh", "cosh", "float", "double", "half", "bfloat16", "to"),
-    *("type", "type_as", "detach", "clone", "contiguous", "requires_grad", "fake_quantize_per_tensor_affine", "positive"),
+    *("reciprocal", "stochastic_depth", "relu_squared", "atan", "sinh", "cosh", "float", "double", "half", "bfloat16"),
+    *("to", "type", "type_as", "detach", "clone", "contiguous", "requires_grad", "positive"),
 }  # fmt: skip
 _TOGETHER = {
     *("add", "radd", "iadd", "sub", "subtract", "rsub", "isub", "mul", "multiply", "rmul", "imul", "div", "divide"),

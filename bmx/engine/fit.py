@@ -35,6 +35,7 @@ from bmx.engine.prepare import Prepared
 from bmx.engine.profiling import ProfiledReader
 from bmx.engine.resume import Resumed
 from bmx.engine.said import heard
+from bmx.engine.saved_check import CHECKED, check_saved
 from bmx.engine.selection import Selection
 from bmx.engine.signals import StopRequest
 from bmx.engine.trainer import RunTrainer
@@ -267,6 +268,7 @@ def _best_writer(prepared: Prepared, config_yaml: str, recipe: Sequence[Step]) -
             "metrics": {name: float(value) for name, value in row.items() if "/" in name},
         }
         predictor.save_model(path, weights, prepared.data.spec, config_yaml, facts, recipe)
+        check_saved(path, task.net, task.input_stage, prepared.data.train.inputs[:CHECKED], weights)
 
     return save_best
 
@@ -281,6 +283,7 @@ def save_unfitted(prepared: Prepared, net: nn.Module, run_dir: Path, recipe: Seq
     best.parent.mkdir(exist_ok=True)
     config_yaml = OmegaConf.to_yaml(prepared.cfg, resolve=True)
     predictor.save_model(best, state, prepared.data.spec, config_yaml, {"epoch": 0, "step": 0, "metrics": {}}, recipe)
+    check_saved(best, net, stage, prepared.data.train.inputs[:CHECKED])
 
 
 def best_file(run_dir: Path) -> Path:

@@ -27,6 +27,7 @@ from bmx.engine.fit import best_file
 from bmx.engine.judging import judged
 from bmx.engine.predictor import Predictor, load_model, read_model, save_model
 from bmx.engine.prepare import Prepared, prepare
+from bmx.engine.saved_check import CHECKED, check_saved
 from bmx.engine.warm_start import model_file
 from bmx.errors import RunFailed, UsageError, did_you_mean
 from bmx.export.reading import load_predictor
@@ -137,6 +138,7 @@ class Compressing:
         self.epochs = epochs
         self.outcome: Outcome | None = None
         self.context: Context | None = None
+        self.prepared: Prepared | None = None
 
     @property
     def change(self) -> Change:
@@ -148,6 +150,7 @@ class Compressing:
         """Compresses the parent's model and keeps what comes out; takes up what was kept if the run is resumed."""
         cfg = prepared.cfg
         random_state.seed_everything(int(cfg.seed))
+        self.prepared = prepared
         self.context = context_for(prepared, self.original)
         method = make_method(cfg.compression)
         self.outcome = outcome = self._compressed(method)
@@ -160,7 +163,7 @@ class Compressing:
             self._take_up(file, recipe)
         else:
             file.parent.mkdir(exist_ok=True)
-            self._save(file, outcome.net, OmegaConf.to_yaml(cfg, resolve=True), recipe)
+            self._save(file, outcome.net, prepared, OmegaConf.to_yaml(cfg, resolve=True), recipe)
         random_state.seed_everything(int(cfg.seed))
         # What an earlier compression pruned stays pruned, whatever is done to the model now.
         tuning = outcome.tuning or Holding(outcome.net) or None
@@ -209,7 +212,7 @@ class Compressing:
 
     def finish(self, run_dir: Path) -> None:
         """Gives the best model its final form, where its method has one."""
-        assert self.outcome is not None and self.context is not None
+        assert self.outcome is not None and self.context is not None and self.prepared is not None
         if self.outcome.finish is None:
             return
         file = best_file(run_dir)
@@ -220,18 +223,25 @@ class Compressing:
         final = self.outcome.finish(model.net, self.context)
         content = read_model(file)
         facts = {name: content[name] for name in ("epoch", "step", "metrics")}
-        self._save(file, final.net, content["config"], [*recipe, *final.recipe], facts)
+        self._save(file, final.net, self.prepared, content["config"], [*recipe, *final.recipe], facts)
         self.outcome = replace(
             self.outcome, layers=final.layers or self.outcome.layers, facts=self.outcome.facts | final.facts
         )
 
     def _save(
-        self, file: Path, net: nn.Module, config: str, recipe: list[Step], facts: dict[str, Any] | None = None
+        self,
+        file: Path,
+        net: nn.Module,
+        prepared: Prepared,
+        config: str,
+        recipe: list[Step],
+        facts: dict[str, Any] | None = None,
     ) -> None:
         state = {f"net.{name}": t for name, t in net.state_dict().items()}
         for part in ("input_stage", "output_stage"):
             state |= {f"{part}.{name}": t for name, t in getattr(self.original, part).state_dict().items()}
         save_model(file, state, self.original.spec, config, facts or {"epoch": 0, "step": 0, "metrics": {}}, recipe)
+        check_saved(file, net, self.original.input_stage, prepared.data.train.inputs[:CHECKED])
 
 
 def context_for(prepared: Prepared, model: Predictor) -> Context:

@@ -15,6 +15,8 @@ WEIGHT_RANGE = {8: (-127, 127), 7: (-63, 63), 4: (-8, 7)}
 ACTIVATION_RANGE = (0, 255)
 # Of 32-bit integers, and a float.
 _MOST = 2.0**31 - 128
+# Half of them: products are added to a bias.
+_ROOM = 2.0**30
 # Fractions of the largest weight that are tried as the end of a grid.
 _CLIPS = [step / 20 for step in range(20, 9, -1)]
 
@@ -47,6 +49,14 @@ def weight_codes(groups: Tensor, scale: Tensor, bits: int) -> Tensor:
     """The whole numbers (O, G, g) nearest to ``groups / scale``, int8; halves go to the even neighbour."""
     low, high = WEIGHT_RANGE[bits]
     return (groups / scale.unsqueeze(-1)).round().clamp(low, high).to(torch.int8)
+
+
+def cut_off(groups: Tensor, bits: int, clip: Tensor) -> float:
+    """The fraction of weights (O, G, g) that lie more than half a step beyond the ends of their grids."""
+    low, high = WEIGHT_RANGE[bits]
+    codes = groups / weight_scale(groups, bits, clip).unsqueeze(-1)
+    outside = (codes < low - 0.5) | (codes > high + 0.5)
+    return float(outside.float().mean())
 
 
 def best_clip(groups: Tensor, bits: int) -> Tensor:
@@ -106,6 +116,16 @@ def steps_of(bias: Tensor, step: Tensor) -> Tensor:
     if not (torch.is_grad_enabled() and bias.requires_grad):
         return exact.to(bias.dtype)
     return bias + (exact - bias).detach()
+
+
+def least_step(bias: Tensor, input_step: Tensor) -> Tensor:
+    """The smallest step of weights (O,) at which a bias (O,) is a 32-bit integer with room for the products."""
+    return bias.abs().float() / (_ROOM * input_step.float())
+
+
+def widening(step: Tensor, least: Tensor) -> Tensor:
+    """What a grid's step has to be multiplied by to be at least ``least``; 1 where it is."""
+    return (least.to(step.dtype) / step).clamp(min=1.0)
 
 
 def pack(codes: Tensor) -> Tensor:

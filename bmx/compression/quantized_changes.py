@@ -20,6 +20,7 @@ def changes(
     notes: Mapping[str, str | None],
     bits: Mapping[str, int],
     step: Step,
+    cut: Mapping[str, Mapping[str, float]],
 ) -> list[LayerChange]:
     """One entry for each module with weights.
 
@@ -29,6 +30,7 @@ def changes(
         notes: for each module why it is left alone, or None.
         bits: of the weights of the others; ``FLOAT`` where accuracy needed it.
         step: of the recipe.
+        cut: by layer, the fraction of ``inputs``, ``outputs`` and ``weights`` beyond the ends of their grids.
     """
     rows = []
     for name, why_not in notes.items():
@@ -41,10 +43,10 @@ def changes(
             note = f"8-bit {', '.join(step['tables'][name])}; computes in floats"
         elif why_not is not None:
             note = why_not
-        elif bits[name] == FLOAT:
+        elif name not in step["layers"]:
             note = "stays in floats: the accuracy needs it"
         else:
-            note = _note(module, bits[name], step["layers"][name])
+            note = _note(module, bits[name], step["layers"][name]) + _cut(cut.get(name, {}))
         if name in folded.values() and module.bias is None:
             after = before + len(module.weight)
         rows.append(LayerChange(name, type(module).__name__, before, after, note))
@@ -57,3 +59,9 @@ def _note(module: nn.Module, bits: int, fields: Mapping[str, Any]) -> str:
     inputs = {"static": ", 8-bit inputs", "dynamic": ", 8-bit inputs by batch", None: ""}[fields["input"]]
     full = " over the full range" if fields["input"] and fields["bits"] == 8 else ""
     return f"{bits}-bit weights{full}{inputs}{', 8-bit outputs' if fields['output'] else ''}"
+
+
+def _cut(shares: Mapping[str, float]) -> str:
+    """``, cut off: 0.1 % of the inputs``: what lies beyond a grid takes the number at its end."""
+    words = [f"{100 * share:.2g} % of the {what}" for what, share in shares.items() if share >= 5e-5]
+    return f", cut off: {', '.join(words)}" if words else ""

@@ -6,6 +6,7 @@ numbers go through integer kernels in onnxruntime, once the model is exported.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -97,6 +98,10 @@ class TunedWeights(nn.Module):
         groups = integers.grouped(self.values.detach(), self.group)
         return integers.weight_scale(groups, self.bits, self.clip)[:, 0]
 
+    def widen(self, least: Tensor) -> None:
+        """Makes the step of each output's grid at least ``least`` (O,)."""
+        self.clip = self.clip * integers.widening(self.step(), least).unsqueeze(1)
+
     def forward(self) -> Tensor:
         return integers.weights_on_grid(self.values, self.bits, self.group, self.clip)
 
@@ -161,10 +166,11 @@ class QuantizedLayer(nn.Module):
         """Of a weight."""
         return cast(int, self.weights.bits)
 
-    def finish(self) -> None:
-        """Turns weights that were tuned into stored ones; the layer computes what it computed before."""
-        if isinstance(self.weights, TunedWeights):
-            self.weights = self.weights.stored()
+    def needs(self) -> Tensor | None:
+        """The least step of each output's grid (O,) at which a 32-bit integer holds the bias; None for any."""
+        if self.bias is None or not isinstance(self.input, StaticGrid):
+            return None
+        return integers.least_step(self.bias.detach(), self.input.scale)
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
@@ -227,3 +233,23 @@ class QuantizedEmbedding(QuantizedLayer):
             scale = self.weights.scale
             return self.weights.codes[ids].to(scale.dtype) * scale[ids]
         return F.embedding(ids, self.weight, self.padding_idx)
+
+
+def finish_layers(net: nn.Module) -> None:
+    """Turns weights that were tuned into stored ones, in place; a weight that layers share is stored once."""
+    stored: dict[nn.Module, StoredWeights] = {}
+    layers = [layer for layer in net.modules() if isinstance(layer, QuantizedLayer)]
+    make_room(layers)
+    for layer in layers:
+        if isinstance(layer.weights, TunedWeights):
+            if layer.weights not in stored:
+                stored[layer.weights] = layer.weights.stored()
+            layer.weights = stored[layer.weights]
+
+
+def make_room(layers: Sequence[QuantizedLayer]) -> None:
+    """Widens the grids of tuned weights that are so small beside a bias that its integers would be cut off."""
+    for layer in layers:
+        needed, weights = layer.needs(), layer.weights
+        if needed is not None and isinstance(weights, TunedWeights) and not weights.group:
+            weights.widen(needed)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from bmx.compression.batch_norm_folding import fold
+from bmx.compression.module_replacement import replace
 from bmx.compression.quantized_layers import (
     DynamicGrid,
     QuantizedConv,
@@ -17,6 +18,7 @@ from bmx.compression.quantized_layers import (
     StaticGrid,
     StoredWeights,
     TunedWeights,
+    finish_layers,
 )
 from bmx.compression.quantized_recurrent import QuantizedRecurrent
 from bmx.compression.quantized_tables import round_table, rounded_tables, store_tables
@@ -35,11 +37,10 @@ def rebuild(net: nn.Module, step: Step) -> nn.Module:
             of other modules; ``tuning``, whether weights stay floats.
     """
     fold(net, step["folded"])
+    made: dict[int, Weights] = {}  # a weight that several layers share is rounded once
     for path, fields in step["layers"].items():
         layer = net.get_submodule(path)
         if isinstance(layer, QuantizedLayer | QuantizedRecurrent):
-            if not step["tuning"]:
-                layer.finish()
             continue
         bits, group = int(fields["bits"]), int(fields["group"])
         if isinstance(layer, nn.RNNBase):
@@ -47,14 +48,17 @@ def rebuild(net: nn.Module, step: Step) -> nn.Module:
             continue
         weight = layer.weight
         assert isinstance(weight, Tensor)
-        stored = StoredWeights(weight.shape, bits, group)
-        weights: Weights = TunedWeights(weight, bits, group, stored.scale) if step["tuning"] else stored
+        if id(weight) not in made:
+            stored = StoredWeights(weight.shape, bits, group)
+            made[id(weight)] = TunedWeights(weight, bits, group, stored.scale) if step["tuning"] else stored
         grids: dict[str | None, Callable[[], nn.Module | None]] = {
             "static": StaticGrid,
             "dynamic": DynamicGrid,
             None: lambda: None,
         }
-        replace(net, layer, quantized(layer, weights, grids[fields["input"]](), fields["output"]))
+        replace(net, layer, quantized(layer, made[id(weight)], grids[fields["input"]](), fields["output"]))
+    if not step["tuning"]:
+        finish_layers(net)
     round_tables(net, step["tables"], step["tuning"])
     return net
 
@@ -87,48 +91,3 @@ def quantized(layer: nn.Module, weights: Weights, input: nn.Module | None, outpu
     assert isinstance(layer, nn.Conv1d | nn.Conv2d)
     grid = output if isinstance(output, nn.Module) else StaticGrid() if output else None
     return QuantizedConv(layer, weights, input, grid)
-
-
-def replace(net: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Puts ``new`` wherever ``net`` has ``old``."""
-    new.train(old.training)
-    for name, parent in list(net.named_modules(remove_duplicate=False)):
-        for child_name, child in parent._modules.items():
-            if child is old:
-                parent._modules[child_name] = new
-                _keep_off_fused_kernels(net, name)
-
-
-def _keep_off_fused_kernels(net: nn.Module, path: str) -> None:
-    """torch's fused transformer layer would compute with the weights alone, past the layer that holds them."""
-    for end in range(len(path.split(".")) + 1):
-        module = net.get_submodule(".".join(path.split(".")[:end]))
-        if isinstance(module, nn.TransformerEncoderLayer):
-            module.activation_relu_or_gelu = 0
-        elif isinstance(module, nn.TransformerEncoder):
-            module.use_nested_tensor = False
-
-
-def fold(net: nn.Module, folded: dict[str, str]) -> None:
-    """Multiplies batch normalisations into the convolutions before them, in place; the identity takes their place.
-
-    Args:
-        net: in eval mode.
-        folded: the path of each batch normalisation, and that of its convolution.
-    """
-    for norm_path, conv_path in folded.items():
-        norm, conv = net.get_submodule(norm_path), net.get_submodule(conv_path)
-        if isinstance(norm, nn.Identity):
-            continue
-        assert isinstance(norm, nn.modules.batchnorm._BatchNorm)
-        assert norm.running_mean is not None and norm.running_var is not None
-        assert isinstance(conv, nn.Conv1d | nn.Conv2d)
-        weight, bias = conv.weight, conv.bias
-        with torch.no_grad():
-            gain = (norm.running_var + norm.eps).rsqrt()
-            gain = gain if norm.weight is None else gain * norm.weight
-            shift = -norm.running_mean if bias is None else bias - norm.running_mean
-            shifted = shift * gain if norm.bias is None else shift * gain + norm.bias
-            conv.weight = nn.Parameter(weight * gain.view(-1, *[1] * (weight.dim() - 1)))
-            conv.bias = nn.Parameter(shifted)
-        replace(net, norm, nn.Identity())

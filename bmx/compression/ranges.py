@@ -32,13 +32,28 @@ class Place:
     relu: bool = False
 
 
+@dataclass(frozen=True)
+class Range:
+    """What the grid at a place holds.
+
+    Attributes:
+        low: its lower end.
+        high: its upper end.
+        cut: fraction of the numbers seen that lie outside.
+    """
+
+    low: float
+    high: float
+    cut: float = 0.0
+
+
 def observe(
     net: nn.Module,
     places: Collection[Place],
     batches: Callable[[], Iterator[Tensor]],
     observer: str,
     percentile: float,
-) -> dict[Place, tuple[float, float]]:
+) -> dict[Place, Range]:
     """The range of numbers that the grid at each place should hold.
 
     Args:
@@ -58,7 +73,7 @@ def observe(
 
     _watch(net, places, batches, widen)
     if observer == "minmax":
-        return ends
+        return {place: Range(*found) for place, found in ends.items()}
     counts = {place: torch.zeros(_BINS, dtype=torch.float64) for place in ends}
 
     def count(place: Place, x: Tensor) -> None:
@@ -67,7 +82,20 @@ def observe(
 
     _watch(net, places, batches, count)
     narrow = _percentile if observer == "percentile" else _least_error
-    return {place: narrow(counts[place], *ends[place], percentile) for place in ends}
+    found = {}
+    for place, seen in ends.items():
+        low, high = narrow(counts[place], *seen, percentile)
+        found[place] = Range(low, high, _outside(counts[place], *seen, low, high))
+    return found
+
+
+def _outside(counts: Tensor, first: float, last: float, low: float, high: float) -> float:
+    """The fraction of the numbers counted between ``first`` and ``last`` that is not between ``low`` and ``high``."""
+    total = float(counts.sum())
+    if last <= first or not total:
+        return 0.0
+    centres = _centres(first, last)
+    return float(counts[(centres < min(low, 0.0)) | (centres > max(high, 0.0))].sum()) / total
 
 
 def _watch(

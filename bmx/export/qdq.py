@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.onnx.ops import symbolic, symbolic_multi_out
 
 from bmx.compression.integers import WEIGHT_RANGE
+from bmx.compression.module_replacement import replace
 from bmx.compression.quantized_layers import (
     DynamicGrid,
     QuantizedConv,
@@ -23,8 +24,8 @@ from bmx.compression.quantized_layers import (
     QuantizedLinear,
     StaticGrid,
     StoredWeights,
+    finish_layers,
 )
-from bmx.compression.quantized_rebuild import replace
 from bmx.compression.quantized_recurrent import QuantizedRecurrent
 from bmx.compression.quantized_tables import RoundedTable, rounded_tables, rows, store_tables
 
@@ -42,6 +43,7 @@ def largest_in_lstm(module: nn.Module) -> int:
 def in_onnx_operations(module: nn.Module) -> nn.Module:
     """A copy whose quantised layers are written in ONNX operations; it can be exported, not run."""
     module = copy.deepcopy(module)
+    finish_layers(module)
     store_tables(module)
     for layer in list(module.modules()):
         for _, held, rounded in rounded_tables(layer):
@@ -49,7 +51,6 @@ def in_onnx_operations(module: nn.Module) -> nn.Module:
         if isinstance(layer, QuantizedRecurrent):
             replace(module, layer, layer.plain())
         elif isinstance(layer, QuantizedLayer):
-            layer.finish()
             if isinstance(layer, QuantizedConv):
                 replace(module, layer, _Convolution(layer))
             elif isinstance(layer, QuantizedLinear):

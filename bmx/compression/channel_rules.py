@@ -69,6 +69,8 @@ def _same(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], retu
 
 def _together(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], returned: Any) -> None:
     given = [labels for value in tensors_in([args, kwargs]) if (labels := trace.of(value)) is not None]
+    if not given:
+        return
     joined = given[0]
     for labels in given[1:]:
         joined = _joined(trace, joined, labels)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from bmx.compression.earlier_stages import VALUES, ZEROS
 from bmx.compression.masking import Masking, Ramp
 from bmx.compression.method import Context, LayerChange, Outcome
 from bmx.compression.prunable import Layer
@@ -45,6 +46,9 @@ class Deep:
 
     # Can begin with an untrained net and follow its schedule while that learns.
     while_training: ClassVar[bool] = True
+
+    place: ClassVar[int] = 3
+    makes: ClassVar[tuple[str, ...]] = (ZEROS, VALUES)
 
     criterion: str = "lamp"
     sparsity: float | None = 0.97

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from bmx.compression import tensor_factors
 from bmx.compression.allocation import Ladder, allocate
 from bmx.compression.budget import Budget
 from bmx.compression.curvature import Curvature, measure_curvature
+from bmx.compression.earlier_stages import VALUES, ZEROS
 from bmx.compression.factored import bias_of, factored_like, fill, reader, replace
 from bmx.compression.layer_costs import size_costs
 from bmx.compression.method import Context, LayerChange, Outcome
@@ -45,6 +46,9 @@ class LowRank:
         decomposition: of convolutions: ``channel``, ``tucker`` or ``cp``; see
             :class:`bmx.compression.factored.Factored`.
     """
+
+    place: ClassVar[int] = 1
+    loses: ClassVar[tuple[str, ...]] = (ZEROS, VALUES)
 
     rule: str = "kfac"
     budget: Budget | Mapping[str, Any] | None = None

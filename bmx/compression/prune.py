@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from bmx.compression import selection
+from bmx.compression.earlier_stages import VALUES, ZEROS
 from bmx.compression.masking import Masking, Ramp
 from bmx.compression.method import Context, LayerChange, Outcome
 from bmx.compression.prunable import Layer, layers_with_weights
@@ -44,6 +45,10 @@ class Prune:
 
     # Can begin with an untrained net and follow its schedule while that learns.
     while_training: ClassVar[bool] = True
+
+    place: ClassVar[int] = 2
+    makes: ClassVar[tuple[str, ...]] = (ZEROS,)
+    tuning_loses: ClassVar[tuple[str, ...]] = (VALUES,)
 
     criterion: str = "lamp"
     sparsity: float | None = None
@@ -123,7 +128,13 @@ class Prune:
         at_once = self.lottery_ticket or self.schedule == "once"
         ramp = Ramp(0.0, 0.0) if at_once else Ramp(self.begin, self.end, self.updates)
         parameters = dict(net.named_parameters())
-        zeros = self._zeros(sum(parameters[name].numel() for name in names))
+        weights = sum(parameters[name].numel() for name in names)
+        zeros = self._zeros(weights)
+        there = sum(parameters[name].numel() - int(parameters[name].count_nonzero()) for name in names)
+        if there > zeros:
+            fix = f"use a sparsity above {there / weights:.4g}, or compress the run from before"
+            what = f"{there:,} of the {weights:,} weights are zero already, and this asks for {zeros:,}"
+            raise UsageError(what, "compression.sparsity", fix)
         return Masking(net, names, zeros, self.criterion, self.pattern, ramp, seed)
 
     def _zeros(self, weights: int) -> int:

@@ -7,7 +7,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from bmx.compression.budget import measure
 from bmx.compression.channel_budget import Costs, fill, within
 from bmx.compression.channel_groups import Group
 from bmx.compression.channels import channels_step
+from bmx.compression.earlier_stages import VALUES
 from bmx.compression.method import Context, LayerChange, Outcome
 from bmx.compression.narrowing import Channels, Importance, Kept, even, find_channels
 from bmx.compression.prunable import check_skip, named_by
@@ -51,6 +52,9 @@ class PruneStructured:
         samples: calibration samples, for ``taylor``.
         skip: names of layers that keep their channels; ``*`` stands for anything.
     """
+
+    place: ClassVar[int] = 0
+    tuning_loses: ClassVar[tuple[str, ...]] = (VALUES,)
 
     criterion: str = "magnitude"
     ratio: float = 0.5

@@ -6,13 +6,14 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
 from bmx.compression.batch_norm_folding import fold, foldable
 from bmx.compression.bit_widths import Rungs, least_bits
+from bmx.compression.earlier_stages import VALUES
 from bmx.compression.flow import flows
 from bmx.compression.method import Context, LayerChange, Outcome
 from bmx.compression.quantized_builder import CONVOLUTIONS, Builder
@@ -58,6 +59,9 @@ class Quantize:
         mixed: percentage points (or the unit of ``Context.score``) that the validation score may fall. The layers
             that suffer most then get more bits, until it holds. Null gives every layer the same.
     """
+
+    place: ClassVar[int] = 4
+    loses: ClassVar[tuple[str, ...]] = (VALUES,)
 
     weights: int = 8
     activations: str = "int8"

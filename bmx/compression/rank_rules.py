@@ -68,8 +68,9 @@ def choices_for(rule: str, scheme: str, target: Target, curvature: Mapping[str, 
     if scheme != "channel" and target.has_kernel:
         return _tensor_choices(rule, scheme, target)
     most = max(r for r in range(1, target.rank + 1) if r == 1 or _weights(target, ("channel", (r,))) < target.weights)
-    offered: list[Size] = [("channel", (r,)) for r in range(1, most + 1)]
     spectrum = spectrum_for(rule, target, curvature)
+    most = min(most, spectra.true_rank(target.matrix))
+    offered: list[Size] = [("channel", (r,)) for r in range(1, most + 1)]
     values = [float(x) for x in spectrum.lost()]
     if rule == "ratio":
         return Choices(target, offered, _shares(target, offered), spectrum, whole=-1.0)

@@ -13,6 +13,8 @@ from bmx.compression.targets import Target
 
 # Of the mean eigenvalue of the Fisher information, added to all: directions the samples did not show may still matter.
 _DAMPING = 1e-4
+# Of the largest squared singular value.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,13 @@ class Spectrum:
         if bias is None or self.shift is None:
             return bias
         return bias.double() + self.left[:, rank:] @ self.shift[rank:]
+
+
+def true_rank(matrix: Tensor) -> int:
+    """Directions of a weight that are more than the rounding of single-precision numbers; 1 at least."""
+    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    values = torch.linalg.eigvalsh(gram)
+    return max(1, int((values > _ROUNDING * values[-1]).sum()))
 
 
 def balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 
-from bmx.compression.holding import Holding
+from bmx.compression import earlier_stages
 from bmx.compression.method import Context, Method, Outcome
 from bmx.compression.recipe import Step, rebuild
 from bmx.compression.sensitivity import layer_sensitivity
@@ -84,6 +84,7 @@ def prepare_compression(cfg: DictConfig) -> Prepared:
     if not isinstance(cfg.epochs, int) or cfg.epochs < 0:
         fix = "use 0 for no fine-tuning, or more"
         raise UsageError(f"epochs must be 0 or more, got {cfg.epochs}", f"epochs={cfg.epochs}", fix)
+    earlier_stages.check(parent.net, method, cfg.epochs)
     recipe = parent.recipe
     stored = Path(cfg.resume) / "checkpoints" / COMPRESSED if cfg.resume else None
     if stored is not None and stored.exists():
@@ -166,7 +167,7 @@ class Compressing:
             self._save(file, outcome.net, prepared, OmegaConf.to_yaml(cfg, resolve=True), recipe)
         random_state.seed_everything(int(cfg.seed))
         # What an earlier compression pruned stays pruned, whatever is done to the model now.
-        tuning = outcome.tuning or Holding(outcome.net) or None
+        tuning = earlier_stages.holding(outcome.net, outcome.tuning)
         return Start(outcome.net, recipe, tuning, self._task(prepared, outcome.net))
 
     def _compressed(self, method: Method) -> Outcome:

@@ -10,7 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from bmx.engine.build import sources_kept
+from bmx.compression import earlier_stages
+from bmx.compression.quantize import Quantize
+from bmx.engine.build import make_method, sources_kept
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared
 from bmx.errors import UsageError, did_you_mean
@@ -19,13 +21,11 @@ from bmx.runs.report import numbers
 from bmx.runs.report import pipeline as report
 from bmx.verbs.before_after import Change, weigh
 from bmx.verbs.compound import compound_run, inner_run
-from bmx.verbs.compressing import find_parent, prepare_compression, split_of
+from bmx.verbs.compressing import EPOCHS, find_parent, prepare_compression, split_of
 from bmx.verbs.fitting import measure_best
 
 PIPELINE = "pipeline"
 FOLDER = "stages"
-_LAST = "bmx.compression.quantize.Quantize"
-"""Leaves nothing that another method could work on."""
 
 # Compresses by a configuration into a directory: the verb itself.
 Compress = Callable[[DictConfig, Path], dict[str, Any]]
@@ -90,12 +90,15 @@ def check(cfg: DictConfig) -> Prepared:
 
 
 def _check_order(cfg: DictConfig, stages: list[str]) -> None:
-    """Refuses what every stage after it would find out, when the stages before it have been made."""
-    last = [word for word in stages if str(cfg.compression[word]._target_) == _LAST]
+    """Refuses what a stage would find out, or undo in silence, when the stages before it have been made."""
+    methods = [make_method(cfg.compression[word]) for word in stages]
+    last = [word for word, method in zip(stages, methods, strict=True) if type(method) is Quantize]
     if last and stages.index(last[0]) < len(stages) - 1:
-        ordered = [*(word for word in stages if word not in last), last[0]]
-        fix = f"stages=[{','.join(ordered)}]"
+        ordered = sorted(zip(stages, methods, strict=True), key=lambda stage: int(getattr(stage[1], "place", 0)))
+        fix = f"stages=[{','.join(word for word, _ in ordered)}]"
         raise UsageError(f"{last[0]} rounds to few bits, which comes last", f"stages=[{','.join(stages)}]", fix)
+    epochs = [EPOCHS if cfg.epochs is None else cfg.epochs for _ in stages]
+    earlier_stages.check_order(list(zip(stages, methods, epochs, strict=True)))
 
 
 def run_stages(

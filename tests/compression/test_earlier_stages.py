@@ -66,7 +66,7 @@ def test_every_ordered_pair_keeps_what_was_made_or_is_refused(first, second):
     one, steps = settled(first, net_of(), given)
     method = METHODS[second]()
     if (first, second) in REFUSED:
-        with pytest.raises(UsageError, match="zeros|values"):
+        with pytest.raises(UsageError, match=r"zeros|values"):
             check(one, method, epochs=0)
         with pytest.raises(UsageError, match="would undo"):
             check_order([(first, METHODS[first](), 0), (second, method, 0)])

@@ -17,6 +17,7 @@ from bmx.data.spec import DataSpec
 from bmx.engine import durable
 from bmx.engine.build import make_model
 from bmx.engine.judging import judged
+from bmx.engine.zip_check import Damaged, check_zip
 from bmx.errors import UsageError
 
 FORMAT = "bmx-model/1"
@@ -89,9 +90,13 @@ def read_model(path: Path) -> dict[str, Any]:
         UsageError: not a model file, damaged, or one that would have to run code to be loaded.
     """
     try:
+        check_zip(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError("there is no such file", str(path), "`bmx runs list` shows what there is") from error
+    except Damaged as error:
+        fix = "take another copy of it, or the best.ckpt of another run"
+        raise UsageError(f"the file is damaged and was not loaded: {error}", str(path), fix) from error
     except Exception as error:
         raise UsageError(
             "the file is damaged or holds more than plain tensors, and was not loaded",

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from bmx.engine.checkpoints import LAST, PREVIOUS
+from bmx.engine.zip_check import check_zip
 from bmx.errors import RunFailed, UsageError
 
 # What a run is made of: with other values it would be another run. The rest may change on resume.
@@ -49,6 +50,7 @@ def find_state(folder: Path) -> Resumed:
         if not path.exists():
             continue
         try:
+            check_zip(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
             if not isinstance(content, dict) or "bmx" not in content:
                 raise ValueError("it was not written by bmx")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bmx.compression.quantized_rebuild import is_quantised
 from bmx.errors import RunFailed, UsageError
-from bmx.export import onnx_check, overflow
+from bmx.export import checksum, onnx_check, overflow
 from bmx.export.description import Description, dtype_named
 from bmx.export.graph import INPUT, OUTPUT, explained, quietly
 
@@ -72,6 +72,7 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
     for key, value in (facts or {}).items():
         model.metadata_props.add(key=f"{_PREFIX}{key}", value=value)
     onnx.save(model, path)
+    checksum.seal_onnx(path)
 
 
 def strip(model: Any) -> None:
@@ -140,6 +141,7 @@ class OnnxModel(nn.Module):
 
     def __init__(self, path: Path, as_others: bool = False) -> None:
         super().__init__()
+        checksum.check_onnx(path)
         onnx_check.check(path)
         self.session = session(path, as_others=as_others)
         text = self.session.get_modelmeta().custom_metadata_map

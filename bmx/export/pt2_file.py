@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from bmx.engine.durable import fill
+from bmx.engine.zip_check import Damaged, check_zip
 from bmx.errors import UsageError
-from bmx.export import pt2_check
+from bmx.export import checksum, pt2_check
 from bmx.export.description import Description, dtype_named
 from bmx.export.graph import quietly, traced
 
@@ -50,11 +51,14 @@ class Pt2Model(nn.Module):
         super().__init__()
         extra = {_FACTS: ""}
         try:
+            check_zip(path)  # torch would tell of a part that is cut off in a dozen lines of its log
             data = path.read_bytes()
             pt2_check.check(data)
             with quietly(), pt2_check.no_pickles():
                 program = torch.export.load(io.BytesIO(data), extra_files=extra)
             self.description = Description.from_text(json.loads(extra[_FACTS] or "{}"))
+        except Damaged as error:
+            raise checksum.damaged(path) from error
         except Exception as error:  # torch raises whatever its zip reader or its deserialiser meets
             first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
             fix = "export one with `bmx export`"

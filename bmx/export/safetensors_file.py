@@ -9,6 +9,7 @@ from bmx.engine.build import make_model
 from bmx.engine.judging import judged
 from bmx.engine.predictor import Predictor, lay_out
 from bmx.errors import UsageError
+from bmx.export import checksum
 from bmx.export.description import BESIDE, INSIDE, Description
 
 
@@ -26,7 +27,7 @@ def write_weights(predictor: Predictor, path: Path, preprocessing: str, facts: d
         for name, tensor in predictor.state_dict().items()
         if preprocessing == INSIDE or name.startswith("net.")
     }
-    save_file(state, path, metadata=facts)
+    save_file(state, path, metadata={**facts, checksum.KEY: checksum.of_tensors(state, facts)})
 
 
 def read_weights(path: Path) -> tuple[Predictor, Description]:
@@ -39,8 +40,12 @@ def read_weights(path: Path) -> tuple[Predictor, Description]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            description = Description.from_text(file.metadata() or {})
+            facts = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+        checksum.check_tensors(path, state, facts)
+        description = Description.from_text(facts)
+    except UsageError:
+        raise
     except Exception as error:  # the reader is written in Rust and has one error for everything
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         fix = "export one with `bmx export`"

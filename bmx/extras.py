@@ -17,7 +17,6 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "onnx": ("onnx", "onnxscript", "onnxruntime"),
         "safetensors": ("safetensors",),
         "tensorly": ("tensorly",),
-        "prune": ("torch_pruning",),
         "optuna": ("optuna",),
         "submitit": ("hydra_plugins.hydra_submitit_launcher", "submitit"),
         "joblib": ("hydra_plugins.hydra_joblib_launcher", "joblib"),

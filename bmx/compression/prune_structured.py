@@ -65,7 +65,6 @@ class PruneStructured:
     skip: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        narrowing.need_torch_pruning()
         for name, known in {"criterion": CRITERIA, "heads": HEADS}.items():
             word = getattr(self, name)
             if word not in known:

@@ -34,8 +34,6 @@ ASKED = [
     ("safetensors", ["compress", "run=RUN/model.safetensors", "compression=prune"]),
     ("tensorly", ["compress", "run=RUN", *TUCKER]),
     ("tensorly", ["train", *QUICK, *TUCKER]),
-    ("prune", ["compress", "run=RUN", "compression=prune_structured"]),
-    ("prune", ["compress", "run=RUN", "compression=pipeline", "stages=[prune_structured,low_rank]"]),
     ("optuna", ["sweep", *QUICK, "sweeper=tpe", "lr=tag(log,interval(0.01,0.1))", "trials=2"]),
     ("submitit", ["sweep", *QUICK, "lr=0.1,0.2", "launcher=submitit_slurm"]),
     ("joblib", ["sweep", *QUICK, "lr=0.1,0.2", "launcher=joblib"]),
@@ -75,7 +73,7 @@ def test_what_is_advised_is_an_extra_of_the_package():
     """Every extra that an error names can be installed, and brings the modules that are looked for."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^(\w+) = \[([^\]]*)\]", text.partition("[project.optional-dependencies]")[2], re.M))
-    brings = {"torch_pruning": "torch-pruning", "mlflow": "mlflow-skinny"}
+    brings = {"mlflow": "mlflow-skinny"}
     for extra, modules in extras.EXTRAS.items():
         assert extra in listed
         for module in modules:

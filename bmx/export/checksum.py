@@ -13,8 +13,10 @@ from bmx.errors import UsageError
 
 KEY = "sha256"
 _NAME = b"bmx.sha256"
+# The checksum, and how many bytes it is of: one program's file that another has written anew has another length.
+_VALUE = 64 + 1 + 16
 # A last entry of ONNX's metadata_props, a field of protocol buffers: its number and length, then key and value.
-_TAIL = bytes([14 << 3 | 2, 2 + len(_NAME) + 2 + 64, 1 << 3 | 2, len(_NAME), *_NAME, 2 << 3 | 2, 64])
+_TAIL = bytes([14 << 3 | 2, 2 + len(_NAME) + 2 + _VALUE, 1 << 3 | 2, len(_NAME), *_NAME, 2 << 3 | 2, _VALUE])
 
 
 def of_tensors(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
@@ -38,15 +40,22 @@ def check_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 def seal_onnx(path: Path) -> None:
     """Adds the checksum of an ONNX file to its end, as one more entry of its metadata."""
     body = path.read_bytes()
-    path.write_bytes(body + _TAIL + hashlib.sha256(body).hexdigest().encode())
+    path.write_bytes(body + _TAIL + _sum(body))
 
 
 def check_onnx(path: Path) -> None:
     """Raises UsageError where an ONNX file is not as it was sealed; one that another program wrote anew is let pass."""
     content = path.read_bytes()
-    cut = len(content) - len(_TAIL) - 64
-    if cut > 0 and content[cut:-64] == _TAIL and content[-64:] != hashlib.sha256(content[:cut]).hexdigest().encode():
+    cut = len(content) - len(_TAIL) - _VALUE
+    if cut <= 0 or content[cut:-_VALUE] != _TAIL:
+        return
+    expected, found = _sum(content[:cut]), content[-_VALUE:]
+    if found != expected and (found[64:] == expected[64:] or not found[65:].isdigit()):
         raise damaged(path)
+
+
+def _sum(body: bytes) -> bytes:
+    return f"{hashlib.sha256(body).hexdigest()}:{len(body):016}".encode()
 
 
 def damaged(path: Path) -> UsageError:

@@ -60,34 +60,34 @@ def test_a_file_that_gives_another_model_back_fails_the_run(tmp_path):
         check_saved(tmp_path / "best.ckpt", net, stage, torch.randn(8, 4))
 
 
-def test_weights_that_are_tied_only_in_the_file_are_noticed(tmp_path):
+TIED = """
+from torch import nn
+
+class Tied(nn.Module):
+    def __init__(self, num_classes=3):
+        super().__init__()
+        self.one, self.two, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, num_classes)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.head(self.two(self.one(x).relu()).relu())
+"""
+
+
+def test_weights_that_are_tied_only_in_the_file_are_noticed(tmp_path, monkeypatch):
     """The constructor ties what was trained apart."""
-    import sys
-    import types
+    (tmp_path / "tied_net_of_a_test.py").write_text(TIED)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    from tied_net_of_a_test import Tied
 
-    class Tied(nn.Module):
-        def __init__(self, num_classes=3):
-            super().__init__()
-            self.one, self.two, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, num_classes)
-            self.two.weight = self.one.weight
-
-        def forward(self, x):
-            return self.head(torch.relu(self.two(torch.relu(self.one(x)))))
-
-    module = types.ModuleType("tied_net_of_a_test")
-    module.Tied = Tied
-    Tied.__module__ = module.__name__
-    sys.modules[module.__name__] = module
-    try:
-        torch.manual_seed(0)
-        net = Tied()
-        net.two.weight = nn.Parameter(torch.randn(4, 4))
-        state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-        stage = InputStage(SPEC)
-        state |= {f"input_stage.{name}": tensor for name, tensor in stage.state_dict().items()}
-        config = {"model": {"_target_": f"{module.__name__}.Tied"}, "trainer": {"channels_last": False}}
-        save_model(tmp_path / "best.ckpt", state, SPEC, OmegaConf.to_yaml(config), {})
-        with pytest.raises(RunFailed, match="not the one in memory"):
-            check_saved(tmp_path / "best.ckpt", net, stage, torch.randn(8, 4))
-    finally:
-        del sys.modules[module.__name__]
+    torch.manual_seed(0)
+    net = Tied()
+    net.two.weight = nn.Parameter(torch.randn(4, 4))
+    state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    stage = InputStage(SPEC)
+    state |= {f"input_stage.{name}": tensor for name, tensor in stage.state_dict().items()}
+    config = {"model": {"_target_": "tied_net_of_a_test.Tied"}, "trainer": {"channels_last": False}}
+    save_model(tmp_path / "best.ckpt", state, SPEC, OmegaConf.to_yaml(config), {})
+    with pytest.raises(RunFailed, match="not the one in memory"):
+        check_saved(tmp_path / "best.ckpt", net, stage, torch.randn(8, 4))

@@ -1,7 +1,8 @@
 """bmx runs deep-learning architecture experiments: train, compress, distil, and know what was gained and lost.
 
-Every verb of the command line is also a function here (``bmx.train(cfg)``), and ``bmx.load(run)`` returns a run's
-model ready to use. Names are looked up on first use, so that ``import bmx`` costs nothing.
+Every verb that makes one run is also a function here (``bmx.train(cfg)``), with the same checks, and ``bmx.load(run)``
+returns a run's model ready to use; many runs at once are the command line's, ``bmx sweep``, and ``bmx.export`` is
+a package: its verb is ``bmx.api.export``. Names are looked up on first use, so that ``import bmx`` costs nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "train": "bmx.verbs.train",
-    "evaluate": "bmx.verbs.evaluate",
-    "bench": "bmx.verbs.bench",
-    "compress": "bmx.verbs.compress",
-    "distill": "bmx.verbs.distill",
-    "load": "bmx.verbs.load",
+    "train": "bmx.api",
+    "evaluate": "bmx.api",
+    "bench": "bmx.api",
+    "compress": "bmx.api",
+    "distill": "bmx.api",
+    "load": "bmx.api",
     "compose": "bmx.cli.compose",
 }
 

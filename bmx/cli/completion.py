@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,8 @@ def answer() -> int:
 
 def candidates(line: str) -> list[str]:
     """The whole words that may stand at the end of a line such as ``bmx train mod``."""
-    words = line.split()
-    word = "" if not words or line[-1].isspace() else words.pop()
-    before = words[1:]
+    word = "" if not line.split() or line[-1].isspace() else line.split()[-1]
+    before = _words(line.removesuffix(word))[1:]
     if not before:
         return _beginning(word, [*VERBS, "--help", "--version"])
     verb = VERBS.get(before[0])
@@ -68,6 +68,14 @@ def candidates(line: str) -> list[str]:
     if not verb.config:
         return _of_command(before[0], word)
     return _of_verb(before[0], verb, before[1:], word)
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line as a shell splits them."""
+    try:
+        return shlex.split(line)
+    except ValueError:  # a quote that is not closed yet
+        return line.split()
 
 
 def _of_command(name: str, word: str) -> list[str]:
@@ -155,10 +163,14 @@ def _values(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
 
 
 def _of_runs(key: str, before: list[str], composed: Composed) -> list[str]:
-    outputs = next((w.partition("=")[2] for w in reversed(before) if w.startswith("outputs=")), "outputs")
+    from bmx.cli.outputs import outputs_folder
+
+    verb = composed.asked.verb
+    words = [word for word in before if "=" in word]
+    outputs = outputs_folder(verb, words, {}, (*VERBS[verb].named_runs, "resume"))
     taught = composed.asked.verb == "distill" and key in ("teacher", "student")
     models = composed.loader.get_group_options("model") if taught else []
-    return [*_run_ids(Path(outputs).expanduser()), *models]
+    return [*_run_ids(outputs), *models]
 
 
 def _words_of(group: str, composed: Composed) -> list[str]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from bmx.caller_state import composing
+from bmx.cli import flags, parsing, resume
+from bmx.cli.as_typed import retell
 from bmx.cli.asked import Asked
 from bmx.cli.declared import schema_for, told_of
 from bmx.cli.deletions import refuse_deletions
@@ -17,16 +22,20 @@ from bmx.cli.errors import explain
 from bmx.cli.idle import refuse_idle
 from bmx.cli.inheriting import inherited_words
 from bmx.cli.naming import run_name
+from bmx.cli.near import suggestion
+from bmx.cli.outputs import outputs_folder
 from bmx.cli.rate import link_rate
-from bmx.cli.rewriting import rewrite_words
+from bmx.cli.references import pin_runs
+from bmx.cli.rewriting import rewrite_aliases, rewrite_words, write_switches
 from bmx.cli.search_path import extend_sys_path, make_loader
 from bmx.cli.sweep_words import refuse_sweep_words
 from bmx.cli.taken_up import judge_taken_up
-from bmx.cli.verbs import VERBS
+from bmx.cli.verbs import VERBS, Verb
 from bmx.config.conform import conform
-from bmx.errors import UsageError
+from bmx.errors import BmxError, UsageError
 from bmx.runs.copies import refuse_copies
-from bmx.verbs import composing
+from bmx.targets.standing import last_named
+from bmx.verbs import composing as for_verbs
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -40,8 +49,10 @@ class Composed(NamedTuple):
     asked: Asked
 
 
-def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | None = None) -> DictConfig:
+def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | Path | None = None) -> DictConfig:
     """The configuration that ``bmx VERB overrides...`` would run with, named and checked but with nothing written.
+
+    ``resume=RUN`` and runs that are named by ``latest`` or an id are written out as on the command line.
 
     Args:
         verb: ``train``, ``evaluate``, ...
@@ -49,17 +60,73 @@ def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | None = N
         config_dir: one more folder of groups, as ``--config-dir``.
 
     Raises:
-        UsageError: for a word, key or value that does not exist or does not fit.
+        UsageError: for a word, key or value that does not exist or does not fit, and for words about how the command
+            line runs (``seeds=``, ``-m``, ``hydra.…``), which a configuration does not hold.
     """
+    if verb not in VERBS or not VERBS[verb].config:
+        composed_verbs = [name for name, entry in VERBS.items() if entry.config]
+        raise UsageError(f"no verb '{verb}' to compose", f"bmx.compose({verb!r})", suggestion(verb, composed_verbs))
+    if isinstance(overrides, str):
+        fix = f"write bmx.compose({verb!r}, {overrides.split()!r})"
+        raise UsageError("the words are a list, not one text", f"bmx.compose({verb!r}, {overrides!r})", fix)
+    path = list(sys.path)
+    with composing():
+        try:
+            return _compose(verb, list(overrides), config_dir)
+        finally:
+            sys.path[:] = path
+
+
+def _compose(verb: str, overrides: list[str], config_dir: str | Path | None) -> DictConfig:
     refuse_copies()
-    extend_sys_path(config_dir)
-    written = rewrite_words(list(overrides), VERBS[verb])
-    refuse_sweep_words(verb, written, multirun="--multirun" in VERBS[verb].flags)
-    words = [*inherited_words(verb, written, {"--config-dir": config_dir} if config_dir else {}), *written]
-    composed = compose_raw(verb, words, config_dir)
-    settle(composed.config, composed.asked, composed.loader)
-    refuse_idle(composed.config, composed.asked)
+    entry = VERBS[verb]
+    given = [f"--config-dir={config_dir}"] if config_dir else []
+    command = flags.parse(verb, write_switches([*given, *map(str, overrides)], entry.switches))
+    odd = [flag for flag in command.flags if flag not in _FOLDERS]
+    if odd:
+        fix = f"leave it out, or use the command line: bmx {verb} {odd[0]}"
+        raise UsageError(f"{odd[0]} is about how the command line runs", f"bmx.compose({verb!r})", fix)
+    extend_sys_path(command.flags.get("--config-dir"))  # not the one that a resumed run was given
+    _refuse_about_hydra(command, entry)
+    if entry.resumes:
+        command = resume.expand(command)
+    typed, without = command.words, (resume.KEY, *entry.named_runs)
+    written = rewrite_words(typed, entry, outputs=lambda: outputs_folder(verb, typed, command.flags, without))
+    refuse_sweep_words(verb, [word for word in written if not _is_place(word)], "--multirun" in entry.flags)
+    words = [*inherited_words(verb, written, command.flags), *written]
+    folder, name, path = (command.flags.get(flag) for flag in _FOLDERS)
+    try:
+        composed = compose_raw(verb, [word for word in words if not _is_about_hydra(word)], folder, name, path)
+        settle(composed.config, composed.asked, composed.loader)
+        refuse_idle(composed.config, composed.asked)
+    except BmxError as error:
+        retell(error, typed, written)
+        raise
     return job_config(composed.config)
+
+
+# Flags that say where configuration is found, in the order in which compose_raw takes them.
+_FOLDERS = ("--config-dir", "--config-name", "--config-path")
+
+
+def _is_about_hydra(word: str) -> bool:
+    return parsing.key_of(word).startswith(("hydra.", "hydra/"))
+
+
+def _is_place(word: str) -> bool:
+    """Whether a word only says where a resumed run goes on."""
+    return parsing.key_of(word) == resume.PLACE
+
+
+def _refuse_about_hydra(command: flags.Command, entry: Verb) -> None:
+    """A configuration has no place for what is about sweeps and directories: such a word would do nothing."""
+    for typed, word in zip(command.words, rewrite_aliases(command.words, entry.aliases), strict=True):
+        if _is_about_hydra(word):
+            fix = f"leave it out, or use the command line: bmx {command.verb} -m {typed}"
+            if parsing.key_of(word) == "hydra.run.dir":
+                fix = f"name the directory when it is run: bmx.{command.verb}(cfg, run_dir=...)"
+            what = f"{parsing.key_of(typed)} is about how the command line runs, not about one configuration"
+            raise UsageError(what, f"the argument '{typed}'", fix)
 
 
 def compose_raw(
@@ -83,18 +150,30 @@ def compose_raw(
 
 
 def settle(config: DictConfig, asked: Asked, loader: ConfigLoader) -> None:
-    """Give the run its name, then ``check_values``.
+    """Write out the runs that are named, give this one its name, then ``check_values``.
 
     Raises:
         UsageError: for the first thing that is wrong.
     """
     refuse_deletions(asked, loader)
+    pin_runs(config, VERBS[asked.verb])
+    _refuse_fields_of_a_run(config, asked)
     if "name" in config and config.name is None:
         config.name = run_name(config)
     with hydra_config(config):
         check_values(config, asked, loader)
         if config.get("resume"):
             judge_taken_up(job_config(config), asked.words)
+
+
+def _refuse_fields_of_a_run(config: DictConfig, asked: Asked) -> None:
+    """Raise UsageError for fields of a student that is a run: its model is not built anew."""
+    if asked.verb != "distill" or not config.get("student"):
+        return
+    for word in asked.words:
+        if parsing.key_of(word) == "model" or parsing.key_of(word).startswith("model."):
+            what = "the student is the model of a run, which is taken as it is"
+            raise UsageError(what, f"the argument '{word}'", "leave it out")
 
 
 def check_values(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> None:
@@ -156,7 +235,7 @@ def _compose_for_verb(verb: str, words: list[str]) -> DictConfig:
     from bmx.cli.invocation import current
 
     invocation = current()
-    return compose(verb, words, invocation.config_dir if invocation is not None else None)
+    return compose(verb, words, invocation.config_dir if invocation is not None else last_named())
 
 
-composing.provide(_compose_for_verb)
+for_verbs.provide(_compose_for_verb)

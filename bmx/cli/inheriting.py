@@ -8,9 +8,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from bmx.cli import parsing
 from bmx.cli.verbs import VERBS
 from bmx.errors import UsageError
-from bmx.sweep.quoting import unquoted, written
+from bmx.sweep.quoting import written
 from bmx.targets.standing import targets_in
 
 # Whoever writes one of these has chosen, or has let a file choose.
@@ -27,19 +28,19 @@ def inherited_words(name: str, words: list[str], flags: Mapping[str, str]) -> li
         words: of the command line, with runs written as directories.
         flags: of the command line.
     """
-    keys = {word.partition("=")[0].lstrip("+~") for word in words if not word.endswith("=null")}
+    keys = {parsing.key_of(word) for word in words if not parsing.taken_apart(word).is_null}
     found: list[str] = []
     for key, group in VERBS[name].inherits.items():
         chosen = group in keys or any(word.startswith(f"{group}=") for word in found)
         if chosen or keys.intersection(_CHOOSES) or "--config-name" in flags:
             continue
-        given = next((word.partition("=")[2] for word in reversed(words) if word.startswith(f"{key}=")), "")
+        given = next((word for word in reversed(words) if parsing.key_of(word) == key), "")
         kept = [_kept(run, group) for run in _runs(given)]
         if kept and kept[0] is not None and all(one == kept[0] for one in kept):
             word, fields = kept[0]
-            _refuse_brought(fields, group, keys, given)
+            _refuse_brought(fields, group, keys, parsing.taken_apart(given).text or "")
             changed = _changed(name, f"{group}={word}", group, fields, flags.get("--config-dir"))
-            found += [one for one in changed if one.partition("=")[0] not in keys]
+            found += [one for one in changed if parsing.key_of(one) not in keys]
     return found
 
 
@@ -60,12 +61,12 @@ def _refuse_brought(fields: Mapping[str, Any], group: str, typed: set[str], runs
         raise UsageError(what, where, f"say where they are now: {group}.dir=FOLDER")
 
 
-def _runs(value: str) -> Iterator[Path]:
-    """The directories of the runs in a list of runs and other words."""
+def _runs(word: str) -> Iterator[Path]:
+    """The directories of the runs that a word names, among others."""
     from bmx.runs.finding import find
 
-    for item in value.strip("[]").split(","):
-        path = Path(unquoted(item.strip()))
+    for item in (parsing.values(word) or []) if word else []:
+        path = Path(item)
         if path.is_absolute() and path.exists():
             try:
                 yield find(str(path), path)

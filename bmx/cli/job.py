@@ -11,12 +11,14 @@ from typing import Any, cast
 
 from omegaconf import DictConfig
 
+from bmx.caller_state import kept
 from bmx.cli.invocation import Invocation
 from bmx.cli.outlet import begin_run
 from bmx.cli.search_path import extend_sys_path
 from bmx.cli.target import locate
 from bmx.errors import BmxError, Interrupted, UsageError, no_room
 from bmx.runs import utc
+from bmx.runs.finding import holds_run
 from bmx.targets.blame import described, user_line
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
@@ -90,7 +92,9 @@ def _attempt(cfg: DictConfig, run_dir: Path, in_sweep: bool, own: bool, invocati
 
 
 def _target(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
-    return locate(invocation.verb.target)(cfg, run_dir)
+    target = locate(invocation.verb.target)
+    with kept():  # torch is loaded by now: what this job sets in it is not for the next
+        return target(cfg, run_dir)
 
 
 def _once(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
@@ -117,13 +121,17 @@ def _check_job(cfg: DictConfig, invocation: Invocation) -> None:
 
     from bmx.cli.compose import check_values
     from bmx.cli.naming import run_name
+    from bmx.cli.references import pin_runs
 
+    pin_runs(cfg, invocation.verb)
     if "name" in cfg and cfg.name is None:
         with open_dict(cfg):
             cfg.name = run_name(cast(DictConfig, HydraConfig.instance().cfg))
     check_values(cfg, invocation.asked, None)
     if invocation.verb.check:
-        locate(invocation.verb.check)(cfg)
+        check = locate(invocation.verb.check)
+        with kept():
+            check(cfg)
 
 
 def _unexpected(error: Exception, run_dir: Path, debug: bool) -> BmxError:
@@ -142,7 +150,7 @@ def _log(run_dir: Path, error: BaseException, with_traceback: bool) -> None:
     """Write an error into log.txt directly: logging may have been set up anew since the run began."""
     lines = error.lines() if isinstance(error, BmxError) else []
     text = "".join(traceback.format_exception(error)) if with_traceback else "\n".join(lines) + "\n"
-    if not run_dir.exists():  # nothing was begun, so there is nothing to keep a log of
+    if not holds_run(run_dir):  # nothing was begun, so there is nothing to keep a log of
         return
     try:
         with (run_dir / "log.txt").open("a", encoding="utf-8") as file:

@@ -15,7 +15,11 @@ from bmx.cli.as_typed import retell
 from bmx.cli.asked import Asked, asked_line
 from bmx.cli.errors import explain
 from bmx.cli.habits import refuse_habits
+from bmx.cli.hydra_words import refuse_broken
 from bmx.cli.inheriting import inherited_words
+from bmx.cli.outputs import outputs_folder
+from bmx.cli.resume import KEY as RESUME
+from bmx.cli.resume import expand
 from bmx.cli.rewriting import rewrite_words, write_switches
 from bmx.cli.sweep_words import refuse_sweep_words
 from bmx.cli.verbs import VERBS
@@ -51,11 +55,12 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
     with restored():
         given = command.flags.get("--config-dir")  # the one that a resumed run was given is not where the user stands
         if verb.resumes:
-            from bmx.cli.resume import expand
-
             command = expand(command)
         typed = command.words
-        written = rewrite_words(typed, verb, command.on("--multirun"))
+        words, read = list(typed), dict(command.flags)
+        without = (RESUME, *verb.named_runs)
+        outputs = lambda: outputs_folder(name, words, read, without)  # noqa: E731
+        written = rewrite_words(words, verb, command.on("--multirun"), outputs)
         extend_sys_path(given)
         command = command._replace(words=[*inherited_words(name, written, command.flags), *written])
         try:
@@ -67,6 +72,7 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
 
                 print(page(command))
                 return 0
+            refuse_broken(command.words)
             return _hydra(command, debug)
         except BmxError as error:
             retell(error, typed, written)

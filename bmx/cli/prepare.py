@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, open_dict
 
+from bmx.caller_state import kept
 from bmx.cli.compose import Composed, compose_raw, hydra_config, job_config, settle
 from bmx.cli.declared import check_sweeping, refuse_values, text_of
 from bmx.cli.idle import refuse_idle, refuse_idle_in_all
 from bmx.cli.invocation import Invocation
 from bmx.cli.naming import AUTO, run_name
+from bmx.cli.references import pin_runs, plain_values, words_for_runs
 from bmx.cli.search_path import make_loader
 from bmx.cli.target import locate
 from bmx.cli.words import find_wrong_word, is_group_choice
@@ -33,15 +35,20 @@ def prepare_run(config: DictConfig, invocation: Invocation) -> None:
     """
     from bmx.runs import directory
 
-    check(config, invocation)
     given = str(config.hydra.run.dir)
+    resumed = config.get("resume")
+    if resumed and Path(given).resolve() != Path(str(resumed)).resolve():
+        where = invocation.asked.where("resume", _loader(invocation))
+        fix = f"take it out there, and write bmx {invocation.asked.verb} resume={resumed}"
+        raise UsageError("a run is gone on with by a word of the command line alone", where, fix)
+    check(config, invocation)
     if given == AUTO:
         run = directory.create(
             _outputs(config), invocation.asked.verb, str(config.get("name") or invocation.asked.verb)
         )
         invocation.run_dir = run
     else:
-        run = directory.claim(Path(given), resume=bool(config.get("resume")))
+        run = directory.claim(Path(given), resume=bool(resumed))
     config.hydra.run.dir = str(run)
     invocation.composed = True
 
@@ -55,8 +62,9 @@ def preview(config: DictConfig, invocation: Invocation) -> bool:
     if not (invocation.verb.preview and config.get("plan")):
         return False
     _settle(config, invocation)
-    with hydra_config(config):
-        locate(invocation.verb.preview)(job_config(config))
+    show = locate(invocation.verb.preview)
+    with hydra_config(config), kept():
+        show(job_config(config))
     return True
 
 
@@ -72,8 +80,9 @@ def check(config: DictConfig, invocation: Invocation) -> None:
     if not invocation.verb.check:
         return
     FOOT.say("loading PyTorch")
-    with hydra_config(config):
-        locate(invocation.verb.check)(job_config(config))
+    check_verb = locate(invocation.verb.check)
+    with hydra_config(config), kept():
+        check_verb(job_config(config))
 
 
 def _settle(config: DictConfig, invocation: Invocation) -> None:
@@ -119,7 +128,18 @@ def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
         # Hydra composes each job anew from these words.
         with open_dict(config.hydra.overrides):
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(sweep))}")
+    _pin_for_jobs(config, invocation)
     invocation.composed = True
+
+
+def _pin_for_jobs(config: DictConfig, invocation: Invocation) -> None:
+    """Have every job begin from the runs that a file names now: by the time the last one starts there are others."""
+    typed = {word.partition("=")[0].lstrip("+~") for word in invocation.asked.words}
+    before = {key: config.get(key) for key in invocation.verb.named_runs if key not in typed}
+    pin_runs(config, invocation.verb)
+    runs = words_for_runs(plain_values(config, invocation.verb.named_runs), invocation.verb)
+    with open_dict(config.hydra.overrides):
+        config.hydra.overrides.task.extend([word for key, word in runs.items() if before.get(key)])
 
 
 def _swept(config: DictConfig, loader: ConfigLoader) -> list[Override]:

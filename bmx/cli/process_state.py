@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from typing import TextIO
 
+from bmx.caller_state import composing, one_run
 from bmx.targets.standing import standing_kept
 
 # The loggers that conf/hydra/*_logging/bmx.yaml sets up.
@@ -17,18 +18,16 @@ _LOGGERS = ("", "bmx", "hydra", "hydra_plugins")
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Put back arguments, import path, logging and Hydra's global state."""
-    argv, path = sys.argv, list(sys.path)
-    try:
-        with _logging_kept(), standing_kept():
-            yield
-    finally:
-        sys.argv = argv
-        sys.path[:] = path
-        if "hydra.core.global_hydra" in sys.modules:
-            from hydra.core.global_hydra import GlobalHydra
+    """Put back what a run changes in its process, logging and Hydra's global state; other threads wait meanwhile."""
+    with one_run(), composing():
+        try:
+            with _logging_kept(), standing_kept():
+                yield
+        finally:
+            if "hydra.core.global_hydra" in sys.modules:
+                from hydra.core.global_hydra import GlobalHydra
 
-            GlobalHydra.instance().clear()
+                GlobalHydra.instance().clear()
 
 
 @contextmanager

@@ -1,97 +1,111 @@
-"""Writes the runs that a command names as directories, before a run or a sweep of it makes new ones."""
+"""Writes the runs that a command or a file names as directories, before a run or a sweep of it makes new ones."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from bmx.cli import parsing
 from bmx.cli.verbs import Verb
-from bmx.errors import UsageError
-from bmx.sweep.quoting import quoted, unquoted
-
-# As a whole value, or as one of several that a sweep goes through.
-_LATEST = re.compile(r"(?<![^,(\[ ])latest(?![^,)\] ])")
+from bmx.runs.best_job import tell
+from bmx.runs.pinning import LATEST, means_run, names_sweep, pinned
+from bmx.sweep.quoting import quoted
 
 
-def write_runs(words: list[str], verb: Verb, many: bool = False) -> list[str]:
+def write_runs(
+    words: list[str], verb: Verb, many: bool = False, outputs: Callable[[], Path] | None = None
+) -> list[str]:
     """The words with each run of ``verb.named_runs`` as its directory, and a word of a group as a choice of it.
 
     Of a sweep the best job is written. Where many jobs are run, ``init_from=latest`` is no sweep: the same words, given
     again to go on with the sweep that they made, would mean that sweep.
+
+    Args:
+        words: of the command line.
+        verb: says which keys name runs.
+        many: whether they make many runs.
+        outputs: finds the folder of the runs, where one is named; the words alone say if None.
     """
-    outputs = next((w.partition("=")[2] for w in reversed(words) if w.startswith("outputs=")), "outputs")
-    folder = Path(outputs).expanduser()
-    return [_written(word, verb, folder, many) for word in words]
+    find_folder = outputs or (lambda: Path(parsing.last_value(words, "outputs") or "outputs").expanduser())
+    return [_written(word, verb, find_folder, many) for word in words]
 
 
-def _written(word: str, verb: Verb, outputs: Path, many: bool) -> str:
-    key, equals, value = word.partition("=")
-    if not equals or key not in verb.named_runs or not value or value == "null":
-        return word
-    group = verb.named_runs[key]
-    if group:
-        named = unquoted(value)
-        return f"{key}={quoted(_pinned(named, outputs))}" if _means_run(named) else f"{group}={value}"
-    if key not in verb.lists:
-        sweeps = not (many and key == "init_from")
-        newest = _pinned("latest", outputs, sweeps=sweeps) if _LATEST.search(value) else "latest"
-        value = value if newest == "latest" else _LATEST.sub(lambda _: quoted(newest), value)
-        return f"{key}={_without_sweeps(value, outputs)}"
-    # Written out already (a resumed run's own word), or a sweep over teachers written by hand.
-    if value.startswith(("['", '["', "$")) or re.match(r"\w+\(", value):
-        return word
-    items = [unquoted(item.strip()) for item in value.strip("[]").split(",") if item.strip()]
-    teacher = key == "teacher"
-    return f"{key}=[{','.join(quoted(_pinned(item, outputs, teacher)) for item in items)}]"
+def pin_runs(config: DictConfig, verb: Verb) -> None:
+    """Put the directories of runs into a composed configuration, whatever file or ``${...}`` names them.
 
-
-def _without_sweeps(value: str, outputs: Path) -> str:
-    """A value, or several with commas between them, with each sweep written as its best job."""
-    from bmx.runs.best_job import is_sweep, tell
-    from bmx.runs.finding import find, named
-
-    written = []
-    for item in [value] if re.search(r"[\[({]", value) else value.split(","):
-        plain = unquoted(item.strip())
-        try:
-            sweep = is_sweep(named(plain, outputs)) if plain != "latest" and _means_run(plain) else False
-            written.append(quoted(str(find(plain, outputs, tell=tell).resolve())) if sweep else item)
-        except UsageError:  # a file, or a mistake that the verb's own check explains
-            written.append(item)
-    return ",".join(written)
-
-
-def _means_run(value: str) -> bool:
-    """Whether a value names a run rather than a word: ``latest``, an id (they begin with a date), a path."""
-    return value == "latest" or value[:1].isdigit() or "/" in value or value.endswith(".ckpt") or Path(value).exists()
-
-
-def _latest_teacher(outputs: Path) -> str:
-    """The newest run to learn from: not what an earlier distillation made, nor the student it was compared with."""
-    from bmx.runs import result
-    from bmx.runs.finding import holds_model, newest_first, trained
-
-    for run in newest_first(outputs, ("train", "compress", "sweep")):
-        try:
-            if (holds_model(run) and result.read(run).get("role") != "student alone") or trained(run):
-                return str(run)
-        except UsageError:
-            continue
-    return "latest"
-
-
-def _pinned(value: str, outputs: Path, teacher: bool = False, sweeps: bool = True) -> str:
-    """The directory or file that a value means; a value that means none as it is, for the verb's check to explain."""
-    from bmx.runs.best_job import tell
-    from bmx.runs.finding import find
-
-    if value == "latest" and teacher:
-        value = _latest_teacher(outputs)
-    if not _means_run(value):
-        return value
-    if Path(value).expanduser().is_file():
-        return str(Path(value).expanduser().resolve())
+    What a file calls ``latest`` is then the same run when this one is resumed, and in every job of a sweep.
+    """
     try:
-        return str(find(value, outputs, sweeps=sweeps, tell=tell).resolve())
-    except UsageError:
-        return value
+        outputs = Path(str(config.get("outputs") or "outputs"))
+        named = {key: config.get(key) for key in verb.named_runs}
+    except OmegaConfBaseException:  # what has no value is told by the check of all values
+        return
+    if str(outputs).startswith("~"):
+        outputs = outputs.expanduser()
+        config.outputs = str(outputs)
+    for key, value in named.items():
+        if OmegaConf.is_list(value):
+            runs = [one if one is None else pinned(str(one), outputs, key, told=tell) for one in value]
+            if runs != list(value):
+                _set(config, key, runs)
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            run = pinned(str(value), outputs, key, told=tell)
+            if run != value or OmegaConf.is_interpolation(config, key):
+                _set(config, key, run)
+
+
+def plain_values(config: DictConfig, keys: Iterable[str]) -> dict[str, object]:
+    """The values of some keys in plain containers, without those that have none."""
+    there = (key for key in keys if config.get(key) is not None)
+    return {
+        key: OmegaConf.to_container(config[key]) if OmegaConf.is_config(config[key]) else config[key] for key in there
+    }
+
+
+def words_for_runs(kept: Mapping[str, object], verb: Verb) -> dict[str, str]:
+    """The word for each key of a stored configuration that names a run or several, by its key."""
+    found = {}
+    for key in verb.named_runs:
+        named = kept.get(key)
+        if isinstance(named, str) and named != LATEST:
+            found[key] = f"{key}={quoted(named)}"
+        elif isinstance(named, list) and named and all(isinstance(one, str) for one in named):
+            found[key] = f"{key}=[{','.join(map(quoted, named))}]"
+    return found
+
+
+def _set(config: DictConfig, key: str, value: object) -> None:
+    with open_dict(config):
+        config[key] = value
+
+
+def _written(word: str, verb: Verb, outputs: Callable[[], Path], many: bool) -> str:
+    sign, key, text = parsing.taken_apart(word)
+    if key not in verb.named_runs or not text or parsing.taken_apart(word).is_null or sign == "~":
+        return word
+    group, head = verb.named_runs[key], word.partition("=")[0]
+    sweeps = not (many and key == "init_from")
+
+    def pin(one: str) -> str:
+        return pinned(one, outputs(), key, sweeps, tell) if means_run(one) else one
+
+    def pin_at_once(one: str) -> str:  # an id is looked up again where it is used, and means the same
+        return pin(one) if one == LATEST or (means_run(one) and names_sweep(one, outputs())) else one
+
+    if group:
+        run = parsing.unquoted(text)
+        return f"{head}={quoted(pin(run))}" if means_run(run) else f"{sign}{group}={text}"
+    read = parsing.parsed(word)
+    if key not in verb.lists:
+        if read is None:  # a path that Hydra's grammar takes in quotes only
+            return word if pin(text) == text else f"{head}={quoted(pin(text))}"
+        return parsing.with_values(word, pin_at_once)
+    if read is not None and (parsing.is_list(read) or not parsing.is_plain(read) or parsing.is_interpolated(text)):
+        # A list already, as in the own words of a run that is resumed, or a sweep over teachers.
+        return parsing.with_values(word, pin)
+    items = parsing.items(text) if read is not None else [item.strip() for item in text.strip("[]").split(",")]
+    named = [pin(parsing.unquoted(item)) for item in items if item]
+    return f"{head}=[{','.join(map(quoted, named))}]"

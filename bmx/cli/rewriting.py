@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
+from pathlib import Path
 
+from bmx.cli import parsing
 from bmx.cli.references import write_runs
 from bmx.cli.verbs import Verb
 from bmx.config.conform import OPTIONAL
 from bmx.sweep.quoting import quoted
 
 
-def rewrite_words(words: list[str], verb: Verb, many: bool = False) -> list[str]:
-    """The words as Hydra reads them: aliases written out, and lists where the verb takes several values at once."""
+def rewrite_words(
+    words: list[str], verb: Verb, many: bool = False, outputs: Callable[[], Path] | None = None
+) -> list[str]:
+    """The words as Hydra reads them: aliases written out, and lists where the verb takes several values at once.
+
+    Args:
+        words: of the command line.
+        verb: says what is rewritten.
+        many: whether they make many runs.
+        outputs: finds the folder of the runs that are named.
+    """
     if verb.named_runs:
-        words = write_runs(words, verb, many)
+        words = write_runs(words, verb, many, outputs)
     words = [write_beginning(word, verb.beginnings) for word in words]
     words = [without_group(word, open_groups(verb.config)) for word in words]
     return write_lists(rewrite_aliases(words, verb.aliases), verb.lists)
@@ -77,10 +88,13 @@ def write_lists(words: list[str], keys: tuple[str, ...]) -> list[str]:
         plain = re.fullmatch(r"\[([^][{}()'\"$]+)\]", value)
         value = plain[1] if plain else value
         swept = re.match(r"(choice|range|glob|shuffle|sort|tag|interval)\(", value)
-        if not equals or key.lstrip("+") not in keys or value in ("", "null") or value[0] in "['\"$" or swept:
+        read = parsing.parsed(word) if value[:1] in ("'", '"') else None
+        several = read is not None and parsing.is_plain(read) and len(parsing.items(value)) > 1
+        left = value in ("", "null") or (value[0] in "['\"$" and not several)
+        if not equals or key.lstrip("+") not in keys or left or swept:
             written.append(word)
             continue
-        items = [item.strip() for item in value.split(",") if item.strip()]
+        items = parsing.items(value) if several else [item.strip() for item in value.split(",") if item.strip()]
         written.append(f"{key}=[{','.join(map(_list_item, items))}]")
     return written
 

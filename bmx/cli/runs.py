@@ -25,6 +25,17 @@ def main(words: list[str]) -> int:
     return _list(words[1:], where)
 
 
+def _plain(value: str) -> str:
+    """A value without quotes and ``${...}``, as the other verbs read it."""
+    if value[0] not in "'\"" and "${" not in value:
+        return value
+    from omegaconf import OmegaConf
+
+    from bmx.cli.parsing import unquoted
+
+    return str(OmegaConf.create({"value": unquoted(value)}).value)
+
+
 def _list(words: list[str], where: str) -> int:
     from bmx.runs.listing import LIMIT, show
 
@@ -39,7 +50,7 @@ def _list(words: list[str], where: str) -> int:
         elif not value:
             raise UsageError(f"{key} has no value", where, f"write {key}=VALUE")
         else:
-            said[key] = value
+            said[key] = _plain(value)
     limit = said.get("limit", str(LIMIT))
     if not limit.isdecimal():
         raise UsageError(f"limit must be a whole number, not '{limit}'", where, "write limit=20, or limit=0 for all")

@@ -10,12 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmx.config.folders import conf_dir, user_dirs
-from bmx.targets.standing import lies_in_run, stand_beside
+from bmx.targets.standing import lies_in_run, stand_beside, word_folders
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
 
-__all__ = ["conf_dir", "extend_sys_path", "make_loader", "packs", "register", "user_dirs", "version_base"]
+__all__ = [
+    "conf_dir",
+    "extend_sys_path",
+    "make_loader",
+    "packs",
+    "register",
+    "root_groups",
+    "user_dirs",
+    "version_base",
+]
 
 
 def packs() -> list[tuple[str, str]]:
@@ -32,14 +41,15 @@ def extend_sys_path(config_dir: str | None = None) -> None:
     """Make ``_target_: my_net.Net`` resolve from the current folder and from beside each folder of configuration.
 
     They go last, so that a user's ``random.py`` does not stand in for the standard library's. Nothing resolves from
-    inside a run, and Hydra looks for its plugins where it did before: it imports what it finds there unasked.
+    inside a run, and Hydra looks for its plugins where it did before: it imports what it finds there unasked. Folders
+    that were named once in this process are known: a configuration that was composed with one is run by a later call.
     """
     with suppress(ImportError):
         plugins = import_module("hydra_plugins")
         plugins.__path__ = list(plugins.__path__)  # else it follows the import path
-    beside = [*user_dirs(), *([Path(config_dir).resolve()] if config_dir else [])]
     if config_dir:
         stand_beside(Path(config_dir).resolve())
+    beside = [*user_dirs(), *word_folders()]
     for folder in (Path.cwd(), *(conf.parent for conf in beside)):
         if str(folder) not in sys.path and not lies_in_run(folder):
             sys.path.append(str(folder))
@@ -52,6 +62,17 @@ def plain_keys(conf: Path) -> frozenset[str]:
 
     roots = (yaml.safe_load(file.read_text(encoding="utf-8")) for file in conf.glob("*.yaml"))
     return frozenset(key for root in roots for key in root if not (conf / key).is_dir())
+
+
+def root_groups(verb: str) -> list[str]:
+    """The groups that a verb chooses from whatever the words are: each has to be in a configuration of it."""
+    import yaml
+
+    from bmx.cli.verbs import VERBS
+
+    root = yaml.safe_load((conf_dir() / f"{VERBS[verb].config}.yaml").read_text(encoding="utf-8"))
+    chosen = [one for one in root.get("defaults", []) if isinstance(one, dict)]
+    return [str(key) for one in chosen for key, word in one.items() if word is not None and key != "hydra"]
 
 
 def _keep_keys_from_being_groups() -> None:

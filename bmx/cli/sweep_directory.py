@@ -14,7 +14,7 @@ from bmx.cli.declared import text_of
 from bmx.cli.naming import AUTO, run_name
 from bmx.cli.words import is_group_choice
 from bmx.sweep import folder
-from bmx.sweep.identity import content, digest
+from bmx.sweep.identity import code_in, content, digest
 from bmx.sweep.plan import Plan
 from bmx.sweep.quoting import quoted
 
@@ -71,4 +71,4 @@ def identity(plan: Plan, settings: dict[str, Any]) -> str:
     elif settings.get("sampler"):  # a search whose space is not known yet: as it was asked for
         search = [[word.input_line for word in plan.words.swept], settings.get("space"), settings.get("objective")]
         search += [settings["sampler"], settings["pruner"], settings.get("seed"), list(plan.words.seeds)]
-    return digest({"verb": plan.verb, "base": base, "keys": keys, "search": search})
+    return digest({"verb": plan.verb, "base": base, "keys": keys, "search": search, **code_in(base)})

@@ -88,7 +88,7 @@ def judge_taken_up(config: DictConfig, words: Iterable[str]) -> None:
         return
     from bmx.engine.judging import judge_all
 
-    kept = set(own_words(run))
+    kept = set(own_words(run) or ())
     typed = [word.partition("=")[0].lstrip("+~") for word in words if word not in kept and not word.startswith("~")]
     with trusting(config.get(KEY), _own_words_of_bmx()):
         judge_all(config, run_of(run)[0] or run, typed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from bmx.data.arrays import Arrays, Source
-from bmx.data.fingerprint import fingerprint
+from bmx.data.fingerprint import marks
 from bmx.data.form import sound_form
 from bmx.data.soundness import check_values
 from bmx.data.spec import DataSpec
@@ -20,7 +20,7 @@ from bmx.errors import UsageError, did_you_mean
 class DataSet:
     """Training, validation and test samples of one spec; ``val`` is None where nothing is held out.
 
-    ``notes`` says what is odd about them.
+    ``notes`` says what is odd about them; ``marks`` are those of the source, see :func:`bmx.data.fingerprint.marks`.
     """
 
     train: Arrays
@@ -29,6 +29,7 @@ class DataSet:
     spec: DataSpec
     fingerprint: str
     notes: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
 
 def prepare(
@@ -49,14 +50,15 @@ def prepare(
     """
     where = where or f"data={source.spec.name}"
     source = sound_form(source, where)
-    mark = fingerprint(source)
-    notes = check_values(source, mark, where)
+    found = marks(source)
+    notes = check_values(source, found[-1], where)
     if leave_out:
         source = replace(source, train=_without(source, leave_out))
     kept, held_out = hold_out(source.train.targets, val_size, seed, leave_one=True)
     if not len(held_out):
-        return DataSet(source.train, None, source.test, source.spec, mark, notes)
-    return DataSet(source.train.select(kept), source.train.select(held_out), source.test, source.spec, mark, notes)
+        return DataSet(source.train, None, source.test, source.spec, found[-1], notes, found)
+    kept_of, held_of = source.train.select(kept), source.train.select(held_out)
+    return DataSet(kept_of, held_of, source.test, source.spec, found[-1], notes, found)
 
 
 def _without(source: Source, leave_out: Sequence[int | str]) -> Arrays:

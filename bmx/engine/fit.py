@@ -181,7 +181,7 @@ def build(
 
     resumed = prepared.resumed or Resumed(None, {}, "")
     path, state = resumed.path, resumed.state
-    for text in filter(None, [*data.notes, resumed.note, _where(cfg.resume, state)]):
+    for text in filter(None, [*data.notes, resumed.note, *resumed.told, _where(cfg.resume, state)]):
         display.note(text)
         log.info(text)
     steps_before = int(state["bmx"]["steps_done"]) if state else 0
@@ -212,7 +212,8 @@ def build(
 
     task.write_row = write_row
     task.pulse = pulse
-    task.surroundings = lambda: {"random": random_state.capture(), "config": config_yaml, "rows": table.sync()}
+    facts = {"config": config_yaml, "origin": prepared.origin}
+    task.surroundings = lambda: {"random": random_state.capture(), **facts, "rows": table.sync()}
     stop.on_request = ask_for_pulse
     if path is not None:
         task.before_first_step = before_first_step
@@ -266,6 +267,7 @@ def _best_writer(prepared: Prepared, config_yaml: str, recipe: Sequence[Step]) -
             "epoch": int(row["epoch"]),
             "step": int(row["step"]),
             "metrics": {name: float(value) for name, value in row.items() if "/" in name},
+            "origin": prepared.origin,
         }
         predictor.save_model(path, weights, prepared.data.spec, config_yaml, facts, recipe)
         check_saved(path, task.net, task.input_stage, prepared.data.train.inputs[:CHECKED], weights)
@@ -282,7 +284,8 @@ def save_unfitted(prepared: Prepared, net: nn.Module, run_dir: Path, recipe: Seq
     best = best_file(run_dir)
     best.parent.mkdir(exist_ok=True)
     config_yaml = OmegaConf.to_yaml(prepared.cfg, resolve=True)
-    predictor.save_model(best, state, prepared.data.spec, config_yaml, {"epoch": 0, "step": 0, "metrics": {}}, recipe)
+    facts = {"epoch": 0, "step": 0, "metrics": {}, "origin": prepared.origin}
+    predictor.save_model(best, state, prepared.data.spec, config_yaml, facts, recipe)
     check_saved(best, net, stage, prepared.data.train.inputs[:CHECKED])
 
 

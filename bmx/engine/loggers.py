@@ -24,7 +24,9 @@ def tensorboard(run_dir: Path, steps_before: int, flush_secs: int = 30) -> Logge
     need("tensorboard", "logger=tensorboard")
     from pytorch_lightning.loggers import TensorBoardLogger
 
-    purge: dict[str, Any] = {"purge_step": steps_before + 1} if steps_before else {}
+    # A run that was stopped before its first checkpoint begins again, and has left rows behind too.
+    begun = steps_before > 0 or any((run_dir / "tensorboard").glob("events.*"))
+    purge: dict[str, Any] = {"purge_step": steps_before + 1} if begun else {}
     return TensorBoardLogger(
         run_dir, name="", version="tensorboard", default_hp_metric=False, flush_secs=flush_secs, **purge
     )

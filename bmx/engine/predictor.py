@@ -33,6 +33,7 @@ class Predictor(nn.Module):
         config: the configuration of the run it comes from.
         recipe: what compression did to the architecture that ``config.model`` builds.
         output_stage: turns what the net gives into the units of the targets; None leaves it.
+        origin: what that run was made from; see :mod:`bmx.runs.origin`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Predictor(nn.Module):
         config: DictConfig,
         recipe: Sequence[Step] = (),
         output_stage: OutputStage | None = None,
+        origin: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -51,6 +53,7 @@ class Predictor(nn.Module):
         self.spec = spec
         self.config = config
         self.recipe = list(recipe)
+        self.origin = origin or {}
 
     def forward(self, raw: Tensor) -> Tensor:
         """Logits (N, K), or predictions (N, 1) in the units of the targets, of a raw batch (N, …)."""
@@ -116,7 +119,7 @@ def load_model(path: Path) -> Predictor:
     assert isinstance(config, DictConfig)
     recipe = content.get("recipe", [])
     net = rebuild(make_model(judged(config.model, "model", path), spec), recipe)
-    predictor = Predictor(net, InputStage(spec), spec, config, recipe)
+    predictor = Predictor(net, InputStage(spec), spec, config, recipe, origin=content.get("origin"))
     floating = next((t for t in content["state_dict"].values() if t.is_floating_point()), None)
     if floating is not None:
         predictor.to(floating.dtype)

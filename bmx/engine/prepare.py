@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ from bmx.engine.device import Device, resolve
 from bmx.engine.least_batch import check_batches, least_batch
 from bmx.engine.resume import Resumed, check_averaging, check_fits, check_same_scheduler, check_unchanged, find_state
 from bmx.engine.schedulers import check_schedule, make_schedule
+from bmx.engine.taking_up import ACCEPT, check_origin, other_rate, other_settings
 from bmx.engine.warm_start import units_of, weights_for
 from bmx.errors import UsageError
 from bmx.optim.schedules import Plateau, Schedule, Timeline
 from bmx.optim.torch_schedules import TorchSchedule, plain_arguments
 from bmx.runs.locking import lock
+from bmx.runs.origin import changes, origin, origin_of
 from bmx.runs.report.foot import FOOT
 from bmx.targets.blame import described, root_cause, user_line
 from bmx.targets.standing import named_in, vouch
@@ -54,6 +56,7 @@ class Prepared:
         auto: the knobs that are still to be found by trials; until then ``cfg`` holds a stand-in for each.
         least: samples that the model must be given at once.
         output_stage: of the weights that the fit begins with; None where they have learned nothing yet.
+        origin: what the run is made from; see :mod:`bmx.runs.origin`.
     """
 
     cfg: DictConfig
@@ -67,6 +70,12 @@ class Prepared:
     resumed: Resumed | None = None
     least: int = 1
     output_stage: OutputStage | None = None
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is a checkpoint to go on from, which has weights of its own."""
+        return self.resumed is not None and self.resumed.path is not None
 
     def units(self) -> OutputStage:
         """A new stage that turns what the model gives into the units of the targets."""
@@ -141,18 +150,20 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     validated = objective if data.val is not None else None
     check_schedule(schedule, timeline, lambda: trial_of(make_optimizer), validated)
     _check_minimum(schedule, None if "lr" in auto else float(cfg.lr))
+    made_from = origin(OmegaConf.to_container(cfg, resolve=True), data.spec.name, data.marks)
+    resumed = _resumed(cfg, net, made_from, schedule, timeline) if cfg.resume else None
     units = None
-    if cfg.init_from:
+    if cfg.init_from and (resumed is None or resumed.path is None):  # a run that goes on has weights of its own
         weights_for(net, str(cfg.init_from), Path(cfg.outputs))
         units = units_of(data.spec, str(cfg.init_from), Path(cfg.outputs))
-    resumed = _resumed(cfg, net) if cfg.resume else None
     if resumed is not None:
         averaging = averages(make_callbacks(cfg.trainer.callbacks)) is not None
         check_averaging(resumed.state, averaging, f"resume={Path(cfg.resume).name}")
     if resumed is not None and isinstance(schedule, TorchSchedule):
         made_with = plain_arguments(schedule, trial_of(make_optimizer), timeline)
         check_same_scheduler(resumed.state, made_with, f"resume={Path(cfg.resume).name}")
-    return Prepared(cfg, data, device, batch_size, make_optimizer, schedule, timeline, auto, resumed, least, units)
+    parts = (cfg, data, device, batch_size, make_optimizer, schedule, timeline)
+    return Prepared(*parts, auto, resumed, least, units, made_from)
 
 
 def _least(net: nn.Module, data: DataSet, make_net: Callable[[DataSpec], nn.Module]) -> int:
@@ -165,7 +176,9 @@ def _check_minimum(schedule: Any, lr: float | None) -> None:
         raise UsageError("the rate begins at its minimum and could never fall", where, fix)
 
 
-def _resumed(cfg: DictConfig, net: nn.Module) -> Resumed:
+def _resumed(
+    cfg: DictConfig, net: nn.Module, made_from: dict[str, Any], schedule: Schedule | TorchSchedule, timeline: Timeline
+) -> Resumed:
     """Finds the state to go on from and refuses one that does not fit, before the run directory is touched."""
     run = Path(cfg.resume)
     where = f"resume={run.name}"
@@ -182,7 +195,14 @@ def _resumed(cfg: DictConfig, net: nn.Module) -> Resumed:
                 where,
                 f"use epochs={done} or more, or leave it out",
             )
-    return found
+        state, verb = found.state["bmx"], run.parent.parent.name
+        before = state.get("origin") or origin_of(run)
+        told = check_origin(before, made_from, bool(cfg.get(ACCEPT)), where, verb)
+        told += other_settings(str(state["config"]), cfg)
+        told += other_rate(str(state["config"]), cfg, schedule, timeline, state)
+        return replace(found, told=tuple(told))
+    told = changes(origin_of(run), made_from).lines()
+    return replace(found, told=tuple(f"{line}; the run is started again with what is there now" for line in told))
 
 
 # What an `auto` knob is until the trials have been made.

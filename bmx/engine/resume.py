@@ -31,11 +31,13 @@ class Resumed:
         path: the checkpoint; None if the run was stopped before its first.
         state: its content; empty without one.
         note: to the user, if it is not the last checkpoint.
+        told: what is not as it was, in sentences for the user and for result.json.
     """
 
     path: Path | None
     state: dict[str, Any]
     note: str
+    told: tuple[str, ...] = ()
 
 
 def find_state(folder: Path) -> Resumed:

@@ -35,6 +35,7 @@ class Description:
         recipe: what compression did to the architecture that the configuration builds.
         target_statistics: scale and shift from what the net gives to predictions in the units of the targets, nested
             lists; empty for classes. A graph does that itself; whoever builds the net from weights has to.
+        origin: what that run was made from; see :mod:`bmx.runs.origin`.
     """
 
     spec: DataSpec
@@ -45,6 +46,7 @@ class Description:
     cost: dict[str, int] = field(default_factory=dict)
     recipe: list[Step] = field(default_factory=list)
     target_statistics: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
 
     def input_stage(self) -> InputStage:
         """The preprocessing with its statistics in float64, which hold those of any precision exactly."""
@@ -80,6 +82,7 @@ class Description:
             "config": OmegaConf.to_yaml(self.config, resolve=True),
             **({"recipe": json.dumps(self.recipe)} if self.recipe else {}),
             **({"target_statistics": json.dumps(self.target_statistics)} if self.target_statistics else {}),
+            **({"origin": json.dumps(self.origin)} if self.origin else {}),
         }
 
     @classmethod
@@ -103,6 +106,7 @@ class Description:
                 json.loads(text["cost"]),
                 json.loads(text.get("recipe", "[]")),
                 json.loads(text.get("target_statistics", "{}")),
+                json.loads(text.get("origin", "{}")),
             )
         except (KeyError, TypeError, AssertionError) as error:
             raise ValueError(f"its description is incomplete: {error}") from error
@@ -136,6 +140,7 @@ def describe(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype, c
         cost,
         predictor.recipe,
         {name: _exact(tensor) for name, tensor in predictor.output_stage.state_dict().items()},
+        predictor.origin,
     )
 
 

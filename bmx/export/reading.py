@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -16,6 +17,7 @@ from bmx.errors import UsageError
 from bmx.export.description import Description
 from bmx.extras import need
 from bmx.measure.cost import Cost, cost_of
+from bmx.runs.origin import origin_of
 
 SUFFIXES = (".onnx", ".pt2", ".safetensors", ".bmxp")
 
@@ -37,6 +39,14 @@ class Loaded:
     config: DictConfig
     file: Path
     description: Description | None = None
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What the run that it comes from was made from; empty where nobody wrote it down."""
+        known = getattr(self.model, "origin", None) or (self.description.origin if self.description else None)
+        if known or self.file.parent.name != "checkpoints":
+            return known or {}
+        return origin_of(self.file.parent.parent)
 
     @property
     def net(self) -> nn.Module | None:

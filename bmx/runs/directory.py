@@ -5,15 +5,21 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from bmx.errors import UsageError
 from bmx.runs import stamp
-from bmx.runs.finding import find, holds_run
+from bmx.runs.finding import MARKS, find, holds_run
 from bmx.runs.locking import RunLock, is_locked, lock
 from bmx.runs.names import folder_name
 
 __all__ = ["RunLock", "claim", "create", "find", "holds_run", "is_locked", "lock"]
+
+
+# What a run may have written by the time that it turns out to be a wrong command.
+_OWN = (*MARKS, ".lock", "log.txt", "plots", "tensorboard")
 
 
 def create(outputs: Path, verb: str, name: str) -> Path:
@@ -54,6 +60,22 @@ def claim(path: Path, resume: bool = False) -> Path:
             f"name another directory, or go on with it: resume={path}",
         )
     return path
+
+
+def discard(run: Path) -> None:
+    """Take back the directory of a run that did not begin, and the folders above that hold nothing else.
+
+    What is in it and is not the run's own stays, as in a folder of the user's that was named for the run.
+    """
+    for name in _OWN:
+        path = run / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    with suppress(OSError):  # something else is in there
+        for folder in (run, run.parent, run.parent.parent):
+            folder.rmdir()
 
 
 def _cannot_make(path: Path, error: OSError) -> UsageError:

@@ -29,7 +29,7 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
     ``{"versions": {...}, "platform": str, "cpu": {"model", "flags", "cores"}, "git": {"commit", "dirty"} | None}``
     """
     return {
-        "versions": dict(_versions()),
+        "versions": versions(),
         "platform": " ".join(platform.uname()[i] for i in (0, 2, 4)),
         "cpu": dict(_cpu()),
         "git": git(folder or Path.cwd()),
@@ -70,6 +70,11 @@ def _ask_git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of bmx, Python and the packages that compute; None for one that is not installed."""
+    return dict(_versions())
 
 
 @cache

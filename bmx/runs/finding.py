@@ -10,12 +10,12 @@ from bmx.errors import UsageError, did_you_mean, nearest
 from bmx.runs import best_job, liveness, result, stamp
 
 MODEL_VERBS = ("train", "distill", "compress")
-_MARKS = ("result.json", "config.yaml", "metrics.csv", "checkpoints", ".hydra")
+MARKS = ("result.json", "config.yaml", "metrics.csv", "checkpoints", ".hydra")
 
 
 def holds_run(path: Path) -> bool:
     """Whether a directory holds a run, or the beginnings of one."""
-    return any((path / mark).exists() for mark in _MARKS)
+    return any((path / mark).exists() for mark in MARKS)
 
 
 def holds_model(run: Path) -> bool:

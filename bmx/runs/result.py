@@ -33,6 +33,8 @@ def start(run: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
             before = read(run)
             written["started"] = before.get("started") or now
             written["resumed"] = [*before.get("resumed", []), now]
+            told = [*before.get("changes", []), *fields.get("changes", [])]
+            written |= {"changes": list(dict.fromkeys(told))} if told else {}
     written |= {"process": this_process(), **facts()}
     write(run, written)
     return written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,30 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bmx.runs.best_job import tell
+from bmx.runs.pinning import pinned
+from bmx.runs.source_code import own_code
 
 # Where a run is kept, what it is called and what is drawn of it do not change what it computes.
-UNRELATED = ("name", "outputs", "resume", "plots", "trust", "hydra")
+UNRELATED = ("name", "outputs", "resume", "accept_changes", "plots", "trust", "hydra")
 # Keys that name another run, by a word that may mean another one tomorrow.
 _REFERENCES = ("run", "init_from", "teacher", "student")
 
 
 def job_key(verb: str, config: DictConfig) -> str:
-    """Twelve hex digits that are the same for every configuration with the same resolved content.
+    """Twelve hex digits that are the same for every configuration with the same resolved content and code.
 
     Args:
         verb: the verb that runs it.
         config: the composed configuration of the job.
     """
-    return digest({"verb": verb, "config": content(config)})
+    plain = content(config)
+    return digest({"verb": verb, "config": plain, **code_in(plain)})
+
+
+def code_in(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's own code that a configuration names, with which it is another job; nothing where there is none."""
+    code = {name: hashes["code"] for name, hashes in own_code(plain).items()}
+    return {"code": code} if code else {}
 
 
 def content(config: DictConfig) -> dict[str, Any]:
@@ -50,11 +59,19 @@ def content(config: DictConfig) -> dict[str, Any]:
     return kept
 
 
-def latest_runs(config: DictConfig) -> dict[str, str]:
-    """The directory of each run that the configuration names by the word ``latest``, by its key."""
+def latest_runs(config: DictConfig) -> dict[str, str | list[str]]:
+    """The directories of the runs that the configuration names by a word that may mean another one soon, by key."""
     outputs = Path(str(config.get("outputs") or "outputs"))
-    named = {key: _meant(key, "latest", outputs, tell) for key in _REFERENCES if config.get(key) == "latest"}
-    return {key: run for key, run in named.items() if run != "latest"}
+    found: dict[str, str | list[str]] = {}
+    for key in _REFERENCES:
+        named = config.get(key)
+        if isinstance(named, str | int) and (run := _meant(key, str(named), outputs, told=True)) != str(named):
+            found[key] = run
+        elif OmegaConf.is_list(named):
+            runs = [_meant(key, str(one), outputs, told=True) for one in named]
+            if runs != [str(one) for one in named]:
+                found[key] = runs
+    return found
 
 
 def digest(value: Any) -> str:
@@ -73,12 +90,6 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _meant(key: str, reference: str, outputs: Path, told: Callable[[Path, Path], None] | None = None) -> str:
-    from bmx.errors import UsageError
-    from bmx.runs.finding import find
-
-    try:
-        # Not the sweep itself, when its command is given again to go on with it.
-        return str(find(reference, outputs, sweeps=key != "init_from", tell=told).resolve())
-    except UsageError:  # a model word, or a mistake that the verb's own check explains
-        return reference
+def _meant(key: str, reference: str, outputs: Path, told: bool = False) -> str:
+    # `init_from=latest` is not the sweep itself, when its command is given again to go on with it.
+    return pinned(reference, outputs, key, sweeps=key != "init_from", told=tell if told else None)

@@ -14,7 +14,7 @@ from bmx.sweep.grid import SEED, Words
 from bmx.sweep.identity import job_key, latest_runs
 from bmx.sweep.job import Job
 from bmx.sweep.objective import Objective
-from bmx.sweep.quoting import quoted
+from bmx.sweep.quoting import quoted, written
 from bmx.sweep.starter import Fresh, Nursery, make_starter
 
 
@@ -84,7 +84,7 @@ class Plan:
         words = self.job_words(point, seed)
         config = self.composer.compose((*words, *self.passed_on))
         # By the time that the job begins, another run may be the latest.
-        words += tuple(f"{key}={quoted(run)}" for key, run in latest_runs(config).items())
+        words += tuple(f"{key}={written(run)}" for key, run in latest_runs(config).items())
         epochs = config.get("epochs")
         known = epochs if isinstance(epochs, int) and not isinstance(epochs, bool) else 0
         return Job(job_key(self.verb, config), words, dict(point), seed, known), config

@@ -46,8 +46,12 @@ _folders: list[Path] = []
 
 def stand_beside(folder: Path) -> None:
     """Counts the place of a folder of words, which the user has named, among those where the user stands."""
-    if folder not in _folders:
-        _folders.append(folder)
+    _folders[:] = [*(other for other in _folders if other != folder), folder]
+
+
+def last_named() -> Path | None:
+    """The folder of words that was named last in this process."""
+    return _folders[-1] if _folders else None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.finding import newest_first
 from bmx.runs.names import folder_name
+from bmx.runs.origin import changes, origin_of
 from bmx.runs.report.summary import short_path
 from bmx.sweep.identity import job_key
 from bmx.targets.standing import named_in, vouch
@@ -52,12 +53,12 @@ def trained(
     folder = Path(cfg.outputs) / "train" / folder_name(str(cfg.name))
     key = job_key("train", cfg)
     with _alone(folder, key):
-        found = _equal(folder, cfg, key, ("done",))
+        found = _equal(folder, cfg, key, ("done",), make_net)
         if found is not None and best_file(found).exists():
             if not quiet:
                 print(f"{role}: {_told(results.read(found))}, from {short_path(found)}", flush=True)
             return found
-        stopped = _equal(folder, cfg, key, ("interrupted", "died"))
+        stopped = _equal(folder, cfg, key, ("interrupted", "died"), make_net)
         with open_dict(cfg):
             cfg.resume = None if stopped is None else str(stopped)
         if not quiet:
@@ -86,10 +87,20 @@ def _told(result: dict[str, Any]) -> str:
     return str(result.get("status")) if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
 
 
-def _equal(folder: Path, cfg: DictConfig, key: str, statuses: tuple[str, ...]) -> Path | None:
-    """The newest run in ``folder`` with the same configuration; only those of the same seed are read whole."""
+def _equal(
+    folder: Path,
+    cfg: DictConfig,
+    key: str,
+    statuses: tuple[str, ...],
+    make_net: Callable[[DataSpec], nn.Module] | None,
+) -> Path | None:
+    """The newest run in ``folder`` with the same configuration, of the same data and code.
+
+    Only those of the same seed are read whole, and the data only where there is one with the same configuration.
+    """
     if not folder.is_dir():
         return None
+    now: dict[str, Any] | None = None
     for run in newest_first(folder.parent.parent, ("train",)):
         if run.parent != folder:
             continue
@@ -101,7 +112,10 @@ def _equal(folder: Path, cfg: DictConfig, key: str, statuses: tuple[str, ...]) -
         except (BmxError, OSError, ValueError):
             continue
         if isinstance(kept, DictConfig) and job_key("train", kept) == key:
-            return run
+            now = now or prepare(cfg, make_net).origin
+            other = changes(origin_of(run), now)
+            if not other.data and not other.code:
+                return run
     return None
 
 

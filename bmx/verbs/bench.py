@@ -21,6 +21,7 @@ from bmx.targets.standing import with_its_trust
 from bmx.verbs import subjects
 from bmx.verbs.choices import chosen_words
 from bmx.verbs.measuring import Ruler, measure
+from bmx.verbs.run_data import tell, what_changed
 
 
 @conforming("bench")
@@ -57,6 +58,8 @@ def bench(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
     threads = use_cpu(cfg.threads)
     words, sizes = _engines(cfg), _batch_sizes(cfg)
     models = subjects.subjects(cfg, want_data=cfg.accuracy or "onnx_int8" in words)
+    group = OmegaConf.select(cfg, "data")
+    told = [f"{m.name}: {line}" for m in models if m.run for line in what_changed(m.loaded, m.data, group)]
     name = str(cfg.name or "bench")
     run_dir = run_dir or create(Path(cfg.outputs), "bench", name)
     with lock(run_dir):
@@ -71,7 +74,9 @@ def bench(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
             device=_device_name(where),
             threads=threads,
             data={"name": models[0].spec.name},
+            **({"changes": told} if told else {}),
         )
+        tell(told, quiet)
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
         began = time.perf_counter()
         try:

@@ -15,11 +15,18 @@ from bmx.errors import Interrupted
 from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.locking import lock
+from bmx.verbs.compressing import since_then
 from bmx.verbs.fitting import run_facts
+from bmx.verbs.run_data import tell
 
 
 def compound_run(
-    prepared: Prepared, verb: str, parent: Path, run_dir: Path | None, make: Callable[[Path], dict[str, Any]]
+    prepared: Prepared,
+    verb: str,
+    parent: Path,
+    run_dir: Path | None,
+    make: Callable[[Path], dict[str, Any]],
+    quiet: bool = True,
 ) -> tuple[dict[str, Any], Path]:
     """Makes a run out of others and returns its result, which is also in result.json, and its directory.
 
@@ -29,11 +36,15 @@ def compound_run(
         parent: the model file it begins with.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
         make: makes the others inside the directory and says what came of them.
+        quiet: print nothing.
     """
     cfg = prepared.cfg
     name = str(cfg.name or verb)
     run_dir = run_dir or create(Path(cfg.outputs), verb, name)
+    told = since_then(prepared, parent)
+    tell(told, quiet)
     facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent)}
+    facts |= {"changes": told} if told else {}
     with lock(run_dir):
         before = _seconds_before(run_dir)
         results.start(run_dir, verb, name, **facts, **({"seconds": {"total": before}} if before else {}))

@@ -15,9 +15,10 @@ from bmx.runs.report import compression as report
 from bmx.targets.standing import with_its_trust
 from bmx.verbs import pipeline, targeting
 from bmx.verbs.before_after import weigh
-from bmx.verbs.compressing import Compressing, find_parent, prepare_compression, split_of
+from bmx.verbs.compressing import Compressing, find_parent, prepare_compression, since_then, split_of
 from bmx.verbs.fitting import Job, fit_and_test
 from bmx.verbs.pipeline import is_pipeline
+from bmx.verbs.run_data import tell
 from bmx.verbs.target import Target
 
 # What check() loaded, for the compress() that follows it in the same process.
@@ -89,11 +90,14 @@ def _trial(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
 def _compress(cfg: DictConfig, run_dir: Path | None, quiet: bool) -> dict[str, Any]:
     prepared = _checked.pop(_key(cfg), None) or prepare_compression(cfg)
     file, split = find_parent(cfg), split_of(cfg)
+    told = since_then(prepared, file)
+    tell(told, quiet)
     work = Compressing(load_predictor(file), int(prepared.cfg.epochs))
     job = Job(
         "compress",
         work.start,
         parent=str(file),
+        facts={"changes": told} if told else {},
         finish=work.finish,
         conclude=lambda result, run, tested: weigh(
             prepared, file, {"name": cfg.name, **result}, run, tested, work.change, split

@@ -30,13 +30,14 @@ from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.saved_check import CHECKED, check_saved
 from bmx.engine.warm_start import model_file
 from bmx.errors import RunFailed, UsageError, did_you_mean
-from bmx.export.reading import load_predictor
+from bmx.export.reading import load, load_predictor
 from bmx.tasks.distill import DistillTask
 from bmx.tasks.fit import FitTask
 from bmx.tasks.objectives import objective_for
 from bmx.verbs.before_after import Change
 from bmx.verbs.fitting import Start, part_of
 from bmx.verbs.lessons import check_method, load_teachers, make_lesson
+from bmx.verbs.run_data import what_changed
 
 COMPRESSED = "compressed.ckpt"
 """The model as the method left it, before fine-tuning; a run that is resumed begins here."""
@@ -100,6 +101,21 @@ def prepare_compression(cfg: DictConfig) -> Prepared:
         if cfg.teacher:
             load_teachers([model_file(str(cfg.teacher), Path(cfg.outputs))], prepared)
     return prepared
+
+
+def since_then(prepared: Prepared, parent: Path) -> list[str]:
+    """What is not as it was when the parent was made, and its teacher; in sentences.
+
+    Args:
+        prepared: the configuration, with the parent's data where it names none.
+        parent: the model file.
+    """
+    cfg = prepared.cfg
+    told = what_changed(load(parent), prepared.data, cfg.data)
+    if OmegaConf.select(cfg, "distillation") is not None and cfg.teacher:
+        teacher = load(model_file(str(cfg.teacher), Path(cfg.outputs)))
+        told += [f"teacher: {line}" for line in what_changed(teacher, prepared.data, cfg.data) if line not in told]
+    return told
 
 
 def _with_parent(cfg: DictConfig, own: DictConfig, file: Path) -> DictConfig:
@@ -223,7 +239,9 @@ class Compressing:
             return  # a run that was stopped after this
         final = self.outcome.finish(model.net, self.context)
         content = read_model(file)
-        facts = {name: content[name] for name in ("epoch", "step", "metrics")}
+        facts: dict[str, Any] = {
+            name: content[name] for name in ("epoch", "step", "metrics", "origin") if name in content
+        }
         self._save(file, final.net, self.prepared, content["config"], [*recipe, *final.recipe], facts)
         self.outcome = replace(
             self.outcome, layers=final.layers or self.outcome.layers, facts=self.outcome.facts | final.facts

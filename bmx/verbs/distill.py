@@ -14,7 +14,9 @@ from bmx.config.conforming import conforming
 from bmx.engine.build import make_model, sources_kept
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared, prepare
+from bmx.engine.warm_start import model_file
 from bmx.errors import Interrupted
+from bmx.export.reading import load
 from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.report import distillation as report
@@ -27,6 +29,7 @@ from bmx.verbs.choices import chosen_words
 from bmx.verbs.comparison import compare
 from bmx.verbs.fitting import Job, Start, fit_and_test
 from bmx.verbs.lessons import check_method, load_teachers, make_lesson, match_layers
+from bmx.verbs.run_data import what_changed
 from bmx.verbs.students import Student, find_student
 from bmx.verbs.teachers import Named, choices_of, named_teachers
 from bmx.verbs.train import start as start_training
@@ -43,6 +46,7 @@ class _Checked:
     student: Student
     teachers: list[Named]
     notes: list[str]
+    changes: list[str]
 
 
 # What check() prepared, for the distill() that follows it in the same process.
@@ -89,7 +93,7 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
     checked = _checked.pop(_key(cfg)) if _key(cfg) in _checked else _prepare(cfg)
     prepared, student, named = checked.prepared, checked.student, checked.teachers
     cfg = prepared.cfg
-    for note in () if quiet else checked.notes:
+    for note in () if quiet else [*checked.notes, *checked.changes]:
         print(note, flush=True)
     name = str(cfg.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "distill", name)
@@ -113,6 +117,7 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
 
     facts: dict[str, Any] = {"teachers": [str(file) for file in files], "alone": str(alone) if alone else None}
     words, _ = chosen_words()
+    facts |= {"changes": checked.changes} if checked.changes else {}
     if cfg.get("student"):
         facts["choices"] = {**words, "model": Path(str(cfg.student)).name}
     job = Job(
@@ -129,8 +134,10 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
 
 
 def _prepare(cfg: DictConfig) -> _Checked:
-    notes = []
+    notes, other = [], []
     student = find_student(cfg)
+    if cfg.get("student"):
+        other += [f"student: {line}" for line in what_changed(load(model_file(str(cfg.student), Path(cfg.outputs))))]
     with sources_kept():
         prepared = prepare(student.cfg, student.make())
         named = named_teachers(prepared.cfg)
@@ -143,6 +150,9 @@ def _prepare(cfg: DictConfig) -> _Checked:
                 assert one.cfg is not None
                 spec = prepare(one.cfg).data.spec
                 net = make_model(one.cfg.model, spec)
+            if one.file is not None:
+                told = what_changed(load(one.file), prepared.data, prepared.cfg.data)
+                other += [f"{one.shown}: {line}" for line in told]
             if spec.name != prepared.data.spec.name:
                 notes.append(f"{one.shown} was trained on {spec.name}, and is shown {prepared.data.spec.name} here")
             if method.layers is not None:
@@ -151,7 +161,7 @@ def _prepare(cfg: DictConfig) -> _Checked:
                 samples = (random_inputs(prepared.data.spec, 2), random_inputs(spec, 2))
                 own = student.make()(prepared.data.spec)
                 match_layers(method, own, net, samples, prepared.data.train.targets)
-    return _Checked(prepared, student, named, notes)
+    return _Checked(prepared, student, named, notes, other)
 
 
 def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:

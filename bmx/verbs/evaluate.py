@@ -24,7 +24,7 @@ from bmx.runs.locking import lock
 from bmx.runs.report import plots, summary
 from bmx.targets.standing import with_its_trust
 from bmx.verbs.choices import chosen_words
-from bmx.verbs.run_data import data_for
+from bmx.verbs.run_data import data_for, tell, what_changed
 
 SPLITS = ("test", "val", "train")
 
@@ -61,6 +61,7 @@ def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) 
     threads = use_cpu(model.config.trainer.threads)
     data = data_for(cfg, model.spec, model.config, model.file)
     arrays = _split(cfg, data)
+    told = what_changed(model, data, OmegaConf.select(cfg, "data"))
     name = str(cfg.name or model.config.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "evaluate", name)
     with lock(run_dir):
@@ -77,7 +78,9 @@ def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) 
             precision=device.precision,
             threads=threads,
             data={"name": data.spec.name, "fingerprint": data.fingerprint, cfg.split: len(arrays)},
+            **({"changes": told} if told else {}),
         )
+        tell(told, quiet)
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
         began = time.perf_counter()
         measured = measure(model.model.to(device.where), arrays, model.spec, device)

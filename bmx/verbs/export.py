@@ -27,7 +27,7 @@ from bmx.runs.locking import lock
 from bmx.runs.report import summary
 from bmx.targets.standing import with_its_trust
 from bmx.verbs.choices import chosen_words
-from bmx.verbs.run_data import data_for
+from bmx.verbs.run_data import data_for, tell, what_changed
 
 
 @conforming("export")
@@ -72,6 +72,7 @@ def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) ->
     source = model_file(str(cfg.run), Path(cfg.outputs))
     model = load(source)
     data = data_for(cfg, model.spec, model.config, model.file)
+    told = what_changed(model, data, OmegaConf.select(cfg, "data"))
     name = str(cfg.name or model.config.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "export", name)
     target = Path(cfg.file) if cfg.file is not None else run_dir / f"model{formats.suffix(str(cfg.format))}"
@@ -85,7 +86,9 @@ def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) ->
             overrides=overrides,
             parent=str(source),
             data={"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
+            **({"changes": told} if told else {}),
         )
+        tell(told, quiet)
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
         began = time.perf_counter()
         try:

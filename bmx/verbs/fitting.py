@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +37,7 @@ from bmx.measure.cost import Cost, cost_of
 from bmx.runs import confusion as confusions
 from bmx.runs import result as results
 from bmx.runs import slurm
-from bmx.runs.directory import create
+from bmx.runs.directory import create, discard
 from bmx.runs.locking import lock
 from bmx.runs.report import numbers, plots, summary
 from bmx.runs.report.foot import FOOT
@@ -117,7 +116,9 @@ def fit_and_test(
     name = str(cfg.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), job.verb, name)
     display = Silent() if quiet else choose()
+    told = [*(prepared.resumed.told if prepared.resumed else ()), *job.facts.get("changes", [])]
     facts = {**run_facts(prepared, threads), "parent": job.parent, **job.facts}
+    facts |= {"changes": told} if told else {}
     with lock(run_dir), watch_signals() as stop:
         results.start(run_dir, job.verb, name, **facts)
         slurm.remember(Path(cfg.outputs), run_dir)
@@ -129,7 +130,7 @@ def fit_and_test(
             prepared, found = settle(prepared, net, start.make_task)
             if found:
                 cfg = prepared.cfg
-                results.start(run_dir, job.verb, name, **facts, found=found)
+                results.write(run_dir, {**results.read(run_dir), "found": found})
             (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
             cost = cost_of(net, InputStage(prepared.data.spec)(prepared.example()))
             slower = slower_than_full(prepared, net) if fits and not quiet else None
@@ -169,7 +170,7 @@ def fit_and_test(
             result = results.finish(run_dir, "interrupted", reason, **_so_far(fitting, began))
         except BaseException as error:
             display.stop()
-            if not run_dir.exists():
+            if not (run_dir / results.RESULT).exists():  # taken back: it was a wrong command
                 raise
             results.finish(run_dir, "failed", _reason(error), **_so_far(fitting, began))
             raise
@@ -189,10 +190,7 @@ def _leaving_nothing(prepared: Prepared, run_dir: Path) -> Iterator[None]:
         yield
     except UsageError:
         if not prepared.cfg.resume and not in_sweep(run_dir):
-            shutil.rmtree(run_dir, ignore_errors=True)
-            with contextlib.suppress(OSError):  # other runs are in there
-                run_dir.parent.rmdir()
-                run_dir.parent.parent.rmdir()
+            discard(run_dir)
         raise
 
 
@@ -240,6 +238,7 @@ def run_facts(prepared: Prepared, threads: int) -> dict[str, Any]:
             "val": len(data.val) if data.val is not None else 0,
             "test": len(data.test),
         },
+        **({"code": code} if (code := prepared.origin.get("code")) else {}),
     }
 
 

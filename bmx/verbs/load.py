@@ -1,20 +1,24 @@
-"""bmx.load: the model of a run, ready to use."""
+"""The model of a run, ready to use: what :func:`bmx.load` returns."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from bmx.engine.predictor import Predictor
 from bmx.engine.warm_start import model_file
-from bmx.export.reading import load_predictor
+from bmx.export.reading import Loaded, load_predictor
 from bmx.targets.standing import trusting
+from bmx.verbs.run_data import what_changed
 
 
 def load(
     run: str | Path = "latest", outputs: str | Path = "outputs", trust: str | Sequence[str] | None = None
 ) -> Predictor:
     """The best model of a run, in eval mode on the CPU: raw samples in, logits out.
+
+    Warns where the user's own code that it is built from, or torch, is not what it was when the run was made.
 
     Args:
         run: ``latest``, a run directory, a run id, or a model file; packed ones and .safetensors too.
@@ -26,4 +30,9 @@ def load(
         UsageError: there is no such run, it has no model, or its model is of a module that is not trusted.
     """
     with trusting(trust):
-        return load_predictor(model_file(str(run), Path(outputs)))
+        file = model_file(str(run), Path(outputs))
+        predictor = load_predictor(file)
+        changed = what_changed(Loaded(predictor, predictor.spec, predictor.config, file))
+    for line in changed:
+        warnings.warn(f"{run}: {line}", stacklevel=3)
+    return predictor

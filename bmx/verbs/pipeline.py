@@ -154,7 +154,7 @@ def pipeline(cfg: DictConfig, run_dir: Path | None, quiet: bool, compress: Compr
         weighed = take_over(prepared, parent, model, run_dir, Change(epochs=epochs))
         return {"stages": [_stage_facts(s) for s in stages], **weighed}
 
-    result, run_dir = compound_run(prepared, "compress", parent, run_dir, make)
+    result, run_dir = compound_run(prepared, "compress", parent, run_dir, make, quiet)
     if not quiet:
         report.show(result, run_dir)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,9 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from bmx.data.prepare import DataSet, prepare
 from bmx.data.spec import DataSpec
-from bmx.engine.build import make_source, source_name
+from bmx.engine.build import BATCHING_KEYS, make_source, source_name
 from bmx.engine.judging import judged
 from bmx.errors import UsageError
+from bmx.export.reading import Loaded
+from bmx.runs.origin import changes, origin
 
 
 def data_for(cfg: DictConfig, spec: DataSpec, own: DictConfig, source: Path) -> DataSet:
@@ -42,6 +45,34 @@ def data_for(cfg: DictConfig, spec: DataSpec, own: DictConfig, source: Path) -> 
     if spec.vocabulary != now.vocabulary:
         raise UsageError("the model was trained with another vocabulary", f"data={now.name}", "use the run's own data")
     return data
+
+
+def what_changed(loaded: Loaded, data: DataSet | None = None, group: Any = None) -> list[str]:
+    """What is not as it was when a run was made, in sentences: its data, the user's own code, versions.
+
+    Args:
+        loaded: the model of the run.
+        data: the data that are looked at now; None for none.
+        group: the ``data`` group that they were made by; None for the run's own. Other data are no change.
+    """
+    config = OmegaConf.to_container(loaded.config, resolve=True)
+    assert isinstance(config, dict)
+    own = data is not None and (group is None or _set(group) == _set(config.get("data")))
+    name, marks = (data.spec.name, data.marks) if data is not None and own else (loaded.spec.name, ())
+    return changes(loaded.origin, origin(config, name, marks)).lines()
+
+
+def _set(group: Any) -> Any:
+    """What of a data group says which set it is, and not how it is split, read or where it lies."""
+    plain = OmegaConf.to_container(group, resolve=True) if OmegaConf.is_config(group) else group
+    fields = plain.items() if isinstance(plain, dict) else ()
+    return {key: value for key, value in fields if key not in (*BATCHING_KEYS, "dir")}
+
+
+def tell(told: Iterable[str], quiet: bool) -> None:
+    """Prints what has changed, a line each."""
+    for line in () if quiet else told:
+        print(f"note: {line}", flush=True)
 
 
 def _say(value: Any) -> str:

@@ -18,8 +18,6 @@ from bmx.engine.judging import judged
 from bmx.engine.predictor import read_model
 from bmx.engine.prepare import Prepared
 from bmx.engine.warm_start import model_file, weights_for
-from bmx.errors import UsageError
-from bmx.verbs.choices import chosen_words
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Student:
         """The net that training begins with."""
         cfg = prepared.cfg
         net = rebuild(fit.build_net(prepared), self.recipe)
-        if cfg.init_from:
+        if cfg.init_from and not prepared.goes_on:
             net.load_state_dict(weights_for(net, str(cfg.init_from), Path(cfg.outputs)))
         return net
 
@@ -51,14 +49,10 @@ def find_student(cfg: DictConfig) -> Student:
     """What ``student=`` means.
 
     Raises:
-        UsageError: a run without a model, or fields of a model that is not built.
+        UsageError: a run without a model.
     """
     if not cfg.get("student"):
         return Student(cfg)
-    _, overrides = chosen_words()
-    fields = [word for word in overrides if word.lstrip("+").startswith("model")]
-    if fields:
-        raise UsageError("the student is the model of a run, which is taken as it is", fields[0], "leave it out")
     file = model_file(str(cfg.student), Path(cfg.outputs))
     content = read_model(file)
     own = OmegaConf.create(content["config"])

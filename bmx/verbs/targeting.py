@@ -104,7 +104,7 @@ def search(cfg: DictConfig, target: Target, run_dir: Path | None, quiet: bool, c
         outcome = take_over(prepared, parent, best_file(best.folder), run_dir, change)
         return outcome | {"trials": [_facts(point, target) for point in points]}
 
-    result, run_dir = compound_run(prepared, "compress", parent, run_dir, make)
+    result, run_dir = compound_run(prepared, "compress", parent, run_dir, make, quiet)
     if cfg.plots and result["status"] == "done":
         pareto.draw([_drawn(point) for point in points], run_dir / "plots" / "pareto.png", "validation")
     if not quiet:

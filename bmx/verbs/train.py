@@ -9,12 +9,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from bmx.config.conforming import conforming
 from bmx.engine import fit
+from bmx.engine.predictor import read_model
 from bmx.engine.prepare import Prepared, prepare
-from bmx.engine.warm_start import weights_for
+from bmx.engine.warm_start import model_file, weights_for
 from bmx.runs.directory import create
+from bmx.runs.origin import changes
 from bmx.targets.standing import with_its_trust
 from bmx.tasks.objectives import objective_for
 from bmx.verbs.fitting import Job, Start, fit_and_test
+from bmx.verbs.run_data import tell
 
 # What check() loaded, for the train() that follows it in the same process.
 _checked: dict[str, Prepared] = {}
@@ -65,7 +68,9 @@ def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
 
         return plan(cfg, quiet)
     prepared = _checked.pop(_key(cfg), None) or prepare(cfg)
-    job = Job("train", start)
+    told = _begins_otherwise(prepared)
+    tell(told, quiet)
+    job = Job("train", start, facts={"changes": told} if told else {})
     if not _compresses(cfg):
         return fit_and_test(prepared, job, run_dir, quiet)
     # A third of a second of imports that few trainings need.
@@ -84,9 +89,19 @@ def start(prepared: Prepared, run_dir: Path) -> Start:
     """The model of the configuration, freshly initialised or with the weights of ``init_from``."""
     cfg = prepared.cfg
     net = fit.build_net(prepared)
-    if cfg.init_from:
+    if cfg.init_from and not prepared.goes_on:
         net.load_state_dict(weights_for(net, str(cfg.init_from), Path(cfg.outputs)))
     return Start(net)
+
+
+def _begins_otherwise(prepared: Prepared) -> list[str]:
+    """What of the user's own code is another than when the weights of ``init_from`` were made."""
+    cfg = prepared.cfg
+    if not cfg.init_from or prepared.goes_on or not prepared.origin.get("code"):
+        return []
+    made = read_model(model_file(str(cfg.init_from), Path(cfg.outputs))).get("origin") or {}
+    found = changes(made, prepared.origin)
+    return [f"init_from: {line}" for line in (found.code, found.layout) if line]
 
 
 def _compresses(cfg: DictConfig) -> bool:

@@ -148,3 +148,10 @@ def test_zsh_reads_its_script(house, tmp_path):
 
 def test_every_script_asks_bmx():
     assert all("_complete" in script for script in SCRIPTS.values())
+
+
+@pytest.mark.parametrize("word", ["outputs=my\\ runs", "\"outputs='my runs'\"", "'outputs=my runs'"])
+def test_runs_are_found_in_quoted_outputs(house, word):
+    run = house.work / "my runs/train/net/20261122-100000-aaaa"
+    (run / "checkpoints").mkdir(parents=True)
+    assert f"run={run.name}" in candidates(f"bmx evaluate {word} run=")

@@ -4,6 +4,7 @@ import pytest
 
 from bmx.cli.references import write_runs
 from bmx.cli.verbs import VERBS
+from tests.cli.conftest import write
 
 
 @pytest.fixture
@@ -47,6 +48,86 @@ def test_the_outputs_of_the_command_are_searched(newest, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
     words = [f"outputs={tmp_path / 'outputs'}", "run=latest"]
     assert write_runs(words, VERBS["compress"])[1] == f"run={newest}"
+
+
+@pytest.mark.parametrize(
+    ("verb", "word", "written"),
+    [
+        ("compress", "run='latest'", "run={}"),
+        ("compress", "++run=latest", "++run={}"),
+        ("compress", "run=[latest]", "run=[{}]"),
+        ("compress", "run='not latest'", "run='not latest'"),
+        ("distill", "teacher=latest,'my mlp'", "teacher=[{},'my mlp']"),
+        ("distill", 'teacher="latest"', "teacher=[{}]"),
+        ("distill", "teacher=[latest],[vit]", "teacher=[{}],[vit]"),
+        ("distill", "teacher=choice(latest,[vit,latest])", "teacher=choice({}, [vit,{}])"),
+        ("distill", "student='latest'", "student={}"),
+        ("distill", "student=latestnet", "model=latestnet"),
+        ("bench", "run=latest,model.onnx", "run=[{},'model.onnx']"),
+    ],
+)
+def test_a_value_is_what_hydra_reads(newest, verb, word, written):
+    assert write_runs([word], VERBS[verb]) == [written.replace("{}", newest)]
+
+
+def test_a_folder_with_the_name_of_a_word_is_no_run(newest, tmp_path):
+    (tmp_path / "cnn").mkdir()
+    assert write_runs(["student=cnn"], VERBS["distill"]) == ["model=cnn"]
+
+
+@pytest.mark.parametrize("text", ["latest", "${best}", "'latest'"])
+@pytest.mark.parametrize("where", ["experiment", "root"])
+def test_what_a_file_calls_latest_stays_the_same_run(house, text, where):
+    """In the run itself, when it is resumed, and in the words of later jobs."""
+
+    def make(name):
+        run = house.work / "outputs" / "train" / "net" / name
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "checkpoints" / "best.ckpt").write_bytes(b"")
+        (run / "config.yaml").write_text("")
+        return str(run)
+
+    first = make("20261122-100000-aaaa")
+    root = house.conf / "train.yaml"
+    line = "init_from: null" if where == "experiment" else f"init_from: {text}"
+    root.write_text(root.read_text() + f"best: latest\n{line}\n")
+    write(house.conf, {"experiment/on.yaml": f"# @package _global_\n# On.\ninit_from: {text}\n"})
+    words = ["experiment=on"] if where == "experiment" else []
+
+    def run(cfg, run_dir):
+        (run_dir / "config.yaml").write_text(f"init_from: {cfg.init_from}\n")
+        return {"status": "interrupted"}
+
+    house.behave["run"] = run
+    house("train", *words)
+    cfg, run_dir = house.ran[-1]
+    assert cfg.init_from == first
+    make("20991122-110000-bbbb")
+    assert house("train", f"resume={run_dir.name}").code != 2
+    assert house.ran[-1][0].init_from == first
+    assert house("train", *words).code != 2
+    assert house.ran[-1][0].init_from != first
+
+
+def test_jobs_of_hydras_own_sweeper_begin_from_the_same_run(house):
+    def make(number):
+        run = house.work / "outputs" / "train" / "net" / f"2026112{number}-100000-aaaa"
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "checkpoints" / "best.ckpt").write_bytes(b"")
+        (run / "config.yaml").write_text("")
+        return str(run)
+
+    first = make(1)
+    root = house.conf / "train.yaml"
+    root.write_text(root.read_text() + "init_from: latest\n")
+
+    def run(cfg, run_dir):
+        make(2 + len(house.ran))
+        return {"status": "done"}
+
+    house.behave["run"] = run
+    assert house("train", "-m", "launcher=basic", "sweeper=basic", "lr=1,2,3").code == 0
+    assert [cfg.init_from for cfg, _ in house.ran] == [first] * 3
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
 """resume=: the run's own words, then the new ones, in its own directory."""
 
+import json
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bmx.cli import parsing
 from bmx.sweep.quoting import quoted
 from tests.cli.conftest import write
 
@@ -68,3 +71,86 @@ def test_any_path_survives_hydras_grammar(text):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     assert OverridesParser.create().parse_overrides([f"a={quoted(text)}"])[0].value() == text
+
+
+PLACES = [
+    ("outputs='my runs'", "my runs"),
+    ('outputs="my runs"', "my runs"),
+    ("++outputs='a,b'", "a,b"),
+    ("outputs='it\\'s [a=b] {é}'", "it's [a=b] {é}"),
+    ("outputs=${oc.env:RUNS}", "from env"),
+    ("outputs=${nested.place}/x", "elsewhere/x"),
+]
+
+
+@pytest.mark.parametrize(("word", "folder"), PLACES)
+@pytest.mark.parametrize("where", ["word", "experiment", "root"])
+def test_latest_is_found_wherever_and_however_the_outputs_are_said(house, monkeypatch, word, folder, where):
+    monkeypatch.setenv("RUNS", "from env")
+    root = house.conf / "train.yaml"
+    root.write_text(root.read_text().replace("nested:\n", "nested:\n  place: elsewhere\n"))
+    if where != "word":
+        said = f"outputs: {json.dumps(parsing.value(word))}\n"
+        if where == "experiment":
+            write(house.conf, {"experiment/there.yaml": f"# @package _global_\n# There.\n{said}"})
+            word = "experiment=there"
+        else:
+            root.write_text(root.read_text().replace("outputs: outputs\n", said))
+            word = "seed=0"
+    house.behave["run"] = lambda cfg, run_dir: {"status": "interrupted"}
+    house("train", word, "name=mine")
+    house.behave.pop("run")
+    (run,) = (house.work / folder / "train/mine").glob("*")
+    called = house("train", word, "resume=latest", "epochs=3")
+    assert called.code == 0, called.err
+    assert house.ran[-1][1] == run.resolve() and house.ran[-1][0].epochs == 3
+    called = house("train", f"resume={run.name}", word)
+    assert called.code == 0 and house.ran[-1][1] == run.resolve()
+
+
+@pytest.mark.parametrize("word", ["++resume=latest", "resume='latest'", 'resume="latest"', "resume=${oc.env:GO_ON}"])
+def test_every_way_to_say_latest(house, monkeypatch, word):
+    monkeypatch.setenv("GO_ON", "latest")
+    run = stopped(house)
+    assert house("train", word).code == 0
+    assert house.ran[-1][1] == run.resolve() and house.runs() == [run]
+
+
+def test_words_that_fit_only_the_run_do_not_hide_its_outputs(house):
+    house.behave["run"] = lambda cfg, run_dir: {"status": "interrupted"}
+    house("train", "model=cnn", "outputs='my runs'")
+    (run,) = house.work.glob("my runs/train/*/*")
+    house.behave.pop("run")
+    assert house("train", "resume=latest", "model.depth=7", "outputs='my runs'").code == 0
+    assert house.ran[-1][1] == run.resolve() and house.ran[-1][0].model.depth == 7
+
+
+def test_a_file_cannot_resume(house):
+    run = stopped(house)
+    write(house.conf, {"experiment/again.yaml": "# @package _global_\n# Again.\nresume: latest\n"})
+    called = house("train", "experiment=again")
+    assert called.code == 2 and "by a word of the command line alone" in called.err
+    assert "again.yaml, line 3" in called.err and house.runs() == [run]
+
+
+def test_a_run_goes_on_in_its_own_directory_or_not_at_all(house):
+    run = stopped(house)
+    called = house("train", "resume=latest", "hydra.run.dir=other")
+    assert called.code == 2 and "a run goes on in its own directory" in called.err
+    assert house.runs() == [run] and not (house.work / "other").exists()
+    assert house("train", "resume=latest", f"hydra.run.dir='{run}'").code == 0
+
+
+def test_a_run_of_another_verb_is_named(house):
+    run = stopped(house)
+    (run / "result.json").write_text('{"verb": "distill", "status": "interrupted"}')
+    called = house("train", f"resume={run.name}")
+    assert called.code == 2 and "this is a run of bmx distill, not of bmx train" in called.err
+    assert f"bmx distill resume={run.name}" in called.err
+
+
+def test_runs_are_listed_where_the_quoted_outputs_say(house, monkeypatch):
+    monkeypatch.setenv("RUNS", "my runs")
+    house("train", "outputs='my runs'", "name=mine")
+    for word in ("outputs='my runs'", 'outputs="my runs"', "outputs=my runs", "outputs=${oc.env:RUNS}"):
+        assert "mine" in house("runs", "list", word).out

@@ -210,3 +210,26 @@ def test_a_run_directory_that_cannot_be_made(house):
     Path("outputs").write_text("a file")
     called = house("train")
     assert called.code == 2 and "outputs" in called.err and not house.ran
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("~hydra.callbacks", "bmx cannot do without its hydra.callbacks"),
+        ("~hydra.callbacks.bmx", "bmx cannot do without its hydra.callbacks.bmx"),
+        ("hydra.callbacks=null", "bmx cannot do without its hydra.callbacks"),
+        ("hydra.callbacks.bmx._target_=builtins.print", "bmx cannot do without its hydra.callbacks.bmx._target_"),
+        ("hydra.run.dir=null", "hydra.run.dir says where to write"),
+        ("~hydra.run.dir", "hydra.run.dir says where to write"),
+        ("~hydra.run", "bmx cannot do without its hydra.run"),
+    ],
+)
+def test_what_a_run_needs_of_hydra_cannot_be_taken_away(house, word, told):
+    called = house("train", word)
+    assert called.code == 2 and told in called.err
+    assert list(house.work.iterdir()) == [] and house.ran == []
+
+
+def test_a_callback_of_ones_own_may_be_added(house):
+    word = "+hydra.callbacks.mine={_target_: hydra.experimental.callback.Callback}"
+    assert house("train", word).code == 0 and len(house.runs()) == 1

@@ -80,6 +80,6 @@ def test_an_onnx_file_that_another_program_wrote_anew_is_taken(images: Case, tmp
     expected = answers(file, images)
     model = onnx.load(file)
     assert any(entry.key == "bmx.sha256" for entry in model.metadata_props), "it is a field of the format"
-    model.producer_name = "another"
+    model.producer_name = "another program"
     onnx.save(model, file)
     assert torch.equal(answers(file, images), expected)

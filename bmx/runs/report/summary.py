@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -188,13 +190,28 @@ def _where(result: dict[str, Any], run: Path) -> list[Line]:
     if plots:
         found.append(Line("where", "plots", f"{place}/plots", ", ".join(plots)))
     if result.get("status") in ("failed", "interrupted"):
-        name = run.name if PATTERN.fullmatch(run.name) else place
-        found.append(Line("where", "go on", f"bmx {verb} resume={name}"))
+        name = run.name if PATTERN.fullmatch(run.name) and not _lies_elsewhere(run, verb) else place
+        found.append(Line("where", "go on", f"bmx {verb} {_argument('resume', name)}"))
     elif result.get("status") == "done":
         model = verb in ("train", "distill", "compress")
-        evaluate = f"bmx evaluate run={short_path(Path(file))}" if file else "bmx evaluate run=latest"
+        named = short_path(Path(file)) if file else place if _lies_elsewhere(run, verb) else "latest"
+        evaluate = f"bmx evaluate {_argument('run', named)}"
         found.append(Line("where", "next", evaluate if model or file else "bmx runs list"))
     return found
+
+
+def _lies_elsewhere(run: Path, verb: str) -> bool:
+    """Whether a run lies in another outputs folder than a command searches that says nothing else."""
+    whole = run.resolve()
+    return whole.parent.parent.name == verb and whole.parents[2] != Path("outputs").resolve()
+
+
+def _argument(key: str, value: str) -> str:
+    """A word with a value as a shell and Hydra's grammar read it back."""
+    if re.fullmatch(r"[\w./-]+", value, re.ASCII):
+        return f"{key}={value}"
+    escaped = value.replace("'", "\\'")
+    return shlex.quote(f"{key}='{escaped}'")
 
 
 def _show_rich(result: dict[str, Any], run: Path, console: Console) -> None:

@@ -88,6 +88,7 @@ def test_weights_that_are_tied_only_in_the_file_are_noticed(tmp_path, monkeypatc
     stage = InputStage(SPEC)
     state |= {f"input_stage.{name}": tensor for name, tensor in stage.state_dict().items()}
     config = {"model": {"_target_": "tied_net_of_a_test.Tied"}, "trainer": {"channels_last": False}}
-    save_model(tmp_path / "best.ckpt", state, SPEC, OmegaConf.to_yaml(config), {})
+    file = tmp_path / "elsewhere" / "best.ckpt"
+    save_model(file, state, SPEC, OmegaConf.to_yaml(config), {})
     with pytest.raises(RunFailed, match="not the one in memory"):
-        check_saved(tmp_path / "best.ckpt", net, stage, torch.randn(8, 4))
+        check_saved(file, net, stage, torch.randn(8, 4))

@@ -9,6 +9,7 @@ import sys
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -21,7 +22,8 @@ from bmx.runs.report.table import Table
 from tests.screen import Screen
 from tests.terminal.seen import broken_words
 
-word = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=12)
+# Without symbols that change the one before them: terminals do not agree on how wide those are.
+word = st.text(st.characters(categories=("Lu", "Ll", "Lo", "N", "P", "Sm", "Sc")), min_size=1, max_size=12)
 line = st.lists(word, min_size=1, max_size=12).map(" ".join)
 ordinary = st.text("abcdefghij0123456789.%±–", min_size=1, max_size=9)
 
@@ -84,10 +86,10 @@ def test_a_table_of_any_width_breaks_no_word(made: tuple[list, list], width: int
         w for r in rows for c in r for w in c.split()
     }
     assert words <= every
-    widest = max((width_of(word) for word in every), default=0)
-    assert all(width_of(text) <= max(width, 3 * widest) for text in shown)
+    widest = max((cell_len(word) for word in every), default=0)
+    assert all(cell_len(text) <= max(width, 3 * widest) for text in shown)
     if widest + 2 <= width:
-        assert all(width_of(text) <= width for text in shown if len(text.split()) > 2)
+        assert all(cell_len(text) <= width for text in shown if len(text.split()) > 2)
 
 
 def test_a_table_is_turned_on_its_side_where_its_columns_have_no_room() -> None:

@@ -67,6 +67,8 @@ class LowRank:
             raise UsageError(what, f"compression.rule={self.rule}", fix)
         if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 1:
             raise UsageError("calibration takes at least one sample", f"compression.samples={self.samples}")
+        if self.decomposition != "channel":
+            tensor_factors.need_tensorly()
         self._budget = Budget.of(self.budget) or (None if self.rule == "vbmf" else DEFAULT_BUDGET)
 
     def __call__(self, net: nn.Module, context: Context) -> Outcome:
@@ -75,8 +77,6 @@ class LowRank:
         Raises:
             UsageError: nothing can be factored, or the budget is below the smallest size; says which that is.
         """
-        if self.decomposition != "channel":
-            tensor_factors.tensorly()
         found = find_targets(net, context.example, self.skip)
         if not found.targets:
             reasons = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(found.left.items())[:3])

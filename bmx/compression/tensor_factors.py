@@ -15,14 +15,18 @@ from bmx.compression.vbmf import vbmf_rank
 from bmx.extras import need
 
 
-def tensorly() -> Any:
-    """The library.
+def need_tensorly() -> None:
+    """Makes sure that TensorLy is installed, without importing it.
 
     Raises:
-        UsageError: it is not installed; names the extra.
+        UsageError: it is not; names the extra.
     """
     where, instead = "compression.decomposition", "use compression.decomposition=channel"
     need("tensorly", where, "a decomposition by Tucker or CP", instead)
+
+
+def tensorly() -> Any:
+    """The library."""
     import tensorly
 
     return tensorly

@@ -11,6 +11,7 @@ from typing import Any
 from pytorch_lightning.callbacks import Callback
 
 from bmx.errors import BmxError, RunFailed
+from bmx.targets.blame import line_of
 
 
 def explained(error: BaseException, callbacks: Sequence[Callback]) -> BmxError | None:
@@ -30,7 +31,7 @@ def explained(error: BaseException, callbacks: Sequence[Callback]) -> BmxError |
     if found is None:
         return None
     callback, hook, file, line = found
-    name, where = type(callback).__name__, f"{_shown(file)}, line {line}, in {hook}"
+    name, where = type(callback).__name__, str(line_of(file, line, hook))
     if isinstance(error, SystemExit):
         said = "" if error.code is None else repr(error.code)
         fix = "to end a run early set trainer.should_stop = True in the callback"

@@ -50,9 +50,13 @@ def _innermost(trace: TracebackType | None) -> Line | None:
     for frame, number in traceback.walk_tb(trace):
         code = frame.f_code
         if is_users(code.co_filename):
-            text = linecache.getline(code.co_filename, number, frame.f_globals).strip()
-            found = Line(code.co_filename, number, code.co_name, text[:120])
+            found = line_of(code.co_filename, number, code.co_name)
     return found
+
+
+def line_of(file: str, number: int, function: str = "") -> Line:
+    """A line of a file with its text, which is empty where the file cannot be read."""
+    return Line(file, number, function, linecache.getline(file, number).strip()[:120])
 
 
 def is_users(file: str) -> bool:

@@ -197,7 +197,7 @@ def _leaving_nothing(prepared: Prepared, run_dir: Path) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     """Why a run failed, with the line of the user's own code that did, for its result."""
     if isinstance(error, BmxError):
-        return str(error)
+        return f"{error.what} ({error.where})" if ", line " in error.where else error.what
     line = user_line(error)
     return described(error) if line is None else f"{described(error)} ({line})"
 

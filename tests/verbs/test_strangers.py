@@ -221,7 +221,6 @@ def _bring(run: Path, *words: str) -> None:
         ("+logger.x={_target_: os.system, command: touch mark}", "os.system"),
         ("+logger.mlflow={_target_: bmx.engine.loggers.mlflow, tracking_uri: 'http://evil'}", "http://evil"),
         ("+optim.x={_target_: os.system, command: touch mark}", "os.system"),
-        ("+more={_target_: os.system, command: touch mark}", "os.system"),
         ("hydra.callbacks.x={_target_: os.system}", "about Hydra itself"),
         ("+hydra.callbacks.x={_target_: os.system}", "about Hydra itself"),
         ("hydra/job_logging=default", "about Hydra itself"),

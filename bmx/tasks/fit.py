@@ -169,7 +169,8 @@ class FitTask(pl.LightningModule):
         self._set_rate()
 
     def _set_rate(self) -> None:
-        if not self.rates.fixed:
+        # At an epoch's end, before its validation, the rate is still that of its last step.
+        if not self.rates.fixed and self.position.step < self.timeline.steps_per_epoch:
             self.rates.set(self.position.epoch * self.timeline.steps_per_epoch + self.position.step)
 
     def training_step(self, block: Block | Batch, block_index: int) -> dict[str, Tensor] | None:

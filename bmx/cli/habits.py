@@ -98,6 +98,9 @@ def _one(verb: str, argument: str, rest: Sequence[str]) -> tuple[int, str]:
     if "==" in argument:
         key, _, value = argument.partition("==")
         return 0, _word(verb, key, value)
+    spaced = re.fullmatch(r"([\w.]+)(\s*)=(\s*)(\S+)", argument)
+    if spaced and (spaced[2] or spaced[3]):  # in quotes
+        return 0, _word(verb, spaced[1], spaced[4])
     if "=" in argument:
         return 0, ""
     if following == "=" and len(rest) > 1:

@@ -24,6 +24,7 @@ _HABITS = [
     ("train --learning_rate=0.1 -m", "train lr=0.1 -m"),
     ("train epochs = 3", "train epochs=3"),
     ("train epochs= 3", "train epochs=3"),
+    ("train 'epochs = 3' data=iris", "train epochs=3 data=iris"),
     ("train epochs =3 lr=0.1", "train epochs=3 lr=0.1"),
     ("train epochs==3", "train epochs=3"),
     ("train lr:0.1", "train lr=0.1"),

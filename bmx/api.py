@@ -197,7 +197,7 @@ def _refuse_other(verb: str, cfg: object) -> None:
     if not isinstance(cfg, DictConfig):
         raise UsageError(f"a {type(cfg).__name__} is no configuration", f"bmx.{verb}", fix)
     missing = [key for key in root_groups(verb) if OmegaConf.select(cfg, key, throw_on_missing=False) is None]
-    if missing:
+    if len(missing) > 1:  # one alone was taken away by hand, which the check of its values explains
         raise UsageError(f"this configuration has no '{missing[0]}', which bmx {verb} needs", f"bmx.{verb}", fix)
 
 

@@ -31,7 +31,7 @@ def _has_reader(key: str, config: DictConfig) -> bool:
     node = key
     while node:
         value = OmegaConf.select(config, node, throw_on_missing=False)
-        if OmegaConf.is_dict(value) and "." in str(value.get("_target_") or ""):
+        if OmegaConf.is_dict(value) and value.get("_target_"):
             return True
         node = node.rpartition(".")[0]
     return False
@@ -42,7 +42,8 @@ def wrong_deletion(word: str, asked: Asked, loader: ConfigLoader) -> UsageError 
     from hydra.types import RunMode
 
     key, where = word.partition("=")[0].lstrip("~"), f"the argument '{word}'"
-    if key.startswith("hydra") or "@" in key:
+    replaced = any(other.startswith((f"+{key}=", f"++{key}=")) for other in asked.words)
+    if key.startswith("hydra") or "@" in key or replaced:
         return None
     usual = root_choices(asked.config, loader)
     if key in usual:

@@ -15,14 +15,21 @@ _FOLDER = str(Path(pytorch_lightning.callbacks.__file__).parent)
 
 
 class _Hearing(logging.Handler):
-    """Passes on what the files of Lightning's callbacks log; warnings have their own way to the terminal."""
+    """Passes on what the files of Lightning's callbacks log; warnings go the way that they had."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], logger: logging.Logger) -> None:
         super().__init__(logging.INFO)
         self.say = say
+        self.before = list(logger.handlers)
+        self.parent = logger.parent if logger.propagate else None
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.WARNING and record.pathname.startswith(_FOLDER):
+        if record.levelno >= logging.WARNING:
+            for handler in self.before:
+                handler.handle(record)
+            if self.parent is not None:
+                self.parent.handle(record)
+        elif record.pathname.startswith(_FOLDER):
             text = record.getMessage().strip("\n")
             self.say(text)
             log.info("%s", text)
@@ -32,11 +39,11 @@ class _Hearing(logging.Handler):
 def heard(say: Callable[[str], None]) -> Iterator[None]:
     """While it lasts, what callbacks of Lightning's log at the level INFO is said as bmx's own notes are."""
     logger = logging.getLogger("pytorch_lightning")
-    hearing, level = _Hearing(say), logger.level
-    logger.addHandler(hearing)
+    hearing, level, propagate = _Hearing(say, logger), logger.level, logger.propagate
+    logger.handlers, logger.propagate = [hearing], False
     logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(hearing)
+        logger.handlers, logger.propagate = hearing.before, propagate
         logger.setLevel(level)

@@ -57,6 +57,10 @@ def check_compression(cfg: DictConfig) -> None:
         raise UsageError("a trained model is compressed, not trained again", "compress_when=during", fix)
 
 
+# What a training is told and a compression is not.
+_TRAINING = ("init_from", "compress_when", "tuning_epochs", "plan", "model")
+
+
 def compress_trained(cfg: DictConfig, run_dir: Path, quiet: bool) -> str:
     """Compresses the model that was trained in ``run_dir``, with its optimiser and schedule; returns the new run."""
     from bmx.verbs.compress import compress
@@ -67,7 +71,9 @@ def compress_trained(cfg: DictConfig, run_dir: Path, quiet: bool) -> str:
             second[key] = value
         second.run = str(run_dir)
         second.epochs = cfg.tuning_epochs
-        second.resume = second.init_from = None
+        second.resume = None
+        for key in _TRAINING:
+            second.pop(key, None)
         second.name = f"{cfg.name}-compressed"
     where = create(Path(cfg.outputs), "compress", str(second.name))
     compress(second, where, quiet)

@@ -23,6 +23,7 @@ from bmx.verbs.before_after import Change, weigh
 from bmx.verbs.compound import compound_run, inner_run
 from bmx.verbs.compressing import EPOCHS, find_parent, prepare_compression, split_of
 from bmx.verbs.fitting import measure_best
+from bmx.verbs.target import NO_TARGET
 
 PIPELINE = "pipeline"
 FOLDER = "stages"
@@ -67,7 +68,7 @@ def stage(cfg: DictConfig, number: int, run: str) -> DictConfig:
         alone.run = run
         alone.name = word
         alone.resume = None
-        alone.target = None
+        alone.target = dict(NO_TARGET)
         # What a stage loses, the next can learn again only from the model that had it.
         alone.teacher = cfg.teacher or str(find_parent(cfg))
     return alone
@@ -92,13 +93,13 @@ def check(cfg: DictConfig) -> Prepared:
 def _check_order(cfg: DictConfig, stages: list[str]) -> None:
     """Refuses what a stage would find out, or undo in silence, when the stages before it have been made."""
     methods = [make_method(cfg.compression[word]) for word in stages]
+    epochs = [EPOCHS if cfg.epochs is None else cfg.epochs for _ in stages]
+    earlier_stages.check_order(list(zip(stages, methods, epochs, strict=True)))
     last = [word for word, method in zip(stages, methods, strict=True) if type(method) is Quantize]
     if last and stages.index(last[0]) < len(stages) - 1:
         ordered = sorted(zip(stages, methods, strict=True), key=lambda stage: int(getattr(stage[1], "place", 0)))
         fix = f"stages=[{','.join(word for word, _ in ordered)}]"
         raise UsageError(f"{last[0]} rounds to few bits, which comes last", f"stages=[{','.join(stages)}]", fix)
-    epochs = [EPOCHS if cfg.epochs is None else cfg.epochs for _ in stages]
-    earlier_stages.check_order(list(zip(stages, methods, epochs, strict=True)))
 
 
 def run_stages(

@@ -12,6 +12,9 @@ from bmx.errors import UsageError
 
 _SUCH_AS = {"accuracy_drop": 0.5, "bytes": 100000, "latency_ms": 2, "trials": 8}
 
+NO_TARGET: dict[str, Any] = {"accuracy_drop": None, "bytes": None, "latency_ms": None, "trials": 8}
+"""The group of a configuration that asks for no search."""
+
 
 @dataclass(frozen=True)
 class Target:

@@ -20,7 +20,7 @@ WRONG = [
     (["+lrr=3"], "no group or key 'lrr'", "did you mean lr?"),
     (["++nested.swich=true"], "no key 'nested.swich'", "did you mean nested.switch?"),
     (["nested=null"], "nested must hold keys, not null", "nested.switch=true"),
-    (["epoch=3"], "no group or key 'epoch'", "did you mean epochs?"),
+    (["epoch=3"], "bmx calls 'epoch' epochs", "write bmx train epochs=3"),
     (["model.widht=3"], "no key 'model.widht'", "did you mean model.width?"),
     (["widht=3"], "no group or key 'widht'", "model.width"),
     (["model=cnn", "model.xyz=3"], "no key 'model.xyz'", "model has: depth, dropout"),

@@ -154,7 +154,7 @@ def test_words_about_a_sweep_are_refused_in_one_run(verb, capsys):
         assert said[0] == f"bmx: {key} is about many runs, and this is one"
         assert said[1] == f"  where: the argument '{word}'"
         assert "add -m" in said[2]
-    with pytest.raises(UsageError, match="seeds is about many runs"):
+    with pytest.raises(UsageError, match="seeds is about "):
         bmx.compose(verb, ["seeds=3"])
     assert sorted(path.name for path in Path().iterdir()) == ["some.ckpt"]
 

@@ -80,7 +80,7 @@ def test_what_is_typed_is_what_the_optimiser_has_and_the_screen_shows(words, rat
         (["optim=unnamed", "lr=0.5"], "steps with the rate 0.3 whatever lr is", ["optim=unnamed", "lr=0.3"]),
         (["optim=fixed", "lr=0.5"], "steps with the rate 0.05 whatever lr is", ["optim=fixed", "lr=0.05"]),
         (["optim=nameless", "lr=0.5"], "keeps no 'lr' for its parameters", None),
-        (["optim=none", "lr=0.5"], "not an optimiser", None),
+        (["optim=none", "lr=0.5"], "not a torch.optim.Optimizer", None),
         (["data.batch_size=8"], "no key 'data.batch_size'", None),
         (["+data.batch_size=8"], "has no field 'batch_size'", None),
         (["model.seed=1"], "no key 'model.seed'", None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_searchs_settings(change, objectives, what, fix):
 
 
 def test_a_search_without_optuna(monkeypatch):
-    monkeypatch.setattr(search_settings, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "optuna", None)
     error = told(search_settings.check, _SEARCH, 1)
     assert "needs the package optuna" in error.what and "pip install 'bmx[optuna]'" in error.fix
 

@@ -142,7 +142,7 @@ def test_a_student_of_a_run_has_no_fields(here, trained_run, capsys):
             "'linear, seed 1' is named twice",
             "teacher_seeds=0,1",
         ),
-        (["teacher=linear", "teacher_seeds=[a]", "student=mlp"], "whole numbers", "teacher_seeds=0,1"),
+        (["teacher=linear", "teacher_seeds=[a]", "student=mlp"], "each a whole number", "teacher_seeds=[0]"),
         (["teacher=RUN", "teacher_seeds=[0]", "student=mlp"], "trained already", "teacher_seeds=[], or"),
         (["teacher=RUN", "teacher_epochs=3", "student=mlp"], "trained already", "teacher_epochs=null, or"),
         (["teacher=RUN", "experiment=hinton_distilled", "data=digits"], "trained already", "teacher_words=[], or"),
@@ -155,7 +155,7 @@ def test_a_student_of_a_run_has_no_fields(here, trained_run, capsys):
         ),
         (["teacher=RUN", "student=mlp", "distillation=attention"], "output has positions", "student_layers"),
         (["teacher=RUN,mlp", "student=mlp", "distillation=rkd"], "2 teachers", "kd_std"),
-        (["teacher=RUN", "student=mlp", "distillation.temperature=0"], "temperature must be above 0", "distillation"),
+        (["teacher=RUN", "student=mlp", "distillation.temperature=0"], "temperature must be a number greater than 0", "distillation"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_written(here, trained_run, words, says, fix, capsys):

@@ -77,6 +77,9 @@ def check_unchanged(state: dict[str, Any], config_yaml: str, where: str) -> None
         UsageError: names the first such key, with its old and new value.
     """
     before, now = _flat(str(state["bmx"]["config"])), _flat(config_yaml)
+    for said in (before, now):
+        # A list of no classes says what no list says, which is what older configurations have.
+        said["data.leave_out"] = said.get("data.leave_out") or []
     for key in sorted(before.keys() | now.keys()):
         fixed = any(key == name or key.startswith(f"{name}.") for name in _FIXED) and key not in _FREE
         if fixed and before.get(key) != now.get(key):

@@ -193,7 +193,9 @@ def test_an_average_goes_on_exactly_after_a_resume(tmp_path, monkeypatch, capsys
         with monkeypatch.context() as patched:
             patched.setattr(user_callbacks.Draws, "on_train_batch_end", stopping_at(at, stopped))
             assert main([*words, f"hydra.run.dir=cut{number}", "checkpoint.every=7"]) == 130
-        assert main(["train", f"resume=cut{number}", "checkpoint.every=null", "trust=tests"]) == 0, capsys.readouterr().err
+        assert main(["train", f"resume=cut{number}", "checkpoint.every=null", "trust=tests"]) == 0, (
+            capsys.readouterr().err
+        )
         for name in ("best", "last"):
             files = (f"{run}/checkpoints/{name}.ckpt" for run in ("whole", f"cut{number}"))
             whole, cut = (torch.load(file, weights_only=True) for file in files)

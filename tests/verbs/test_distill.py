@@ -155,7 +155,11 @@ def test_a_student_of_a_run_has_no_fields(here, trained_run, capsys):
         ),
         (["teacher=RUN", "student=mlp", "distillation=attention"], "output has positions", "student_layers"),
         (["teacher=RUN,mlp", "student=mlp", "distillation=rkd"], "2 teachers", "kd_std"),
-        (["teacher=RUN", "student=mlp", "distillation.temperature=0"], "temperature must be a number greater than 0", "distillation"),
+        (
+            ["teacher=RUN", "student=mlp", "distillation.temperature=0"],
+            "temperature must be a number greater than 0",
+            "distillation",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_written(here, trained_run, words, says, fix, capsys):

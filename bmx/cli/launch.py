@@ -88,6 +88,7 @@ def _hydra(command: flags.Command, debug: bool) -> int:
     folders = (command.flags.get("--config-dir"), command.flags.get("--config-path"))
     invocation = Invocation(asked, *folders, debug, os.getpid(), tuple(sys.argv))
     said = io.StringIO()
+    stop_signals.forget()
     try:
         _call_hydra(command, invocation, said)
     except Stop as stop:

@@ -16,7 +16,13 @@ _NAMES = {
 }
 _lost_reader = False
 reader_lost = False
-"""Whether a run of this process was asked to stop because nobody read its output any more."""
+"""Whether a run of this command was asked to stop because nobody read its output any more."""
+
+
+def forget() -> None:
+    """Another command begins in the same process: nobody has lost a reader yet."""
+    global _lost_reader, reader_lost
+    _lost_reader = reader_lost = False
 
 
 def lose_reader() -> None:

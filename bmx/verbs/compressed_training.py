@@ -20,12 +20,13 @@ from bmx.runs.directory import create
 from bmx.verbs.compressing import Compressing
 from bmx.verbs.fitting import Job, Start, fit_and_test
 from bmx.verbs.pipeline import is_pipeline
+from bmx.verbs.target import NO_TARGET
 
 AFTER, DURING = "after", "during"
 
 # What `bmx compress` has and `bmx train` does not, with its values there.
 _COMPRESS = {
-    "target": None,
+    "target": NO_TARGET,
     "stages": ["prune_structured", "low_rank", "quantize"],
     "engines": ["eager", "onnx"],
     "batch_sizes": [1, 256],

@@ -26,7 +26,7 @@ from bmx.verbs.compressing import find_parent, prepare_compression
 from bmx.verbs.fitting import part_of
 from bmx.verbs.pipeline import check as check_pipeline
 from bmx.verbs.pipeline import is_pipeline, take_over, words
-from bmx.verbs.target import Target, drop
+from bmx.verbs.target import NO_TARGET, Target, drop
 from bmx.verbs.target_search import Point, single
 from bmx.verbs.trial_sweep import TrialSweep
 
@@ -170,7 +170,7 @@ class _Trials:
         """The configuration of one trial: measured on the validation set, and not drawn."""
         alone = copy.deepcopy(self.cfg)
         with open_dict(alone):
-            alone.target, alone.resume, alone.name = None, None, name
+            alone.target, alone.resume, alone.name = dict(NO_TARGET), None, name
             alone.run = str(find_parent(self.cfg).resolve())
             alone.split = "val"
             alone.plots = False

@@ -47,10 +47,11 @@ def test_a_check_that_says_no_leaves_nothing(house):
     assert called.err == "bmx: it does not fit\n  where: model.width\n  do:    make it wider\n"
 
 
-def test_a_broken_check_is_no_usage_error(house):
-    house.behave["check"] = int  # which no line of the user's calls
+def test_a_check_that_breaks_in_the_users_code_names_the_line(house):
+    house.behave["check"] = lambda cfg: 1 / 0
     called = house("train")
-    assert called.code == 1 and "TypeError" in called.err and "Traceback" not in called.err
+    assert called.code == 2 and "ZeroDivisionError" in called.err and "Traceback" not in called.err
+    assert "test_cli_run.py, line" in called.err
     assert tree(house.work) == {}
     assert "Traceback" in house("train", "--debug").err
 

@@ -135,7 +135,7 @@ def test_what_a_run_knows_need_not_be_given(tmp_path):
         ("OneCycleLR", {"pct_start": 3.0}, "pct_start"),
         ("CyclicLR", {"base_lr": 0.7, "max_lr": 0.9}, "lr=0.1 would be ignored"),
         ("LambdaLR", {"lr_lambda": "my_module.mine"}, "lr_lambda must be a function"),
-        ("Nothing", {}, "cannot be imported"),
+        ("Nothing", {}, "has no 'Nothing'"),
     ],
 )
 def test_what_could_not_work_is_refused_before_the_start(name, fields, says):

@@ -77,7 +77,7 @@ def test_a_searchs_settings(change, objectives, what, fix):
 def test_a_search_without_optuna(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     error = told(search_settings.check, _SEARCH, 1)
-    assert "needs the package optuna" in error.what and "pip install 'bmx[optuna]'" in error.fix
+    assert "needs optuna" in error.what and "pip install 'bmx[optuna]'" in error.fix
 
 
 @pytest.mark.parametrize(

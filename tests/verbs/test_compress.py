@@ -280,7 +280,7 @@ def test_a_search_without_optuna_names_what_to_install(trained, capsys, monkeypa
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert main(["compress", "run=latest", *STAGES, "target.accuracy_drop=6"]) == 2
     said = capsys.readouterr().err
-    assert "a target over several stages needs the package optuna" in said and "bmx[optuna]" in said
+    assert "a target over several stages needs optuna" in said and "bmx[optuna]" in said
     assert not list(Path.cwd().glob("outputs/compress/*/*"))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from bmx.caller_state import one_run
 from bmx.errors import UsageError
@@ -196,8 +196,8 @@ def _refuse_other(verb: str, cfg: object) -> None:
     fix = f"make it with bmx.compose({verb!r}, [...])"
     if not isinstance(cfg, DictConfig):
         raise UsageError(f"a {type(cfg).__name__} is no configuration", f"bmx.{verb}", fix)
-    missing = [key for key in root_groups(verb) if OmegaConf.select(cfg, key, throw_on_missing=False) is None]
-    if len(missing) > 1:  # one alone was taken away by hand, which the check of its values explains
+    missing = [key for key in root_groups(verb) if key not in cfg]
+    if missing:
         raise UsageError(f"this configuration has no '{missing[0]}', which bmx {verb} needs", f"bmx.{verb}", fix)
 
 

@@ -169,7 +169,7 @@ def test_a_folder_of_the_users_own_keeps_what_is_in_it(here):
         ("precision", "fp16", "precision must be"),
         ("seed", None, "seed must be"),
         ("init_from", "typo", "no run 'typo'"),
-        ("model", None, "has no 'model'"),
+        ("model", None, "model cannot be null"),
     ],
 )
 def test_values_that_are_changed_in_the_configuration_are_checked(here, key, value, told):

@@ -92,7 +92,6 @@ def _compose(verb: str, overrides: list[str], config_dir: str | Path | None) -> 
         command = resume.expand(command)
     typed, without = command.words, (resume.KEY, *entry.named_runs)
     written = rewrite_words(typed, entry, outputs=lambda: outputs_folder(verb, typed, command.flags, without))
-    refuse_sweep_words(verb, [word for word in written if not _is_place(word)], "--multirun" in entry.flags)
     words = [*inherited_words(verb, written, command.flags), *written]
     folder, name, path = (command.flags.get(flag) for flag in _FOLDERS)
     try:
@@ -113,14 +112,15 @@ def _is_about_hydra(word: str) -> bool:
     return parsing.key_of(word).startswith(("hydra.", "hydra/"))
 
 
-def _is_place(word: str) -> bool:
-    """Whether a word only says where a resumed run goes on."""
-    return parsing.key_of(word) == resume.PLACE
-
-
 def _refuse_about_hydra(command: flags.Command, entry: Verb) -> None:
     """A configuration has no place for what is about sweeps and directories: such a word would do nothing."""
-    for typed, word in zip(command.words, rewrite_aliases(command.words, entry.aliases), strict=True):
+    written = rewrite_aliases(command.words, entry.aliases)
+    try:
+        refuse_sweep_words(command.verb, written, multirun="--multirun" in entry.flags)
+    except BmxError as error:
+        retell(error, command.words, written)
+        raise
+    for typed, word in zip(command.words, written, strict=True):
         if _is_about_hydra(word):
             fix = f"leave it out, or use the command line: bmx {command.verb} -m {typed}"
             if parsing.key_of(word) == "hydra.run.dir":

@@ -195,7 +195,7 @@ def _root_of(run: Path, verb: str, added: list[str]) -> str:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
-    from bmx.cli.search_path import make_loader
+    from bmx.cli.search_path import conf_dir, make_loader
     from bmx.cli.words import groups
 
     file = run / "config.yaml"
@@ -207,11 +207,15 @@ def _root_of(run: Path, verb: str, added: list[str]) -> str:
     chosen = [word for word in map(parsing.taken_apart, added) if word.key in known]
     own = {"defaults", "hydra", *(word.key for word in chosen)}
     content = {key: value for key, value in kept.items() if key not in own} | {TRUST: None}
+    # What the verb's own root says beside a group, as data.leave_out, is there again.
+    root = _read(conf_dir() / f"{VERBS[verb].config}.yaml") or {}
+    content |= {word.key: root[word.key] for word in chosen if isinstance(root.get(word.key), dict)}
     for node, keys in RETIRED.items():
         for key in keys:
             if isinstance(content.get(node), dict) and not without_retired([f"{node}.{key}="], run):
                 content[node].pop(key, None)
-    defaults: list[Any] = ["_self_", {"hydra": "bmx"}, *({word.key: None} for word in chosen)]
+    # Last, so that what a group says besides its own node, a batch size, does not take the place of what the run had.
+    defaults: list[Any] = [{"hydra": "bmx"}, *({word.key: None} for word in chosen), "_self_"]
     ConfigStore.instance().store(_ROOT, OmegaConf.create({"defaults": defaults, **content}))
     return _ROOT
 

@@ -242,6 +242,8 @@ def test_a_run_without_hydras_records_goes_on_from_its_configuration(here, place
         cfg = (run / "config.yaml").read_text()
         assert result_of(run)["epochs"] == number and "lr: 0.05" in cfg and "- 8\n" in cfg
     assert "Cosine" in cfg and "gamma" not in cfg
+    # A group that is written again, as the whole command of before, changes nothing: its root's own fields are there.
+    assert main(["train", f"resume={run.name}", *QUICK, "epochs=4"]) == 0
 
 
 def test_a_teacher_is_trained_anew_where_the_equal_run_is_of_other_code_or_data(here, own, capsys):

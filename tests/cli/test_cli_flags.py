@@ -47,8 +47,8 @@ def test_implied_flags_give_way_to_another_mode():
         (["-m", "--cfg", "job"], "exclude each other", "--cfg"),
         (["--resolve"], "--resolve says how --cfg prints", "--cfg job"),
         (["--config-dir", "/no/such/folder"], "no folder '/no/such/folder'", "a folder that exists"),
-        (["lr="], "lr has no value", "lr=null"),
-        (["+lr="], "lr has no value", "lr=null"),
+        (["lr="], "lr has no value", "write lr=VALUE, such as lr=0.01"),
+        (["+lr="], "lr has no value", "write lr=VALUE, such as lr=0.01"),
     ],
 )
 def test_wrong_flags_and_empty_words(arguments, what, do):

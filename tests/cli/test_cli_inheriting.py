@@ -92,7 +92,7 @@ def test_data_that_are_no_word_here_decide_nothing(outputs, tmp_path):
     """The teacher was trained with a folder of the user's own words, which this command does not name."""
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
-    (run / "config.yaml").write_text("data: {dir: x}\n")
+    (run / "config.yaml").write_text(f"data: {{dir: '{tmp_path}'}}\n")
     (run / "result.json").write_text('{"verb": "train", "choices": {"data": "mine"}}')
     assert inherited_words("distill", [f"teacher=['{run}']"], {}) == []
 

@@ -105,9 +105,9 @@ def test_int8_is_calibrated_on_the_training_set_and_its_accuracy_told(tmp_path: 
     [
         ([], "nothing to measure"),
         (["model=lenet5", "run=latest"], "both a run and a model"),
-        (["model=lenet5", "engines=eager,tensorrt"], "no engine 'tensorrt'"),
-        (["model=lenet5", "batch_sizes=1,0"], "a batch size is a whole number"),
-        (["model=lenet5", "seconds=0"], "seconds must be above 0"),
+        (["model=lenet5", "engines=eager,tensorrt"], "engines must be a list, each one of eager"),
+        (["model=lenet5", "batch_sizes=1,0"], "batch_sizes must be a list, each a whole number"),
+        (["model=lenet5", "seconds=0"], "seconds must be a number greater than 0"),
         (["model=lenet5", "data=iris"], "reads images"),
     ],
 )

@@ -78,9 +78,9 @@ def test_an_export_that_differs_fails_and_leaves_no_file(
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["format=tflite"], "no format 'tflite'"),
-        (["preprocessing=outside"], "preprocessing cannot be"),
-        (["tolerance=0"], "tolerance must be above 0"),
+        (["format=tflite"], "format must be one of onnx"),
+        (["preprocessing=outside"], "preprocessing must be one of inside"),
+        (["tolerance=0"], "tolerance must be a number greater than 0"),
         (["file=model.bin"], "is to end in .onnx"),
         (["run=nowhere"], "no run 'nowhere'"),
     ],

@@ -339,13 +339,13 @@ def test_any_two_methods_one_after_the_other(tmp_path, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
     word, *fields = model
     assert main(["train", "data=digits", f"model={word}", *fields, "epochs=1", "plots=false"]) == 0
-    base, settled = newest("train"), ["epochs=0", "engines=[]", "batch_sizes=[1]", "seconds=0.01", "plots=false"]
+    base, settled = newest("train"), ["epochs=0", "engines=[]", "plots=false"]
     for one in METHODS:
         assert main(["compress", f"run={base}", f"compression={one}", *settled]) == 0
         run = newest()
         for two in METHODS:
             undone = {("prune", "low_rank"), ("deep", "low_rank"), ("deep", "quantize"), ("deep", "quantize_weights")}
-            nothing = one == two == "prune" or (one, two) == ("deep", "prune")
+            nothing = (one, two) == ("deep", "prune")
             refused = one.startswith("quantize") or (one, two) in undone or nothing
             assert main(["compress", f"run={run}", f"compression={two}", *settled]) == (2 if refused else 0)
 

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from bmx.cli import parsing
 from bmx.cli.verbs import VERBS
+from bmx.config.retired import is_retired
 from bmx.errors import UsageError
 from bmx.sweep.quoting import written
 from bmx.targets.standing import targets_in
@@ -87,7 +88,10 @@ def _kept(run: Path, group: str) -> tuple[str, dict[str, Any]] | None:
         node = OmegaConf.to_container(OmegaConf.load(run / "config.yaml")).get(group)  # type: ignore[union-attr]
     except (UsageError, OSError):
         return None
-    return (str(word), node) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        return None
+    target = str(node.get("_target_"))
+    return str(word), {key: value for key, value in node.items() if not is_retired(group, str(key), target)}
 
 
 def _changed(name: str, word: str, group: str, fields: Mapping[str, Any], folder: str | None) -> list[str]:

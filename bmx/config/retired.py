@@ -19,9 +19,20 @@ def without_retired(words: list[str], run: Path) -> list[str]:
     return [word for word in words if not _is_retired(word.partition("=")[0].lstrip("+~"), config)]
 
 
+def is_retired(node: str, key: str, target: str) -> bool:
+    """Whether a key of a node did nothing once and is not a field of what the node names.
+
+    Args:
+        node: the node, such as ``data``.
+        key: the key in it, such as ``dir``.
+        target: the ``_target_`` of the node.
+    """
+    if key not in RETIRED.get(node, ()):
+        return False
+    fields = schema("train").by_target.get(target)
+    return fields is not None and key not in fields
+
+
 def _is_retired(key: str, config: DictConfig) -> bool:
     node, _, last = key.rpartition(".")
-    if last not in RETIRED.get(node, ()):
-        return False
-    fields = schema("train").by_target.get(target_of(config, node) or "")
-    return fields is not None and last not in fields
+    return is_retired(node, last, target_of(config, node) or "")

@@ -18,6 +18,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bmx.config.retired import is_retired
 from bmx.engine.places import PLACES, Place, place_of
 from bmx.errors import UsageError
 from bmx.targets import standing
@@ -182,6 +183,8 @@ def _judge_fields(
         return
     for name, value in fields.items():
         if value is None or not _OF_FILES.search(name) or _is_typed(f"{key}.{name}", typed):
+            continue
+        if is_retired(key, name, target):
             continue
         where = _at(source, f"{key}.{name}")
         if not place.may_name_folder:

@@ -39,6 +39,7 @@ def test_an_old_run_is_loaded_measured_and_gone_on_with(folder, tmp_path, monkey
     assert bmx.load(run) is not None and load_model(run / "checkpoints" / "best.ckpt").config.data.dir == folder
     assert main(["evaluate", f"run={run}", "plots=false"]) == 0
     assert main(["compress", f"run={run}", "compression=prune", "epochs=0", "engines=[]", "plots=false"]) == 0
+    assert main(["distill", f"teacher={run}", "student=mlp", "epochs=1", "plots=false"]) == 0, capsys.readouterr().err
     assert main(["train", f"resume={run}", "epochs=3"]) == 0, capsys.readouterr().err
     assert "dir" not in OmegaConf.load(run / "config.yaml").data
 

@@ -34,7 +34,15 @@ def make_task(invocation: Invocation) -> Callable[[DictConfig], Any]:
     """The function that Hydra calls for each job."""
 
     def task(cfg: DictConfig) -> Any:
-        return _run(cfg, invocation)
+        try:
+            return _run(cfg, invocation)
+        except JobError:
+            raise
+        except Exception as error:  # of the telling: Hydra would add a line of its own
+            invocation.codes.append(FAILED)
+            run_dir = Path(invocation.run_dir or invocation.sweep_dir or "")
+            _say(no_room(error, run_dir) or _unexpected(error, run_dir, invocation.debug), invocation.debug)
+            return {"status": "failed"}
 
     # Hydra names the job after the last part of the task's module.
     task.__module__ = f"bmx.{invocation.asked.verb}"

@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from bmx.compression.module_replacement import replace
 from bmx.compression.recipe import Step
 
 SCHEMES = ("channel", "tucker", "cp")
@@ -133,30 +134,6 @@ def fill(factored: Factored, parts: Sequence[Tensor], bias: Tensor | None) -> Fa
     return factored
 
 
-def replace(net: nn.Module, name: str, new: nn.Module) -> nn.Module:
-    """Puts ``new`` in the place of the module ``name``, wherever it is used; returns the net, which is changed."""
-    old = net.get_submodule(name)
-    if old is net:
-        return new
-    for module in list(net.modules()):
-        for key, child in list(module._modules.items()):
-            if child is old:
-                module._modules[key] = new
-    slow_path(net)
-    return net
-
-
-def slow_path(net: nn.Module) -> None:
-    """Keeps torch's encoder layers from their fused kernel, which reads the weights of dense linear layers itself."""
-    for module in net.modules():
-        if not any(isinstance(inside, Factored) for inside in module.modules()):
-            continue
-        if isinstance(module, nn.TransformerEncoderLayer):
-            module.activation_relu_or_gelu = 0
-        elif isinstance(module, nn.TransformerEncoder):
-            module.use_nested_tensor = False
-
-
 def rebuild(net: nn.Module, step: Step) -> nn.Module:
     """Repeats a step of kind ``low_rank`` on ``net``: the same layers get factors of the same ranks, with no weights.
 
@@ -166,5 +143,6 @@ def rebuild(net: nn.Module, step: Step) -> nn.Module:
     """
     for layer in step["layers"]:
         name = str(layer["name"])
-        net = replace(net, name, factored_like(net.get_submodule(name), str(layer["scheme"]), list(layer["ranks"])))
+        old = net.get_submodule(name)
+        net = replace(net, old, factored_like(old, str(layer["scheme"]), list(layer["ranks"])))
     return net

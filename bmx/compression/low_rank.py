@@ -15,9 +15,10 @@ from bmx.compression.allocation import Ladder, allocate
 from bmx.compression.budget import Budget
 from bmx.compression.curvature import Curvature, measure_curvature
 from bmx.compression.earlier_stages import VALUES, ZEROS
-from bmx.compression.factored import bias_of, factored_like, fill, reader, replace
+from bmx.compression.factored import bias_of, factored_like, fill, reader
 from bmx.compression.layer_costs import size_costs
 from bmx.compression.method import Context, LayerChange, Outcome
+from bmx.compression.module_replacement import replace
 from bmx.compression.rank_rules import NEEDS_DATA, RULES, SCHEME_RULES, Choices, choices_for, ladder_for
 from bmx.compression.targets import Found, find_targets
 from bmx.errors import UsageError, did_you_mean
@@ -168,7 +169,7 @@ class _Plan:
                 parts = tensor_factors.tucker_parts(choices.target, (size[0], size[1]))
             else:
                 parts = tensor_factors.cp_parts(choices.target, size[0], self.context.seed)
-            made = replace(made, name, fill(factored_like(layer, scheme, size), parts, bias))
+            made = replace(made, made.get_submodule(name), fill(factored_like(layer, scheme, size), parts, bias))
             ranks.append({"name": name, "scheme": scheme, "ranks": list(size)})
         return made, ranks
 

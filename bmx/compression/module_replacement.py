@@ -5,14 +5,17 @@ from __future__ import annotations
 from torch import nn
 
 
-def replace(net: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Puts ``new`` wherever ``net`` has ``old``."""
+def replace(net: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """Puts ``new`` wherever ``net`` has ``old``; returns the net, changed in place, or ``new`` if it is all there is."""
     new.train(old.training)
+    if old is net:
+        return new
     for name, parent in list(net.named_modules(remove_duplicate=False)):
         for child_name, child in parent._modules.items():
             if child is old:
                 parent._modules[child_name] = new
                 _keep_off_fused_kernels(net, name)
+    return net
 
 
 def _keep_off_fused_kernels(net: nn.Module, path: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 from torch import nn
 
 from bmx.compression.curvature import measure_curvature
-from bmx.compression.factored import bias_of, factored_like, fill, replace
+from bmx.compression.factored import bias_of, factored_like, fill
 from bmx.compression.method import Context
+from bmx.compression.module_replacement import replace
 from bmx.compression.rank_rules import spectrum_for
 from bmx.compression.targets import find_targets
 
@@ -59,7 +60,8 @@ def layer_sensitivity(
             if base is not None and rank not in scored:
                 new = factored_like(target.layer, "channel", (rank,))
                 fill(new, spectrum.factors(rank), spectrum.bias(rank, bias_of(target.layer)))
-                scored[rank] = context.score(replace(copy.deepcopy(net), name, new))
+                tried = copy.deepcopy(net)
+                scored[rank] = context.score(replace(tried, tried.get_submodule(name), new))
             score = scored.get(rank)
             rows.append(
                 {

@@ -79,6 +79,8 @@ def unknown_key(
     """
     node = key.rpartition(".")[0]
     what = f"no {'key' if node else 'group or key'} '{key}'"
+    if key[len(node) + 1 :] in OWN_KEYS.get(node, ()) and target_of(config, node) is not None:
+        return what, f"write +{key}={value}, or add it to the file of {node}="
     like = either(nearest_keys(key, known))
     words = [] if like or node != node.partition(".")[0] else schema.words_with(key)
     if words:
@@ -111,6 +113,11 @@ def _fill(config: DictConfig, schema: Schema) -> None:
             last = key.rpartition(".")[2]
             if last not in parent:
                 _set(parent, last, declaration_of(entry).convert(entry.value))
+    for node, own in OWN_KEYS.items():
+        inside = config.get(node)
+        for key, value in own.items():
+            if isinstance(inside, DictConfig) and target_of(config, node) and key not in inside and value is not None:
+                _set(inside, key, value)
 
 
 def _walk(config: DictConfig, node: str, schema: Schema, told: Told) -> Iterator[tuple[str, Entry]]:

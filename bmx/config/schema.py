@@ -23,8 +23,10 @@ from bmx.errors import UsageError
 # Folders of conf/ that set keys which are declared elsewhere.
 _NOT_GROUPS = ("experiment", "space", "hydra")
 
-OWN_KEYS: Mapping[str, tuple[str, ...]] = {"data": ("val_size", "in_memory", "workers", "leave_out")}
-"""Keys that bmx itself reads in a node, whatever is built there."""
+OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "data": {"val_size": 0.1, "in_memory": "auto", "workers": 2, "leave_out": None}
+}
+"""Keys that bmx itself reads in a node, whatever is built there, and what they are where its file leaves them out."""
 
 
 @dataclass(frozen=True)

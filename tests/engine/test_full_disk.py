@@ -149,7 +149,7 @@ def test_a_limit_on_the_size_of_files(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 1, done.stderr
     said = done.stderr.splitlines()
-    assert len(said) == 3
+    assert len(said) == 3, done.stderr
     assert any(text in said[0] for text in _SAYS), said
 
 

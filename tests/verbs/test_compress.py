@@ -334,20 +334,20 @@ def test_a_pipeline_that_would_undo_itself_is_told_so_before_it_begins(trained, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [("cnn", "model.width=16", "model.depth=2"), ("vit", "model.patch_size=4")])
-def test_any_two_methods_one_after_the_other(tmp_path, monkeypatch, model):
+@pytest.mark.parametrize("one", METHODS)
+def test_any_two_methods_one_after_the_other(tmp_path, monkeypatch, model, one):
     """The second works on what the first left, or says in one sentence why it cannot."""
     monkeypatch.chdir(tmp_path)
     word, *fields = model
     assert main(["train", "data=digits", f"model={word}", *fields, "epochs=1", "plots=false"]) == 0
     base, settled = newest("train"), ["epochs=0", "engines=[]", "plots=false"]
-    for one in METHODS:
-        assert main(["compress", f"run={base}", f"compression={one}", *settled]) == 0
-        run = newest()
-        for two in METHODS:
-            undone = {("prune", "low_rank"), ("deep", "low_rank"), ("deep", "quantize"), ("deep", "quantize_weights")}
-            nothing = (one, two) == ("deep", "prune")
-            refused = one.startswith("quantize") or (one, two) in undone or nothing
-            assert main(["compress", f"run={run}", f"compression={two}", *settled]) == (2 if refused else 0)
+    assert main(["compress", f"run={base}", f"compression={one}", *settled]) == 0
+    run = newest()
+    for two in METHODS:
+        undone = {("prune", "low_rank"), ("deep", "low_rank"), ("deep", "quantize"), ("deep", "quantize_weights")}
+        nothing = (one, two) == ("deep", "prune")
+        refused = one.startswith("quantize") or (one, two) in undone or nothing
+        assert main(["compress", f"run={run}", f"compression={two}", *settled]) == (2 if refused else 0)
 
 
 def test_training_and_pruning_in_one(tmp_path, monkeypatch):

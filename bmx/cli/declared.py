@@ -43,9 +43,14 @@ def check_sweeping(config: DictConfig, asked: Asked, loader: ConfigLoader) -> No
 
 
 def choices_of(key: str, config: DictConfig, asked: Asked, loader: ConfigLoader | None = None) -> list[str]:
-    """The words that a key may be, as they are typed: ``true`` and ``false``, ``auto``, those of ``one of a, b``."""
+    """The words that a key may be, as they are typed: ``true`` and ``false``, ``auto``, those of ``one of a, b``.
+
+    Where there are any, ``null`` is one too if it is a value.
+    """
     found = _declaration(key, config, asked, loader)
-    return list(found.choices) if found is not None else []
+    if found is None or not found.choices:
+        return []
+    return [*found.choices, *(["null"] if found.nullable else [])]
 
 
 def about_of(key: str, config: DictConfig, asked: Asked, loader: ConfigLoader | None = None) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
@@ -22,6 +24,10 @@ from bmx.config.schema import declaration_of
 from bmx.runs.report.foot import colours
 
 _NARROWEST, _WIDEST = 60, 120
+# Of the left column; what is longer has a line of its own.
+_WIDEST_NAME = 44
+# A space within a few words that stay together, and how many letters these have at most.
+_SPACE, _LONGEST = "\N{NO-BREAK SPACE}", 24
 
 
 class _Section(NamedTuple):
@@ -36,7 +42,7 @@ def page(command: Command) -> str:
         UsageError: for a word that does not exist.
     """
     verb = VERBS[command.verb]
-    width = min(max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST), _WIDEST)
+    width = min(max(_columns(), _NARROWEST), _WIDEST)
     composed = compose_raw(
         command.verb,
         command.words,
@@ -50,12 +56,20 @@ def page(command: Command) -> str:
         _Section(f"usage: bmx {command.verb} [flags] [group=word ...] [key=value ...]", about),
         _Section("groups (* is chosen):", _groups(composed, verb.aliases, width)),
         *_keys(composed, width),
-        _Section("many runs (-m):", _table(list(sweep_rows(composed, verb.aliases)), width)),
+        _Section("many runs (-m):", _table(list(sweep_rows(composed, verb.aliases, _with_kind)), width)),
         _Section("flags:", _table([*_switches(verb), *(_flag(flag) for flag in FLAGS)], width)),
         _Section("examples:", "\n".join(f"  {example}" for example in verb.examples)),
     ]
     bold = "\033[1m{}\033[0m" if colours(sys.stdout) else "{}"
     return "\n\n".join(f"{bold.format(section.heading)}\n{section.text}".rstrip() for section in sections)
+
+
+def _columns() -> int:
+    """Of the terminal that the page is read in, behind a pager too."""
+    for stream in (sys.__stdout__, sys.__stderr__, sys.__stdin__):
+        with suppress(AttributeError, ValueError, OSError):
+            return shutil.get_terminal_size((os.get_terminal_size(stream.fileno()).columns, 24)).columns  # type: ignore[union-attr]
+    return shutil.get_terminal_size((100, 24)).columns
 
 
 def _groups(composed: Composed, aliases: Mapping[str, str], width: int) -> str:
@@ -108,16 +122,25 @@ def _about(key: str, node: DictConfig, composed: Composed, width: int) -> tuple[
 
 def _row(name: str, value: Any, written: Mapping[str, Entry]) -> tuple[str, str]:
     entry, shown = written.get(name), _shown(value)
-    return f"{name} = {shown}", _with_words(entry, shown) if entry else ""
+    return f"{name} = {shown}", _with_kind(entry) if entry else ""
 
 
-def _with_words(entry: Entry, shown: str) -> str:
-    """The comment of a key, and the words that it takes where the comment does not name them all."""
-    words = declaration_of(entry).choices if entry.declares else ()
-    unsaid = [word for word in words if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", entry.comment)]
-    if not set(unsaid) - {shown} or words == ("true", "false") or shown.startswith("${"):
+def _with_kind(entry: Entry) -> str:
+    """The comment of a key, and behind it what the key takes, where the comment does not name every word of it."""
+    if not entry.declares:
         return entry.comment
-    return f"{entry.comment} [{', '.join(words)}]".lstrip()
+    declared = declaration_of(entry)
+    unsaid = [
+        word for word in declared.choices if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", entry.comment)
+    ]
+    if declared.is_closed and not unsaid:
+        return entry.comment
+    return f"{entry.comment} [{_together(declared.brief)}]".lstrip()
+
+
+def _together(text: str) -> str:
+    """The text with spaces at which no line is broken, if it is short enough for a line of its own."""
+    return text.replace(" ", _SPACE) if len(text) <= _LONGEST else text
 
 
 def _shown(value: Any) -> str:
@@ -149,7 +172,7 @@ def _flag(flag: Flag) -> tuple[str, str]:
 
 def _table(rows: list[tuple[str, str]], width: int) -> str:
     """Two columns; a left side that is too long for its column stands on a line of its own."""
-    column = min(max((len(name) for name, _ in rows), default=0), width * 9 // 20) + 4
+    column = min(max((len(name) for name, _ in rows), default=0), width * 9 // 20, _WIDEST_NAME) + 4
     lines: list[str] = []
     for name, text in rows:
         head = f"  {name}"
@@ -159,4 +182,4 @@ def _table(rows: list[tuple[str, str]], width: int) -> str:
         wrapped = textwrap.wrap(text, width - column, break_on_hyphens=False) or [""]
         lines.append(f"{head:<{column}}{wrapped[0]}".rstrip())
         lines += [" " * column + line for line in wrapped[1:]]
-    return "\n".join(lines)
+    return "\n".join(lines).replace(_SPACE, " ")

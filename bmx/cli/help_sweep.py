@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from bmx.cli.compose import Composed
-from bmx.cli.yaml_source import find, read
+from bmx.cli.yaml_source import Entry, find, read
 
 # A grid has no trials: what the chosen word does not have is shown as this one has it.
 _SEARCH = "hydra/sweeper/tpe"
 
 
-def sweep_rows(composed: Composed, aliases: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The words about a sweep, each with its value and its comment."""
+def sweep_rows(
+    composed: Composed, aliases: Mapping[str, str], said: Callable[[Entry], str]
+) -> Iterator[tuple[str, str]]:
+    """The words about a sweep, each with its value and what ``said`` makes of its comment and declaration."""
     choices: Any = OmegaConf.to_container(composed.config.hydra.runtime.choices)
     for word, key in aliases.items():
         if key.startswith("hydra/"):
@@ -24,15 +26,17 @@ def sweep_rows(composed: Composed, aliases: Mapping[str, str]) -> Iterator[tuple
             yield word, "  ".join(f"*{option}" if option == chosen else option for option in options)
         elif key.startswith("hydra."):
             group, _, name = key.removeprefix("hydra.").partition(".")
-            yield from _row(composed, word, name, f"hydra/{group}/{choices.get(f'hydra/{group}')}")
+            yield from _row(composed, word, name, f"hydra/{group}/{choices.get(f'hydra/{group}')}", said)
 
 
-def _row(composed: Composed, word: str, name: str, path: str) -> Iterator[tuple[str, str]]:
+def _row(
+    composed: Composed, word: str, name: str, path: str, said: Callable[[Entry], str]
+) -> Iterator[tuple[str, str]]:
     for place, note in ((path, ""), (_SEARCH, "Of a search: ")):
         file = find(composed.loader, place)
         entry = dict(read(file)).get(name) if file else None
         if file and entry:
             value = OmegaConf.to_container(OmegaConf.load(file))[name]  # type: ignore[index, call-overload]
             shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-            yield f"{word} = {shown}", f"{note}{entry.comment}"
+            yield f"{word} = {shown}", f"{note}{said(entry)}"
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from bmx.cli.asked import Asked
 from bmx.cli.idle_rules import RULES, Idle, Settings
 from bmx.errors import UsageError
+from bmx.runs.report.commands import provide
+from bmx.sweep.composing import Composer
 
 # What switches something off can be said wherever it is off already.
 _OFF = ("null", "false", "[]", "{}", "")
@@ -86,3 +89,29 @@ def _reader(config: DictConfig) -> Settings:
             return None
 
     return get
+
+
+def idle_keys(verb: str, flags: Sequence[str], words: Sequence[str]) -> set[str]:
+    """The keys among the words of a job that have no effect in it; none where they do not compose."""
+    from bmx.cli.verbs import VERBS
+
+    try:
+        composer, own = _composer(verb, tuple(flags)), [str(word) for word in words]
+        config = composer.compose(own)
+        return set(idle_words(config, Asked(verb, VERBS[verb].config, tuple(own))))
+    except Exception:  # the command is shown as it is, and says itself what is wrong
+        return set()
+
+
+@lru_cache(maxsize=4)
+def _composer(verb: str, given: tuple[str, ...]) -> Composer:
+    from bmx.cli.flags import parse
+    from bmx.cli.search_path import make_loader
+    from bmx.cli.verbs import VERBS
+
+    command = parse(verb, list(given))
+    loader = make_loader(verb, command.flags.get("--config-dir"), command.flags.get("--config-path"))
+    return Composer(loader, command.flags.get("--config-name") or VERBS[verb].config)
+
+
+provide(idle_keys)

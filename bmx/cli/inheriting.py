@@ -37,12 +37,21 @@ def inherited_words(name: str, words: list[str], flags: Mapping[str, str]) -> li
             continue
         given = next((word for word in reversed(words) if parsing.key_of(word) == key), "")
         kept = [_kept(run, group) for run in _runs(given)]
-        if kept and kept[0] is not None and all(one == kept[0] for one in kept):
-            word, fields = kept[0]
+        if kept and kept[0] is not None and all(_agree(one, kept[0]) for one in kept):
+            word, fields = next((one for one in kept if one is not None and one[0] is not None), kept[0])
             _refuse_brought(fields, group, keys, parsing.taken_apart(given).text or "")
-            changed = _changed(name, f"{group}={word}", group, fields, flags.get("--config-dir"))
+            folder = flags.get("--config-dir")
+            if word is None:
+                changed = _made_by(name, group, fields, folder)
+            else:
+                changed = _changed(name, f"{group}={word}", group, fields, folder)
             found += [one for one in changed if parsing.key_of(one) not in keys]
     return found
+
+
+def _agree(one: tuple[str | None, dict[str, Any]] | None, other: tuple[str | None, dict[str, Any]]) -> bool:
+    """Whether two runs were made with the same; one that knows no word may have been made with any."""
+    return one is not None and one[1] == other[1] and (one[0] == other[0] or None in (one[0], other[0]))
 
 
 def _refuse_brought(fields: Mapping[str, Any], group: str, typed: set[str], runs: str) -> None:
@@ -75,23 +84,51 @@ def _runs(word: str) -> Iterator[Path]:
                 continue
 
 
-def _kept(run: Path, group: str) -> tuple[str, dict[str, Any]] | None:
-    """The word that a run was made with and the fields of its node; of what it was made from, if it has none."""
+def _kept(run: Path, group: str) -> tuple[str | None, dict[str, Any]] | None:
+    """The word that a run was made with and the fields of its node; of what it was made from, if it has no such node.
+
+    A run that was made from Python knows no word, only the node.
+    """
     from bmx.runs import result
     from bmx.runs.finding import find
 
     try:
         known = result.read(run)
         word, parent = (known.get("choices") or {}).get(group), known.get("parent")
-        if word is None:
-            return _kept(find(str(parent), run), group) if parent else None
         node = OmegaConf.to_container(OmegaConf.load(run / "config.yaml")).get(group)  # type: ignore[union-attr]
+        if not isinstance(node, dict):
+            return _kept(find(str(parent), run), group) if parent else None
     except (UsageError, OSError):
         return None
-    if not isinstance(node, dict):
-        return None
     target = str(node.get("_target_"))
-    return str(word), {key: value for key, value in node.items() if not is_retired(group, str(key), target)}
+    fields = {key: value for key, value in node.items() if not is_retired(group, str(key), target)}
+    return None if word is None else str(word), fields
+
+
+def _made_by(name: str, group: str, fields: Mapping[str, Any], folder: str | None) -> list[str]:
+    """The words that make a node: of those that build the same, the one with which the fewest fields are others."""
+    from bmx.config.folders import conf_dir, user_dirs
+
+    places = ([Path(folder)] if folder else []) + [*user_dirs(), conf_dir()]
+    words = dict.fromkeys(
+        path.stem
+        for place in places
+        for path in sorted((place / group).glob("*.yaml"))
+        if _built_by(path, group) == fields.get("_target_")
+    )
+    found = (_changed(name, f"{group}={word}", group, fields, folder) for word in words)
+    return min((one for one in found if one), key=len, default=[])
+
+
+def _built_by(path: Path, group: str) -> Any:
+    from bmx.config.source import load
+
+    try:
+        file = load(path)
+    except Exception:  # a file of the user's that cannot be read makes nothing; whoever chooses it is told so
+        return None
+    entry = file.entries.get(f"{group}._target_" if file.package == "_global_" else "_target_")
+    return entry.value if entry is not None else None
 
 
 def _changed(name: str, word: str, group: str, fields: Mapping[str, Any], folder: str | None) -> list[str]:

@@ -48,13 +48,18 @@ def pin_runs(config: DictConfig, verb: Verb) -> None:
         config.outputs = str(outputs)
     for key, value in named.items():
         if OmegaConf.is_list(value):
-            runs = [one if one is None else pinned(str(one), outputs, key, told=tell) for one in value]
+            runs = [pinned(str(one), outputs, key, told=tell) if _names(one) else one for one in value]
             if runs != list(value):
                 _set(config, key, runs)
-        elif isinstance(value, str | int) and not isinstance(value, bool):
+        elif _names(value):
             run = pinned(str(value), outputs, key, told=tell)
             if run != value or OmegaConf.is_interpolation(config, key):
                 _set(config, key, run)
+
+
+def _names(value: object) -> bool:
+    """Whether a value may name a run as it is; what looks like another number is spelt out by the check of all."""
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def plain_values(config: DictConfig, keys: Iterable[str]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bmx.cli import parsing
 from bmx.cli.references import write_runs
+from bmx.cli.spelling import spelt_out
 from bmx.cli.verbs import Verb
 from bmx.config.conform import OPTIONAL
 from bmx.sweep.quoting import quoted
@@ -28,7 +29,8 @@ def rewrite_words(
         words = write_runs(words, verb, many, outputs)
     words = [write_beginning(word, verb.beginnings) for word in words]
     words = [without_group(word, open_groups(verb.config)) for word in words]
-    return write_lists(rewrite_aliases(words, verb.aliases), verb.lists)
+    words = write_lists(rewrite_aliases(words, verb.aliases), verb.lists)
+    return [spelt_out(word, verb.config) for word in words] if many else words
 
 
 def without_group(word: str, groups: Container[str]) -> str:
@@ -100,4 +102,4 @@ def write_lists(words: list[str], keys: tuple[str, ...]) -> list[str]:
 
 
 def _list_item(item: str) -> str:
-    return item if item.lstrip("-").isdigit() or item[0] in "'\"" else quoted(item)
+    return item if re.fullmatch(r"0|-?[1-9]\d*", item) or item[0] in "'\"" else quoted(item)

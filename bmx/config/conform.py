@@ -225,7 +225,7 @@ def _settle(config: DictConfig, key: str, declaration: Declaration, told: Told) 
     value = parent[last]
     if isinstance(value, Container):
         value = OmegaConf.to_container(value, resolve=True)
-    raw = None if isinstance(value, (str, list, dict)) or value is None else told.raw(key)
+    raw = None if isinstance(value, (str, dict)) or value is None else told.raw(key)
     made = declaration.convert(value, raw)
     if made is NOTHING:
         wrong = complaint(key, value, declaration, raw)

@@ -69,6 +69,16 @@ class Declaration:
         return tuple(word for kind in self.kinds if not isinstance(kind, kinds.Null) for word in kind.words)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether a few words are all that can be typed."""
+        return all(kind.words for kind in self.kinds)
+
+    @property
+    def brief(self) -> str:
+        """As it is declared, without the example: ``int >= 1 or full``."""
+        return self.text.partition(_EXAMPLE)[0]
+
+    @property
     def example(self) -> str:
         """A value that fits, as it is typed."""
         return self.such_as or self.kinds[0].example

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -232,6 +233,8 @@ class Text:
     def convert(self, value: Any, raw: str | None) -> Any:
         if self.about == "class":  # what is neither a number nor a text is no label: 0.5, true
             return NOTHING
+        if not isinstance(value, (bool, str, int, float)):  # a list is no text, however it is written
+            return NOTHING
         text = raw if raw is not None and not isinstance(value, str) else _as_text(value)
         return text if text is not None and self.accepts(text) else NOTHING
 
@@ -318,19 +321,21 @@ class List:
 
     def convert(self, value: Any, raw: str | None) -> Any:
         if isinstance(value, list):
-            return self._converted(value)
+            raws = _items(raw) if raw is not None else None
+            return self._converted(value, raws if raws is not None and len(raws) == len(value) else None)
         if value is None:
             return NOTHING
         if not isinstance(value, str):
-            return self._converted([value], raw)
+            return self._converted([value], [raw])
         text = value.strip()
         if text.startswith("[") and text.endswith("]"):
             return self._converted(_yaml_list(text))
         alone = self._converted([text])
         return alone if alone is not NOTHING or "," not in text else self._converted(text.split(","))
 
-    def _converted(self, values: list[Any], raw: str | None = None) -> Any:
-        made = [one if self.item.accepts(one) else self.item.convert(one, raw) for one in values]
+    def _converted(self, values: list[Any], raws: Sequence[str | None] | None = None) -> Any:
+        pairs = zip(values, raws or [None] * len(values), strict=True)
+        made = [one if self.item.accepts(one) else self.item.convert(one, raw) for one, raw in pairs]
         return made if self.accepts(made) else NOTHING
 
 
@@ -355,6 +360,13 @@ def _yaml_list(text: str) -> list[Any]:
     except yaml.YAMLError:
         return [text]
     return found if isinstance(found, list) else [text]
+
+
+def _items(text: str) -> list[str] | None:
+    """The items of a list as they are written, ``[1e3, x]``; None for what is no list of plain items."""
+    found = re.fullmatch(r"\s*\[([^][{}()\\]*)\]\s*", text, re.DOTALL)
+    items = re.findall(r"(?:'[^']*'|\"[^\"]*\"|[^,'\"])+", found[1]) if found else []
+    return [item.strip() for item in items if item.strip()] if found else None
 
 
 def _short(value: float) -> str:

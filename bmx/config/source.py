@@ -73,10 +73,21 @@ def _walk(node: yaml.MappingNode, prefix: str, path: Path, lines: list[str]) -> 
         line = key.start_mark.line
         comment, declares = _above(lines, line)
         is_map = isinstance(value, yaml.MappingNode) and not value.flow_style
-        raw = value.value if isinstance(value, yaml.ScalarNode) else None
+        raw = _written(value)
         yield dotted, Entry(path, line + 1, comment, declares, raw, {} if is_map else _plain(value), is_map)
         if is_map:
             yield from _walk(value, f"{dotted}.", path, lines)
+
+
+def _written(node: yaml.Node) -> str | None:
+    """A scalar, or a list of them, as it is written; None for everything else."""
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    items = node.value if isinstance(node, yaml.SequenceNode) else []
+    plain = [str(item.value) for item in items if isinstance(item, yaml.ScalarNode)]
+    if not plain or len(plain) != len(items) or any(set(text) & set(",[]{}()'\"\\") for text in plain):
+        return None
+    return f"[{','.join(plain)}]"
 
 
 def _above(lines: list[str], line: int) -> tuple[str, str]:

@@ -70,6 +70,7 @@ class Fit:
     callbacks: Sequence[Callback]
     save_best: SaveBest
     run_dir: Path
+    profiled: ProfiledReader | None = None
 
     def run(self) -> None:
         """Trains to the end, from the checkpoint that was found if there was one."""
@@ -86,7 +87,11 @@ class Fit:
                         ckpt_path=None if self.checkpoint is None else str(self.checkpoint),
                         weights_only=True,
                     )
+                if self.profiled is not None:
+                    self.profiled.close()
             except BaseException as error:
+                if self.profiled is not None:
+                    self.profiled.drop()
                 if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
                     # What Lightning makes of a KeyboardInterrupt.
                     raise KeyboardInterrupt from error
@@ -239,15 +244,17 @@ def build(
     task.step_hooks = step_hooks(user_callbacks, trainer)
     single = wants_batches(user_callbacks)
     train_reader = reader_for(data.train, order, prepared.device.where, int(cfg.data.workers))
+    profiled = None
     if cfg.profile:
-        train_reader = ProfiledReader(train_reader, run_dir / "profile", prepared.device.where)
+        left = prepared.timeline.steps - steps_before
+        train_reader = profiled = ProfiledReader(train_reader, run_dir / "profile", prepared.device.where, left)
     val_blocks = None
     if data.val is not None:
         val_order = BatchOrder(len(data.val), batch_size_for(data.spec), shuffle=False)
         val_reader = reader_for(data.val, val_order, prepared.device.where, int(cfg.data.workers))
         val_blocks = EvaluationBlocks(val_reader, len(val_order), single)
     blocks = StepBlocks(train_reader, order, position, single)
-    parts = (path, blocks, val_blocks, user_callbacks, save_best, run_dir)
+    parts = (path, blocks, val_blocks, user_callbacks, save_best, run_dir, profiled)
     return Fit(task, data.spec, trainer, selection, watch, *parts)
 
 

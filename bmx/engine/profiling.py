@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,52 +21,102 @@ WAIT, WARM_UP, RECORD = 5, 3, 20
 _ROWS = 25
 
 
+def plan(steps: int) -> tuple[int, int, int]:
+    """How many steps are let pass, warmed up and recorded in a run of so many: of a short one the last of them."""
+    skipped = min(WAIT + WARM_UP, steps // 4)
+    warm_up = min(WARM_UP, (skipped + 1) // 2)
+    return skipped - warm_up, warm_up, max(1, min(RECORD, steps - skipped))
+
+
 class ProfiledReader:
     """Hands on the batches of a reader and records the steps made with the first few dozen of them.
 
-    Writes ``trace.json`` (for https://ui.perfetto.dev or chrome://tracing) and ``table.txt`` into ``folder``. A run
-    shorter than that records what it has.
+    Writes ``trace.json`` (for https://ui.perfetto.dev or chrome://tracing) and ``table.txt`` into ``folder``, as soon
+    as enough is recorded, or when it is closed.
 
     Args:
         reader: where the batches come from.
         folder: where the files go.
         device: of the run; on CUDA its kernels are recorded too.
+        steps: that the run is going to make.
     """
 
-    def __init__(self, reader: Reader, folder: Path, device: torch.device) -> None:
+    def __init__(self, reader: Reader, folder: Path, device: torch.device, steps: int) -> None:
         self.reader = reader
         self.folder = folder
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
         self._sort = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
         self._steps = 0
-        self._profile: profile | None = profile(
-            activities=activities,
-            schedule=schedule(wait=WAIT, warmup=WARM_UP, active=RECORD, repeat=1),
-            on_trace_ready=self._write,
-        )
+        self._running = self._pending = False
+        wait, warm_up, record = plan(steps)
+        self._skipped, self._last = wait + warm_up, wait + warm_up + record
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Profiler won't be using warmup")  # there is one step in all
+            self._profile: profile | None = profile(
+                activities=activities, schedule=schedule(wait=wait, warmup=warm_up, active=record, repeat=1)
+            )
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        if self._profile is not None and self._steps == 0:
+        if self._profile is not None and not self._running:
             self._profile.start()
+            self._running = True
         for batch in self.reader.epoch(epoch, start):
+            self._count()
+            if self._steps == self._last:
+                self._finish()
+            self._pending = True
             yield batch
-            # Control comes back when the step with this batch has been made.
-            self._steps += 1
-            if self._profile is not None:
-                self._profile.step()
-                if self._steps > WAIT + WARM_UP + RECORD:
-                    self.close()
 
     def close(self) -> None:
-        """Ends the recording; what was recorded so far is written."""
-        if self._profile is not None and self._steps:
-            self._profile.stop()
-        self._profile = None
+        """Ends the recording; what was recorded so far is written.
+
+        Raises:
+            OSError: it cannot be written; the recording has ended all the same.
+        """
+        self._count()
+        self._finish()
+
+    def _count(self) -> None:
+        """Notes that the step with the last batch has been made: whoever asks for the next one is done with it."""
+        if self._pending and self._profile is not None:
+            self._steps += 1
+            self._profile.step()
+        self._pending = False
+
+    def _finish(self) -> None:
+        recorded = self.drop()
+        if recorded is not None:
+            self._write(recorded)
+
+    def drop(self) -> profile | None:
+        """Ends the recording and writes nothing; a recorder that is left running ends the interpreter with a crash."""
+        recorded, self._profile = self._profile, None
+        if recorded is None or not self._running:
+            return None
+        recorded.stop()
+        return recorded
 
     def _write(self, recorded: profile) -> None:
+        """Outside of the recorder's own steps: what fails here leaves it stopped."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        recorded.export_chrome_trace(str(self.folder / "trace.json"))
-        steps = min(max(self._steps - WAIT - WARM_UP, 1), RECORD)
-        table = recorded.key_averages().table(sort_by=self._sort, row_limit=_ROWS, max_name_column_width=40)
-        head = f"{steps} training steps after {WAIT + WARM_UP}; sorted by {self._sort.replace('_', ' ')}\n"
-        (self.folder / "table.txt").write_text(head + table + "\n")
+        table, trace = self.folder / "table.txt", self.folder / "trace.json"
+        steps = min(self._steps - self._skipped, RECORD)
+        if steps < 1:
+            table.write_text(f"nothing was recorded: the run ended after {self._steps} steps, within the warm-up\n")
+            return
+        rows = recorded.key_averages().table(sort_by=self._sort, row_limit=_ROWS, max_name_column_width=40)
+        head = f"{steps} training steps after {self._skipped}; sorted by {self._sort.replace('_', ' ')}\n"
+        table.write_text(head + rows + "\n")
+        recorded.export_chrome_trace(str(trace))
+        if not _is_whole(trace):  # torch does not look whether what it wrote was taken
+            trace.unlink(missing_ok=True)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(trace))
+
+
+def _is_whole(trace: Path) -> bool:
+    try:
+        with trace.open("rb") as file:
+            file.seek(max(0, trace.stat().st_size - 64))
+            return file.read().rstrip().endswith(b"}")
+    except OSError:
+        return False

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,6 +52,16 @@ def check(engines: Sequence[str]) -> None:
             raise UsageError(f"no engine '{engine}'", f"engines={engine}", did_you_mean(engine, ENGINES))
         if engine.startswith("onnx"):
             need("onnx", f"engines={engine}")
+        if engine == "compile" and not _compiler():
+            fix = "install g++, name one in the environment variable CXX, or leave compile out of engines="
+            raise UsageError("torch.compile needs a C++ compiler, and there is none", "engines=compile", fix)
+
+
+def _compiler() -> str | None:
+    """What torch.compile calls for the CPU, where that is known before it is called."""
+    if sys.platform == "win32":
+        return "cl"
+    return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++"))
 
 
 def available(engine: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from bmx.runs.report.commands import command
 from bmx.sweep.composing import Composer
 from bmx.sweep.grid import SEED, Words
 from bmx.sweep.identity import job_key, latest_runs
@@ -103,10 +104,8 @@ class Plan:
 
     def again(self, job: Job) -> str:
         """The command that runs a job once more, as a run of its own."""
-        import shlex
-
         words = [word for word in job.words if word not in self.words.defaults]
-        return shlex.join(["bmx", self.verb, *self.flags, *words, *self.passed_on])
+        return command(self.verb, self.flags, [*words, *self.passed_on])
 
 
 def unique(jobs: Sequence[Job]) -> list[Job]:

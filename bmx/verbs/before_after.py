@@ -96,8 +96,25 @@ def weigh(
     return found
 
 
+# Left out where its package is missing, since it is asked for by default; others are there because they were named.
+_LEFT_OUT = "onnx"
+
+
+def check_engines(cfg: DictConfig) -> None:
+    """Finds out whether models can be timed with ``engines=`` here.
+
+    Raises:
+        UsageError: one of them needs what is not installed.
+    """
+    engines.check([word for word in _engines(cfg) if word != _LEFT_OUT])
+
+
+def _engines(cfg: DictConfig) -> list[str]:
+    named = [str(word) for word in cfg.engines] if OmegaConf.is_list(cfg.engines) else [str(cfg.engines)]
+    return list(dict.fromkeys(named))
+
+
 def ruler_of(cfg: DictConfig, where: torch.device) -> Ruler:
     """How ``engines=``, ``batch_sizes=`` and ``seconds=`` want models to be timed; without engines that are missing."""
-    named = [str(word) for word in cfg.engines] if OmegaConf.is_list(cfg.engines) else [str(cfg.engines)]
-    words = [word for word in dict.fromkeys(named) if engines.available(word)]
+    words = [word for word in _engines(cfg) if engines.available(word)]
     return Ruler(words, [int(n) for n in cfg.batch_sizes], float(cfg.seconds), where, check_memory=False)

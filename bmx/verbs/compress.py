@@ -14,7 +14,7 @@ from bmx.export.reading import load_predictor
 from bmx.runs.report import compression as report
 from bmx.targets.standing import with_its_trust
 from bmx.verbs import pipeline, targeting
-from bmx.verbs.before_after import weigh
+from bmx.verbs.before_after import check_engines, weigh
 from bmx.verbs.compressing import Compressing, find_parent, prepare_compression, since_then, split_of
 from bmx.verbs.fitting import Job, fit_and_test
 from bmx.verbs.pipeline import is_pipeline
@@ -35,6 +35,7 @@ def check(cfg: DictConfig) -> None:
     """
     _checked.clear()
     target = Target.of(cfg)
+    check_engines(cfg)
     with sources_kept():
         if is_pipeline(cfg):
             pipeline.check(cfg)

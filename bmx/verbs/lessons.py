@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from bmx import __version__
 from bmx.data.input_stage import InputStage
 from bmx.data.loading import available_memory
 from bmx.distillation.capture import Capture, choose_layer
@@ -21,6 +22,7 @@ from bmx.engine.predictor import Predictor
 from bmx.engine.prepare import Prepared
 from bmx.errors import UsageError
 from bmx.export.reading import load_predictor
+from bmx.runs.source_code import installed, own_code
 from bmx.tasks.distill import Lesson, prepared_outputs
 
 
@@ -168,8 +170,15 @@ def _keep(
         device.where.type,
         *(OmegaConf.to_yaml(p.config.model, resolve=True) for p in predictors),
         *(repr(p.recipe) for p in predictors),
+        *(_code(p) for p in predictors),
     )
     key = digest((p.state_dict() for p in predictors), *facts)
     outputs = outputs_of(key, ask, data.train, device.where)
     teachers.to(torch.device("cpu"))
     return Kept(prepared_outputs(method, outputs, data.train.targets.to(device.where)))
+
+
+def _code(teacher: Predictor) -> dict[str, str]:
+    """What a teacher computes with: its own modules by their hashes, what is installed by its version."""
+    model = OmegaConf.to_container(teacher.config.model, resolve=True)
+    return {name: found["code"] for name, found in own_code(model).items()} | installed(model) | {"bmx": __version__}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.cli.completion import candidates
-from bmx.cli.compose import compose
+from bmx.cli.compose import compose, compose_raw
 from bmx.cli.config_keys import keys
 from bmx.cli.flags import FLAGS
 from bmx.cli.help import _table
@@ -26,7 +26,7 @@ def test_groups_keys_flags_and_examples(house):
     assert called.code == 0 and tree(house.work) == {}
     assert line(out, "model ").split() == ["model", "cnn", "*net"]
     assert line(out, "experiment ").split() == ["experiment", "fast"]
-    assert line(out, "lr =").split(maxsplit=3) == ["lr", "=", "0.01", "Step size, of whichever optimiser. [auto]"]
+    assert line(out, "lr =").split(maxsplit=3)[3] == "Step size, of whichever optimiser. [float > 0 or auto]"
     assert "Passes over the training set." in line(out, "epochs = 10")
     assert "A switch." in line(out, "nested.switch = true")
     assert "Fraction kept." in line(out, "optim.momentum = 0.9")
@@ -136,3 +136,59 @@ def test_every_word_that_a_key_takes_is_on_the_page(capsys, monkeypatch, tmp_pat
         for key, entry in schema(words[0]).root.items():
             choices = declaration_of(entry).choices if entry.declares else ()
             assert all(word in out for word in choices if word not in ("true", "false")), key
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_every_key_says_what_it_takes(columns, capsys, monkeypatch, tmp_path):
+    """The type and range that are checked: in words that the comment names, or else in brackets behind it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for verb, *words in (
+        ["train", "model=cnn", "optim=adam", "scheduler=one_cycle"],
+        ["distill", "distillation=dkd"],
+        ["compress", "compression=prune"],
+        ["evaluate"],
+        ["bench"],
+        ["export"],
+        ["sweep"],
+    ):
+        assert main([verb, *words, "--help"]) == 0
+        out = capsys.readouterr().out
+        wide = [row for row in out.splitlines() if len(row) > columns]
+        assert all(" = " in row or row.startswith(("usage", "  bmx ")) for row in wide), wide
+        assert "\N{NO-BREAK SPACE}" not in out
+        config = compose_raw(verb, words).config
+        seen = 0
+        for key in keys(config):
+            declared = schema(VERBS[verb].config).declared(key, config)
+            said = paragraph(out, key) if declared is not None else ""
+            if not said:
+                continue
+            seen += 1
+            brief = declared.text.partition(", such as")[0]
+            assert f"[{brief}]" in said or all(word in said for word in declared.choices), key
+        assert seen > 5
+        for word, key in VERBS[verb].aliases.items():
+            if key.startswith("hydra.") and not key.endswith("dir"):
+                assert paragraph(out, word).endswith("]") or " or " in paragraph(out, word), word
+
+
+def paragraph(page, key):
+    """What the page says of a key, on one line."""
+    rows = page.splitlines()
+    first = next((n for n, row in enumerate(rows) if row.startswith(f"  {key} = ")), None)
+    if first is None:
+        return ""
+    last = next(n for n in range(first + 1, len(rows)) if not rows[n].startswith("    "))
+    return " ".join(" ".join(rows[first:last]).split())
+
+
+def test_words_that_the_comment_names_are_not_said_again(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert paragraph(out, "device") == "device = auto auto, cpu, cuda, cuda:1 or mps."
+    assert paragraph(out, "epochs").endswith("Passes over the training set. [int >= 1]")
+    assert paragraph(out, "plots").endswith("[bool]")
+    assert paragraph(out, "optim.momentum").endswith("[float in [0, 1)]")
+    assert paragraph(out, "regularization.patience").endswith("[int >= 1 or null]")

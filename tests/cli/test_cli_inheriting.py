@@ -4,7 +4,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+import bmx
 from bmx.cli.compose import compose
 from bmx.cli.inheriting import inherited_words
 from bmx.cli.main import main
@@ -101,6 +103,59 @@ def test_a_teacher_of_other_data_is_named(outputs, capsys):
     words = [f"outputs={outputs}", "teacher=latest", "data=mnist_5k", "baseline=false"]
     assert main(["distill", *words, *QUICK]) == 0
     assert "was trained on digits, and is shown mnist_5k here\n" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def from_python(tmp_path_factory):
+    """An outputs folder with a run that Python made, which knows no word of its data, and a compression of it."""
+    folder = tmp_path_factory.mktemp("python")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        bmx.train(bmx.compose("train", [*QUICK, "data=wine", "data.val_size=0.2"]), quiet=True)
+        words = ["run=latest", "compression=low_rank", "epochs=0", "engines=[]", "plots=false"]
+        bmx.compress(bmx.compose("compress", words), quiet=True)
+    return folder / "outputs"
+
+
+@pytest.mark.parametrize("verb", ["train", "compress"])
+def test_a_teacher_that_python_trained_brings_its_data(from_python, verb):
+    (run,) = ids(from_python, verb)
+    found = data(from_python, f"teacher={run}")
+    assert found._target_ == "bmx.data.tables.wine" and found.val_size == 0.2
+    path = next(from_python.glob(f"{verb}/*/{run}"))
+    assert inherited_words("distill", [f"teacher=['{path}']"], {}) == ["data=wine", "data.val_size=0.2"]
+
+
+def test_python_and_the_command_line_show_a_student_the_same(from_python, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (run,) = from_python.glob("train/*/*")
+    words = [f"teacher={run}", "baseline=false", *QUICK]
+    assert main(["distill", *words]) == 0
+    result = bmx.distill(bmx.compose("distill", words), quiet=True)
+    kept = [OmegaConf.load(run / "config.yaml").data for run in (tmp_path / "outputs" / "distill").glob("*/*")]
+    assert result["data"]["name"] == "wine" and len(kept) == 2
+    assert kept[0] == kept[1] == OmegaConf.load(run / "config.yaml").data
+
+
+def test_a_word_that_one_teacher_knows_stands_for_both(from_python, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *QUICK, "data=wine", "data.val_size=0.2"]) == 0
+    both = [next(folder.glob("train/*/*")) for folder in (from_python, tmp_path / "outputs")]
+    for pair in (both, both[::-1]):
+        given = f"teacher=[{','.join(repr(str(run)) for run in pair)}]"
+        assert inherited_words("distill", [given], {}) == ["data=wine", "data.val_size=0.2"]
+
+
+def test_a_word_of_the_users_own_is_found_too(from_python, tmp_path, monkeypatch):
+    """Of several that build the same data, the one that says most of what the run had."""
+    (tmp_path / "bmx_conf" / "data").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    (run,) = from_python.glob("train/*/*")
+    fields = OmegaConf.load(run / "config.yaml").data
+    (tmp_path / "bmx_conf/data/mine.yaml").write_text(OmegaConf.to_yaml(fields))
+    (tmp_path / "bmx_conf/data/another.yaml").write_text(OmegaConf.to_yaml({**fields, "val_size": 0.4}))
+    (tmp_path / "bmx_conf/data/broken.yaml").write_text("_target_: [")
+    assert inherited_words("distill", [f"teacher=['{run}']"], {}) == ["data=mine"]
 
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -14,6 +14,7 @@ from bmx.cli.completion import candidates
 from bmx.cli.search_path import conf_dir
 from bmx.cli.verbs import VERBS
 from bmx.config.schema import declaration_of, schema
+from bmx.config.source import load
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,7 @@ def test_whatever_a_root_declares_is_offered(verb):
         if words:
             offered = candidates(f"bmx {verb} {key}=")
             assert set(words) <= {word.removeprefix(f"{key}=") for word in offered}, key
+            assert not declaration_of(entry).nullable or f"{key}=null" in offered, key
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -115,3 +117,20 @@ def test_the_shells_offer_them(shell, tmp_path):
     )
     for value in ("onnx", "pt2", "safetensors", "packed"):
         assert value in done.stdout, (done.stdout, done.stderr)
+
+
+def test_whatever_a_group_declares_is_offered():
+    """Of every group, each key that takes one of a few words, whatever stands in the file of the chosen word."""
+    seen = {}
+    for path in sorted(conf_dir().glob("*/*.yaml")):
+        group, package = path.parent.name, load(path).package
+        if group in ("experiment", "space", "hydra"):
+            continue
+        verb = "compress" if group == "compression" else "distill" if group == "distillation" else "train"
+        for key, entry in load(path).entries.items():
+            words = declaration_of(entry).choices if entry.declares else ()
+            prefix = "" if package == "_global_" else f"{package or group}."
+            if words and seen.setdefault(f"{prefix}{key}", words) is words:
+                offered = candidates(f"bmx {verb} {group}={path.stem} {prefix}{key}=")
+                assert {f"{prefix}{key}={word}" for word in words} <= set(offered), (path, key)
+    assert len(seen) >= 30

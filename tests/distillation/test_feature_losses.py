@@ -74,6 +74,43 @@ def test_rkd_angle_is_that_of_the_edges(seed, n, width):
     assert rkd_angle(student, teacher).item() == pytest.approx(expected.item(), abs=1e-9)
 
 
+@given(st.integers(0, 1000), st.integers(2, 12), st.integers(1, 400))
+def test_rkd_angle_in_blocks_is_the_same_with_its_gradient(seed, n, triples):
+    generator = torch.Generator().manual_seed(seed)
+    student, teacher = (torch.randn(n, d, generator=generator, dtype=torch.float64) for d in (3, 5))
+    student[-1] = student[0]
+    found = []
+    for at_once in (n**3, triples):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bmx.distillation.features._TRIPLES", at_once)
+            own = student.clone().requires_grad_()
+            loss = rkd_angle(own, teacher)
+            loss.backward()
+            found.append((loss.detach(), own.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-14)
+
+
+def test_rkd_takes_memory_of_the_order_of_pairs(monkeypatch):
+    """In every tensor that is made on the way to the loss and to its gradient."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    sizes = []
+
+    class Seen(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            made = function(*args, **(kwargs or {}))
+            sizes.extend(one.numel() for one in tree_leaves(made) if isinstance(one, torch.Tensor))
+            return made
+
+    monkeypatch.setattr("bmx.distillation.features._TRIPLES", 1)
+    n = 40
+    x = torch.randn(n, 4, requires_grad=True)
+    with Seen():
+        rkd_angle(x, torch.randn(n, 4)).backward()
+    assert max(sizes) == n * n and x.grad is not None
+
+
 def test_rkd_has_finite_gradients_where_samples_coincide():
     x = torch.ones(4, 3, requires_grad=True)
     method = RKD()

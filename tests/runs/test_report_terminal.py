@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -140,8 +143,33 @@ def test_the_locale_says_which_signs_there_are(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(signs, "sys", type("sys", (), {"flags": type("flags", (), {"utf8_mode": int(coerced)})}))
+    monkeypatch.setattr(signs, "_typed_ctype", lambda: "")
     assert charset(_Stream("utf-8")) == expected
     assert charset(_Stream("ascii")) == ("ascii" if expected == "utf-8" else expected)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"LC_CTYPE": "C"}, "ascii"),
+        ({"LC_CTYPE": "POSIX", "LANG": "en_US.UTF-8"}, "ascii"),
+        ({"LC_CTYPE": "C", "LC_ALL": "C.UTF-8"}, "utf-8"),
+        ({"LC_CTYPE": "C.UTF-8", "LANG": "C"}, "utf-8"),
+        ({"LC_CTYPE": "", "LANG": "C"}, "ascii"),
+        ({"LC_ALL": "C", "LC_CTYPE": "C.UTF-8"}, "ascii"),
+        ({}, "utf-8"),
+    ],
+)
+def test_the_locale_of_a_process_is_the_one_it_was_given(environ: dict[str, str], expected: str) -> None:
+    """Python writes its own LC_CTYPE over C, before anything of bmx is there to look."""
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("what a process was given is not known here")
+    code = "import sys; from bmx.runs.report.signs import charset; print(charset(sys.stdout))"
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHONIO"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=given | environ, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.strip() == expected
 
 
 @given(st.text(), st.sampled_from(["ascii", "iso8859-1", "euc_jp", "utf-8"]))

@@ -1,6 +1,8 @@
 """bmx distill as a user meets it, on small real data."""
 
+import importlib
 import json
+import sys
 
 import pytest
 import torch
@@ -179,6 +181,38 @@ def test_kept_outputs_change_nothing(here, trained_run):
     assert not any(name.startswith(("learned", "lesson", "teach")) for name in weights[0])
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-4, atol=1e-5)
+
+
+def test_kept_outputs_are_of_this_teacher_with_its_code_as_it_is(here, monkeypatch):
+    """Another weight or another line of its own module makes another answer; a comment does not."""
+    monkeypatch.setenv("BMX_CACHE", str(here / "cache"))
+    monkeypatch.syspath_prepend(str(here))
+    code = "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self, num_classes: int):\n"
+    code += "        super().__init__(nn.Flatten(), nn.Linear(64, num_classes))\n\n"
+    code += "    def forward(self, x):\n        return super().forward(x) * 1.0\n"
+
+    def write(text):
+        (here / "taught_net.py").write_text(text)
+        sys.modules.pop("taught_net", None)
+        importlib.invalidate_caches()
+
+    def kept(teacher):
+        words = [f"teacher={teacher}", *QUICK, "epochs=1", "baseline=false", "accept_changes=false"]
+        assert main(["distill", *words]) == 0
+        return {path.name for path in (here / "cache" / "arrays").glob("teacher-*") if path.is_dir()}
+
+    write(code)
+    train = ["train", "model=linear", "~model", "+model={_target_: taught_net.Net}", "data=digits", "epochs=1"]
+    for seed in (0, 1):
+        assert main([*train, "plots=false", f"seed={seed}"]) == 0
+    first, second = sorted((here / "outputs" / "train").glob("*/*"))
+    assert len(kept(first)) == 1 and len(kept(first)) == 1
+    assert len(kept(second)) == 2  # the same configuration with other weights
+    write("# A comment.\n" + code)
+    assert len(kept(first)) == 2
+    write(code.replace("* 1.0", "* 3.0"))
+    assert len(kept(first)) == 3
+    sys.modules.pop("taught_net", None)
 
 
 @pytest.mark.parametrize("word", ["teacher_epochs=2", "teacher_seeds=[3]", "teacher_words=[optim=adam]"])

@@ -27,6 +27,9 @@ ASKED = [
     ("wandb", ["train", *QUICK, "+logger.x={_target_: pytorch_lightning.loggers.WandbLogger}"]),
     ("onnx", ["bench", "run=RUN", "engines=onnx"]),
     ("onnx", ["bench", "model=lenet5", "engines=[eager,onnx_int8]"]),
+    ("onnx", ["compress", "run=RUN", "compression=prune", "engines=onnx_int8"]),
+    ("onnx", ["compress", "run=RUN", "compression=prune", "engines=[eager,onnx,onnx_int8]"]),
+    ("onnx", ["compress", "run=RUN", "compression=pipeline", "stages=[prune]", "engines=[onnx_int8]"]),
     ("onnx", ["export", "run=RUN", "format=onnx"]),
     ("onnx", ["evaluate", "run=RUN/model.onnx"]),
     ("safetensors", ["export", "run=RUN", "format=safetensors"]),
@@ -66,6 +69,16 @@ def test_it_is_refused_before_anything_is_written(here, trained_run, monkeypatch
     said = capsys.readouterr().err
     assert f"pip install 'bmx[{extra}]'" in said, said
     assert said.startswith("bmx: ")
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [["bench", "model=mlp", "data=iris"], ["compress", "run=RUN", "compression=prune"]])
+def test_a_compiler_that_is_missing_is_told_before_anything_is_written(here, trained_run, monkeypatch, capsys, command):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    before = sorted(here.rglob("*"))
+    words = [w.replace("RUN", str(trained_run)) for w in command]
+    assert main([*words, "engines=[eager,compile]"]) == 2
+    assert "torch.compile needs a C++ compiler" in capsys.readouterr().err
     assert sorted(here.rglob("*")) == before
 
 

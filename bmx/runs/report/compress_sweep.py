@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from bmx.errors import UsageError
 from bmx.runs import result as results
 from bmx.runs.report import numbers, pareto
 from bmx.runs.report.bench import milliseconds
+from bmx.runs.report.commands import command
 from bmx.runs.report.summary import short_path
 from bmx.runs.report.terminal import wide
 from bmx.runs.sweep_jobs import done_jobs, told_apart
@@ -46,7 +46,7 @@ def points(sweep: Path) -> list[dict[str, Any]]:
         if "compression" in result:
             words = [str(word) for word in result.get("overrides") or [] if str(word) not in _OF_SWEEPS]
             point: dict[str, Any] = {"parent": str(result["parent"]), "words": words}
-            point |= {"command": shlex.join(["bmx", "compress", *flags, *words]), "run": str(folder)}
+            point |= {"command": command("compress", flags, words), "run": str(folder)}
             found.append(point | {key: result["compression"][key] for key in ("before", "after", "split")})
     for point, differing in zip(found, told_apart([point["words"] for point in found]), strict=True):
         said = [word.removeprefix("compression.").removeprefix("compression=") for word in differing]

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 SIGNS: Mapping[str, str] = {
@@ -25,7 +26,10 @@ def charset(stream: Any) -> str:
     Python writes UTF-8 in the locale C too; what is drawn for such a terminal has to do without.
     """
     encoding = str(getattr(stream, "encoding", None) or "utf-8")
-    named = _of_locale(os.environ, bool(sys.flags.utf8_mode))
+    environ = dict(os.environ)
+    if sys.flags.utf8_mode and environ.get("LC_CTYPE") in _COERCED:
+        environ["LC_CTYPE"] = _typed_ctype()
+    named = _of_locale(environ)
     return encoding if named is None or is_unicode(named) else named
 
 
@@ -34,12 +38,19 @@ def is_unicode(name: str) -> bool:
     return name.lower().replace("-", "").replace("_", "").startswith(("utf", "cp65001"))
 
 
-def _of_locale(environ: Mapping[str, str], utf8_mode: bool) -> str | None:
+def _typed_ctype() -> str:
+    """LC_CTYPE as the process was given it, before Python wrote its own over it; empty where that is not known."""
+    try:
+        given = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    found = next((line for line in given if line.startswith(b"LC_CTYPE=")), b"")
+    return found.partition(b"=")[2].decode("ascii", "replace")
+
+
+def _of_locale(environ: Mapping[str, str]) -> str | None:
     """The encoding that the locale's name says; None where it says none, or one that is not known."""
-    ctype = environ.get("LC_CTYPE", "")
-    if utf8_mode and ctype in _COERCED:
-        ctype = ""
-    name = environ.get("LC_ALL") or ctype or environ.get("LANG") or ""
+    name = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
     if name in ("C", "POSIX"):
         return "ascii"
     codeset = name.partition(".")[2].partition("@")[0]

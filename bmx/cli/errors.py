@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,9 @@ def _by_type(error: BaseException, asked: Asked, loader: ConfigLoader | None) ->
     )
     if again:
         word = next((w for w in asked.words if w.lstrip("+") == f"{again[1]}={again[2]}"), "")
-        where = f"the argument '{word}'" if word else asked_line(asked)
-        return UsageError(f"{again[1]} is chosen twice", where, f"write {again[1]}={again[2]}")
+        where = f"the argument '{word}'" if word else _source_named_in(error, loader) or asked_line(asked)
+        fix = f"write {again[1]}={again[2]}" if word else f"write `override /{again[1]}: {again[2]}` in the file"
+        return UsageError(f"{again[1]} is chosen twice", where, fix)
     where = _source_named_in(error, loader) or asked_line(asked)
     of_another = _group_of_another_verb(error, asked, loader)
     if of_another is not None:
@@ -72,8 +74,32 @@ def _group_of_another_verb(error: BaseException, asked: Asked, loader: ConfigLoa
                 verbs += [name] if group[1] in composed.overrides.known_choices else []
     if not verbs:
         return None
-    fix = f"bmx {verbs[0]} {' '.join(asked.words)}"
+    fix = _with_verb(verbs[0], asked)
     return f"this chooses from '{group[1]}', a group that bmx {asked.verb} does not have", fix
+
+
+def _with_verb(verb: str, asked: Asked) -> str:
+    """The command with another verb, and those of its words that this one has."""
+    from bmx.cli.habits import takes_word
+    from bmx.cli.verbs import VERBS
+
+    words = [word for word in asked.words if takes_word(verb, word)]
+    many = ["-m"] if asked.multirun and "--multirun" not in VERBS[verb].flags else []
+    return f"write {shlex.join(['bmx', verb, *many, *words])}"
+
+
+def _key_of_another_verb(key: str, asked: Asked) -> tuple[str, str] | None:
+    """What to say of a word whose file stands for a key that this verb does not have, but others do."""
+    from bmx.cli.verbs import VERBS
+    from bmx.config.schema import schema
+
+    verbs = [name for name, verb in VERBS.items() if verb.config and key in schema(verb.config).root]
+    if not verbs or asked.verb in verbs:
+        return None
+    fix = _with_verb(verbs[0], asked)
+    if "run" in VERBS[verbs[0]].named_runs and "run" not in VERBS[asked.verb].named_runs:
+        fix = f"train without it first, then {fix} run=latest"
+    return f"needs '{key}', which bmx {asked.verb} does not have", fix
 
 
 def _bad_yaml(error: object) -> UsageError:
@@ -103,6 +129,9 @@ def _bad_value(error: object, asked: Asked, loader: ConfigLoader | None) -> Usag
     key = str(getattr(error, "full_key", None) or "")
     refers = re.search(r"Interpolation key '([^']+)' not found", message)
     if refers:
+        of_another = _key_of_another_verb(refers[1], asked)
+        if of_another is not None:
+            return UsageError(f"{key} {of_another[0]}", asked.where(key, loader), of_another[1])
         meant = nearest_keys(refers[1], known_keys(asked, loader)) if loader else []
         fix = either(meant, "${{{}}}") or "add that key, or write a plain value"
         return UsageError(f"{key} refers to '{refers[1]}', which does not exist", asked.where(key, loader), fix)

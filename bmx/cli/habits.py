@@ -59,6 +59,23 @@ def meant_by(key: str, verb: str) -> str:
     return meant if meant in known else ""
 
 
+def takes_group(verb: str, group: str) -> bool:
+    """Whether a verb chooses from a group."""
+    return group in _schema(verb).groups
+
+
+def has_key(verb: str, key: str) -> bool:
+    """Whether a key stands at the top of a verb's configuration."""
+    return "." not in key and key in _schema(verb).root
+
+
+def takes_word(verb: str, word: str) -> bool:
+    """Whether a verb has the key or group that a word begins with."""
+    key = word.partition("=")[0].lstrip("+~")
+    known = _known(verb)
+    return key in known or key.partition(".")[0].partition("@")[0] in known or key.startswith("hydra")
+
+
 def with_value(key: str, value: str) -> str:
     """The word for a key as other tools spell its value: ``Adam`` is ``adam``."""
     groups = ("optim", "data", "model", "scheduler", "augmentation", "logger")

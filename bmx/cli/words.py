@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,11 @@ from bmx.cli.asked import Asked
 from bmx.cli.config_keys import keys
 from bmx.cli.declared import schema_for
 from bmx.cli.deletions import root_choices, wrong_deletion
-from bmx.cli.habits import meant_by, with_value
+from bmx.cli.habits import has_key, meant_by, takes_group, with_value
 from bmx.cli.near import either, suggestion
 from bmx.cli.verbs import VERBS
-from bmx.config.conform import unknown_key
+from bmx.config.conform import OPTIONAL, unknown_key
+from bmx.config.elsewhere import ELSEWHERE
 from bmx.config.kinds import List
 from bmx.errors import UsageError
 from bmx.extras import LAUNCHERS, install
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
+
+
+# What is said for no word of a group.
+_NONE = ("none", "off", "no", "false", "nothing", "null")
+_TORCHVISION = re.compile(
+    r"(wide_)?resnet\d+(_2)?|resnext\d+_\d+x\d+d|vgg\d+(_bn)?|alexnet|densenet\d+|efficientnet_(b\d|v2_[sml])"
+    r"|mobilenet_v(2|3_(small|large))|shufflenet_v2_x\d_\d|squeezenet1_[01]|googlenet|inception_v3|mnasnet\d_\d+"
+    r"|regnet_[xy]_\w+|convnext_(tiny|small|base|large)|swin_(v2_)?[tsb]|maxvit_t|vit_[blh]_\d+"
+)
 
 
 def find_wrong_word(asked: Asked, loader: ConfigLoader) -> UsageError | None:
@@ -154,19 +165,51 @@ def _wrong_choice(override: Override, asked: Asked, chosen: dict[str, Any], load
         for word in _values(override):
             if repository.config_exists(f"{group}/{word}"):
                 continue
-            fix = _extra(group, word) or suggestion(word, loader.get_group_options(group), f"{key}={{}}")
+            fix = _extra(group, word) or _of_torchvision(key, word) or _nothing(key, word, asked, loader)
+            fix = fix or suggestion(word, loader.get_group_options(group), f"{key}={{}}")
             return UsageError(f"no word '{word}' in the group '{group}'", where, fix)
     if not override.is_add() and chosen and key not in chosen:
         same = [name for name in chosen if name.partition("@")[0] == group]
         own = ", ".join(name for name in chosen if not name.startswith("hydra"))
-        fix = either(same, "{}=") or f"its groups are: {own}"
+        fix = either(same, "{}=") or _who_takes(key, str(override.input_line), asked) or f"its groups are: {own}"
         return UsageError(f"bmx {asked.verb} takes no {key}=", where, fix)
     return None
+
+
+def _who_takes(key: str, word: str, asked: Asked) -> str:
+    """Which verbs take a word of a group that this one does not; empty for none."""
+    group, _, rest = key.partition("/")
+    if group == "space":
+        chosen = f"{rest}={word.partition('=')[2]}"
+        return f"leave it out, or search what it says: bmx sweep sweeper=tpe space={rest} {chosen}"
+    takers = [name for name, verb in VERBS.items() if verb.config and name != asked.verb and takes_group(name, key)]
+    return _left_to(takers)
+
+
+def _left_to(verbs: list[str]) -> str:
+    """What to do about a word that other verbs have; nothing for no verb."""
+    shown = [f"`bmx {name}`" for name in verbs[:3]]
+    them = f"{', '.join(shown[:-1])} and {shown[-1]} have it" if len(shown) > 1 else f"{''.join(shown)} has it"
+    return f"leave it out; {them}" if verbs else ""
 
 
 def _extra(group: str, word: str) -> str:
     """How to install a launcher that comes with an extra of bmx; empty for any other word."""
     return install(LAUNCHERS[word]) if group == "hydra/launcher" and word in LAUNCHERS else ""
+
+
+def _of_torchvision(key: str, word: str) -> str:
+    """How to say a model that is torchvision's; empty for any other word."""
+    is_one = key == "model" and _TORCHVISION.fullmatch(word)
+    return f"write model=torchvision model.name={word}" if is_one else ""
+
+
+def _nothing(key: str, word: str, asked: Asked, loader: ConfigLoader) -> str:
+    """How to say that there is to be none, where a group may be left empty; empty for any other word."""
+    usual = root_choices(asked.config, loader)
+    may_be_empty = key in OPTIONAL or (key in usual and usual[key] is None)
+    named = loader.get_group_options(key)
+    return f"write {key}=null" if may_be_empty and word in _NONE and not set(named) & set(_NONE) else ""
 
 
 def _values(override: Override) -> list[str]:
@@ -205,6 +248,8 @@ def _wrong_key(override: Override, asked: Asked, known: list[str], config: DictC
         fix = f"write {shlex.join(['bmx', asked.verb, *others])}"
         return UsageError(f"bmx calls '{key}' {meant}", where, fix)
     what, fix = unknown_key(key, config, schema_for(asked), [*known, *VERBS[asked.verb].aliases], value)
+    if key not in ELSEWHERE:
+        fix = _left_to([name for name, verb in VERBS.items() if verb.config and has_key(name, key)]) or fix
     return UsageError(what, where, fix.replace("--help lists", f"`bmx {asked.verb} --help` lists"))
 
 

@@ -77,7 +77,8 @@ class Deep:
             raise UsageError(what, f"compression.gradient={self.gradient}", fix)
         if not self.end <= self.share <= 1:
             where = f"compression.end={self.end} compression.share={self.share}"
-            raise UsageError("values are shared once everything is pruned: end <= share <= 1", where)
+            fix = f"write compression.share={max(self.end, 0.8):g}"
+            raise UsageError("values are shared once everything is pruned: end <= share <= 1", where, fix)
         for kind, bits in self.bits.items():
             if kind not in KINDS:
                 fix = did_you_mean(kind, KINDS)

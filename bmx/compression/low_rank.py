@@ -67,7 +67,8 @@ class LowRank:
             fix = f"choose compression.rule from: {known}; or use compression.decomposition=channel"
             raise UsageError(what, f"compression.rule={self.rule}", fix)
         if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 1:
-            raise UsageError("calibration takes at least one sample", f"compression.samples={self.samples}")
+            where = f"compression.samples={self.samples}"
+            raise UsageError("calibration takes at least one sample", where, "write compression.samples=1024")
         if self.decomposition != "channel":
             tensor_factors.need_tensorly()
         self._budget = Budget.of(self.budget) or (None if self.rule == "vbmf" else DEFAULT_BUDGET)
@@ -81,7 +82,9 @@ class LowRank:
         found = find_targets(net, context.example, self.skip)
         if not found.targets:
             reasons = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(found.left.items())[:3])
-            raise UsageError(f"no layer can be factored ({reasons})", "compression=low_rank")
+            others = "use compression=prune or compression=quantize"
+            fix = f"leave out compression.skip, or {others}" if self.skip else others
+            raise UsageError(f"no layer can be factored ({reasons})", "compression=low_rank", fix)
         curvature: Mapping[str, Curvature] = {}
         if self.rule in NEEDS_DATA:
             curvature = measure_curvature(net, found.targets, context, self.samples)

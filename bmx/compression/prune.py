@@ -70,9 +70,11 @@ class Prune:
                 raise UsageError(f"compression.{name} cannot be '{word}'", f"compression.{name}={word}", fix)
         if not 0 <= self.begin < self.end <= 1:
             where = f"compression.begin={self.begin} compression.end={self.end}"
-            raise UsageError("a schedule needs 0 <= begin < end <= 1, fractions of the fine-tuning", where)
+            fix = "write compression.begin=0 compression.end=0.7"
+            raise UsageError("a schedule needs 0 <= begin < end <= 1, fractions of the fine-tuning", where, fix)
         if self.updates < 1:
-            raise UsageError("compression.updates must be at least 1", f"compression.updates={self.updates}")
+            where = f"compression.updates={self.updates}"
+            raise UsageError("compression.updates must be at least 1", where, "write compression.updates=100")
         if self.sparsity is not None and not 0 <= self.sparsity < 1:
             fix = "write a fraction below 1, such as 0.9"
             raise UsageError("the sparsity is the fraction of zeros", f"compression.sparsity={self.sparsity}", fix)

@@ -73,10 +73,11 @@ class PruneStructured:
         if not 0 <= self.ratio < 1:
             fix = "write a fraction below 1, such as 0.5"
             raise UsageError("the ratio is the fraction of channels that go", f"compression.ratio={self.ratio}", fix)
-        for name in ("round_to", "samples"):
-            if getattr(self, name) < 1:
-                value = getattr(self, name)
-                raise UsageError(f"compression.{name} must be at least 1", f"compression.{name}={value}")
+        for name, usual in {"round_to": 8, "samples": 512}.items():
+            value = getattr(self, name)
+            if value < 1:
+                fix = f"write compression.{name}={usual}"
+                raise UsageError(f"compression.{name} must be at least 1", f"compression.{name}={value}", fix)
         for name in self._budget:
             if name not in BUDGETS:
                 what = f"structured pruning knows no budget of {name}"

@@ -104,8 +104,9 @@ class Quantize:
 
             bits, facts = least_bits(rungs, sizes, score, context.score(copy.deepcopy(net)), float(self.mixed))
             if all(b == FLOAT for b in bits.values()):
-                fix = f"allow more with mixed=, or tune with qat=true; the score is {facts['score']:.2f} in floats"
-                raise UsageError("no layer can be quantised within the budget", f"mixed={self.mixed}", fix)
+                score_now = f"the score is {facts['score']:.2f} in floats"
+                fix = f"allow more with compression.mixed=, or tune with compression.qat=true; {score_now}"
+                raise UsageError("no layer can be quantised within the budget", f"compression.mixed={self.mixed}", fix)
         made = work.build(bits, tuning=self.qat)
         step = work.step(bits, tuning=self.qat)
         cut = work.cut(bits)
@@ -116,7 +117,8 @@ class Quantize:
 
     def _check(self, net: nn.Module) -> None:
         if self.weights not in (8, 4):
-            raise UsageError("weights have 8 or 4 bits", f"compression.weights={self.weights}")
+            fix = "write compression.weights=8, or compression.weights=4 compression.activations=none"
+            raise UsageError("weights have 8 or 4 bits", f"compression.weights={self.weights}", fix)
         for field, words in (("activations", ACTIVATIONS), ("range", RANGES), ("observer", OBSERVERS)):
             word = getattr(self, field)
             if word not in words:
@@ -127,13 +129,19 @@ class Quantize:
             where = f"compression.weights=4 compression.activations={self.activations}"
             raise UsageError("no runtime multiplies 4-bit weights with 8-bit activations", where, fix)
         if self.group < 16 or self.group & (self.group - 1):
-            raise UsageError("a group is a power of two from 16", f"compression.group={self.group}", "take 32")
+            where = f"compression.group={self.group}"
+            raise UsageError("a group is a power of two from 16", where, "write compression.group=32")
         if not 50 < self.percentile <= 100:
-            raise UsageError("a percentile is above 50 and at most 100", f"compression.percentile={self.percentile}")
+            where = f"compression.percentile={self.percentile}"
+            raise UsageError("a percentile is above 50 and at most 100", where, "write compression.percentile=99.99")
         if self.samples < 1:
-            raise UsageError("ranges are found on one sample at least", f"compression.samples={self.samples}")
+            where = f"compression.samples={self.samples}"
+            raise UsageError("ranges are found on one sample at least", where, "write compression.samples=512")
         if self.mixed is not None and self.mixed < 0:
-            raise UsageError("the score may fall by 0 or more", f"compression.mixed={self.mixed}")
+            where = f"compression.mixed={self.mixed}"
+            raise UsageError(
+                "the score may fall by 0 or more", where, "write compression.mixed=0.5, or compression.mixed=null"
+            )
         known = [name for name, _ in net.named_modules() if name]
         for path in self.skip:
             if not any(fnmatchcase(name, path) for name in known):

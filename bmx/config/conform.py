@@ -10,8 +10,9 @@ import yaml
 from omegaconf import Container, DictConfig, OmegaConf, open_dict, read_write
 
 from bmx.config.declaration import Declaration
+from bmx.config.elsewhere_values import meant_values
 from bmx.config.kinds import NOTHING
-from bmx.config.near import either, near, nearest_keys
+from bmx.config.near import either, nearest_keys, nearest_values
 from bmx.config.schema import OWN_KEYS, Schema, declaration_of, is_empty, target_of
 from bmx.config.source import Entry
 from bmx.errors import UsageError
@@ -60,7 +61,10 @@ def complaint(key: str, value: Any, declaration: Declaration, raw: str | None = 
     """What is wrong with a value and what to do about it; None if it fits."""
     if declaration.convert(value, raw) is not NOTHING:
         return None
-    meant = near(value, declaration.choices) if isinstance(value, str) else []
+    if isinstance(value, str):
+        meant = nearest_values(value, declaration.choices)
+    else:  # precision=16
+        meant = meant_values(raw or str(value), declaration.choices)
     fix = either(meant, f"{key}={{}}") or f"write {key}={declaration.example}"
     return f"{key} must be {declaration.says}, not {_shown(value)}", fix
 

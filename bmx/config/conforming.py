@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from bmx.config.conform import Told, conform
 from bmx.config.schema import schema
@@ -34,12 +34,19 @@ def conformed(cfg: DictConfig, verb: str) -> DictConfig:
         conform(cfg, schema(verb), Told(lambda key: f"cfg.{key}"))
         missing = sorted(OmegaConf.missing_keys(cfg))
     except OmegaConfBaseException as error:
+        if isinstance(error, InterpolationToMissingValueError):
+            missing = sorted(OmegaConf.missing_keys(cfg))
+            raise _without_value(missing[0]) from error
         key = str(getattr(error, "full_key", None) or "")
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise UsageError(f"{key}: {first}" if key else first, f"cfg.{key}", "give it a value that fits") from error
     if missing:
-        raise UsageError(f"{missing[0]} has no value", f"cfg.{missing[0]}", f"write cfg.{missing[0]} = VALUE")
+        raise _without_value(missing[0])
     return cfg
+
+
+def _without_value(key: str) -> UsageError:
+    return UsageError(f"{key} has no value", f"cfg.{key}", f"write cfg.{key} = VALUE")
 
 
 def conforming(verb: str) -> Callable[[Function[P, T]], Function[P, T]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
 from bmx.config.elsewhere import ELSEWHERE
+from bmx.config.elsewhere_values import meant_values
 from bmx.errors import nearest
 
 
@@ -17,6 +18,12 @@ def near(word: str, options: Iterable[str], most: int = 3) -> list[str]:
     return [option for option in found if alike[option] >= best - 0.15]
 
 
+def nearest_values(word: str, options: Iterable[str]) -> list[str]:
+    """The options that other programs call ``word``; else those like it."""
+    known = list(options)
+    return meant_values(word, known) or near(word, known)
+
+
 def either(options: Iterable[str], form: str = "{}") -> str:
     """``did you mean a or b?``; nothing for nothing."""
     named = " or ".join(form.format(option) for option in options)
@@ -26,7 +33,7 @@ def either(options: Iterable[str], form: str = "{}") -> str:
 def suggestion(word: str, options: Iterable[str], form: str = "{}") -> str:
     """What to do about ``word``: the nearest options, or all of them where none is near."""
     known = list(options)
-    return either(near(word, known), form) or f"choose one of: {', '.join(known) or 'nothing, there is none'}"
+    return either(nearest_values(word, known), form) or f"choose one of: {', '.join(known) or 'nothing, there is none'}"
 
 
 def nearest_keys(key: str, known: list[str]) -> list[str]:

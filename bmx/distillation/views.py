@@ -61,7 +61,8 @@ def check_view(teacher: DataSpec, data: DataSpec, where: str) -> None:
             "choose a teacher for this kind of data",
         )
     if teacher.vocabulary != data.vocabulary:
-        raise UsageError("the teacher was trained with another vocabulary", f"{where}, data={data.name}")
+        fix = f"choose a teacher that was trained on {data.name} with the same data.* words"
+        raise UsageError("the teacher was trained with another vocabulary", f"{where}, data={data.name}", fix)
 
 
 def _classes(spec: DataSpec) -> str:

@@ -35,17 +35,18 @@ def locate(target: str, where: str) -> Callable[..., Any]:
 
 
 def _ask_hydra(target: str, where: str) -> None:
-    """Hydra has a list of its own of what it does not call, and says so only when it would."""
-    from hydra.utils import get_object
+    """Hydra has a list of its own of what it does not call, and says so where it would: nothing is called here."""
+    from hydra.utils import instantiate
 
     hydra_log = logging.getLogger("hydra.utils")
     level = hydra_log.level
     hydra_log.setLevel(logging.CRITICAL)  # it would tell the same in its own words first
     try:
-        get_object(target)
+        instantiate({"_target_": target, "_partial_": True})
     except Exception as error:
         fix = "name a class or function of your own that does what you want"
-        raise UsageError(f"'{target}' cannot be used: {_first_line(error)}", f"{where}._target_", fix) from error
+        what = f"'{target}' cannot be used: Hydra does not call it from a configuration"
+        raise UsageError(what, f"{where}._target_", fix) from error
     finally:
         hydra_log.setLevel(level)
 
@@ -85,7 +86,9 @@ def bind(node: DictConfig, where: str, supplied: Iterable[str] = ()) -> Callable
         if name not in own and name not in supplied and "_args_" not in node and not node.get("_partial_", False)
     ]
     if missing:
-        raise UsageError(f"{target} needs '{missing[0]}'", where, f"give it with {where}.{missing[0]}=...")
+        listed = "[" in where  # what is in a list cannot be added by a word
+        fix = f"write {missing[0]}: beside its _target_" if listed else f"give it with +{where}.{missing[0]}=VALUE"
+        raise UsageError(f"{target} needs '{missing[0]}'", where, fix)
     _check_types(found, node, own, where)
     if node.get("_recursive_", True):
         _bind_inner(OmegaConf.to_container(node, resolve=True), where)
@@ -183,10 +186,3 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(function)
     except (TypeError, ValueError):  # written in C: it takes what it takes
         return inspect.Signature([inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)])
-
-
-def _first_line(error: BaseException) -> str:
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return (str(cause).strip() or type(cause).__name__).splitlines()[0]

@@ -96,9 +96,7 @@ def make_source(data: DictConfig) -> Source:
             raise UsageError(f"{node._target_} has no field 'dir'", f"data.dir={node.dir}", "leave it out")
         node = _without(node, "dir")  # old runs of bmx's own sets have kept it
     wanted = data.get("in_memory", "auto")
-    if wanted not in (True, False, "auto"):
-        fix = "write data.in_memory=auto, true or false"
-        raise UsageError(f"data.in_memory must be auto, true or false, got {wanted!r}", "data.in_memory", fix)
+    assert wanted in (True, False, "auto"), "the declaration of data.in_memory says so"
     known = f"{wanted} {OmegaConf.to_yaml(node)}" if _kept is not None else ""
     if _kept is not None and known in _kept:
         return _kept[known]
@@ -239,9 +237,6 @@ def optimizer_maker(optim: DictConfig, lr: float) -> Callable[[Iterable[nn.Param
 def _check_rate(target: str, make: Callable[..., Optimizer], lr: float) -> None:
     """Makes the optimiser once: bad values are found now, not when training starts, and whether ``lr`` reaches it."""
     trial, doubled = (make([nn.Parameter(torch.zeros(1, 1))], rate) for rate in (lr, 2 * lr))
-    if not isinstance(trial, Optimizer):
-        fix = "name a subclass of torch.optim.Optimizer"
-        raise UsageError(f"{target} made a {type(trial).__name__}, not an optimiser", "optim._target_", fix)
     rates, more = ([group.get("lr") for group in optimizer.param_groups] for optimizer in (trial, doubled))
     if None in rates:
         what = f"{target} keeps no 'lr' for its parameters, so that nothing could set or show its rate"

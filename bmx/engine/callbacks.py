@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import (
     Callback,
     DeviceStatsMonitor,
@@ -43,17 +43,11 @@ def make_callbacks(nodes: Any) -> list[Callback]:
     """
     if nodes is None:
         return []
-    if not isinstance(nodes, ListConfig | list | tuple):
-        raise UsageError("trainer.callbacks must be a list", KEY, f"write {KEY}=[{{_target_: my_module.MyCallback}}]")
     made: list[Callback] = []
     for number, node in enumerate(nodes):
         where = f"{KEY}[{number}]"
-        if not isinstance(node, DictConfig):
-            node = OmegaConf.create(node) if isinstance(node, dict) else None
-        if node is None:
-            raise UsageError(
-                f"{where} is not a node with a _target_", where, f"write {KEY}=[{{_target_: my.Callback}}]"
-            )
+        node = node if isinstance(node, DictConfig) else OmegaConf.create(node)
+        assert isinstance(node, DictConfig), f"the declaration of {KEY} says so"
         _allowed(bind(node, where), where)
         callback = build(node, where)
         if not isinstance(callback, Callback):

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from bmx.config.near import suggestion
 from bmx.engine.allocator import keep_freed_memory
-from bmx.errors import UsageError, did_you_mean
+from bmx.errors import UsageError
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
 
@@ -62,10 +63,7 @@ def resolve(device: str, precision: str) -> Device:
             resolved = torch.device("cpu")
     else:
         kind, _, index = device.partition(":")
-        if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
-            raise UsageError(
-                f"no device '{device}'", where, did_you_mean(device, ["auto", "cpu", "cuda", "cuda:1", "mps"])
-            )
+        assert kind in ("cpu", "cuda", "mps") and (not index or index.isdigit()), "the declaration of device says so"
         there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
         if kind in there and not there[kind]():
             raise UsageError(f"there is no {kind} device on this machine", where, "use device=cpu or device=auto")
@@ -74,7 +72,7 @@ def resolve(device: str, precision: str) -> Device:
             raise UsageError(f"this machine has {count} CUDA devices", where, f"use cuda:0 to cuda:{count - 1}")
         resolved = torch.device(kind, int(index or 0)) if kind != "cpu" else torch.device("cpu")
     if precision not in PRECISIONS:
-        raise UsageError(f"no precision '{precision}'", f"precision={precision}", did_you_mean(precision, PRECISIONS))
+        raise UsageError(f"no precision '{precision}'", f"precision={precision}", suggestion(precision, PRECISIONS))
     if precision == "16-mixed" and resolved.type == "cpu":
         fix = "use precision=bf16-mixed, which the CPU can do, or a GPU"
         raise UsageError("16-mixed needs a GPU: the CPU has no fast fp16", f"precision={precision}", fix)
@@ -86,7 +84,8 @@ def use_cpu(threads: int | None) -> int:
     keep_freed_memory()
     if threads is not None:
         if threads < 1:
-            raise UsageError(f"trainer.threads must be at least 1, got {threads}", f"trainer.threads={threads}")
+            fix = "use a run that bmx has made"  # of a run's configuration; what is typed has been checked
+            raise UsageError(f"trainer.threads must be at least 1, got {threads}", f"trainer.threads={threads}", fix)
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > 16:
         # Beyond this small models only wait for each other.

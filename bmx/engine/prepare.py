@@ -103,18 +103,6 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     vouch(named_in(cfg))
     device = resolve(str(cfg.device), str(cfg.precision))
     cfg, auto = _stand_ins(cfg)
-    _at_least("epochs", cfg.epochs, 1)
-    _at_least("trainer.accumulate", cfg.trainer.accumulate, 1)
-    _at_least("trainer.log_every", cfg.trainer.log_every, 1)
-    if cfg.trainer.clip_norm is not None and cfg.trainer.clip_norm <= 0:
-        raise UsageError(f"trainer.clip_norm must be positive, got {cfg.trainer.clip_norm}", "trainer.clip_norm")
-    if not cfg.lr > 0:
-        raise UsageError(f"lr must be positive, got {cfg.lr}", f"lr={cfg.lr}", "use a step size such as lr=0.01")
-    for name in ("l1", "l2"):
-        _at_least(f"regularization.{name}", cfg.regularization[name], 0)
-    if not 0 <= cfg.regularization.dropout < 1:
-        value = cfg.regularization.dropout
-        raise UsageError(f"regularization.dropout must be in [0, 1), got {value}", f"regularization.dropout={value}")
     Every.parse(cfg.checkpoint.every)
     check_loggers(cfg.get("logger"))
     make_optimizer = optimizer_maker(cfg.optim, cfg.lr)
@@ -131,11 +119,9 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
         fix = f"use trainer.accumulate={batch_size} or less"
         raise UsageError(f"a batch of {batch_size} has no {cfg.trainer.accumulate} parts", "trainer.accumulate", fix)
     patience = cfg.regularization.patience
-    if patience is not None:
-        _at_least("regularization.patience", patience, 1)
-        if data.val is None:
-            fix = "use data.val_size=0.1, or regularization.patience=null"
-            raise UsageError("early stopping needs a validation set", "data.val_size=0", fix)
+    if patience is not None and data.val is None:
+        fix = "use data.val_size=0.1, or regularization.patience=null"
+        raise UsageError("early stopping needs a validation set", "data.val_size=0", fix)
     objective = objective_for(data.spec)
     check_callbacks(cfg.trainer.callbacks, objective, data.val is not None, device.where)
     make_net = make_net or (lambda spec: make_model(cfg.model, spec))
@@ -304,7 +290,8 @@ def _misfit(error: Exception, inputs: Tensor, words: str) -> UsageError:
 
 def _check_outputs(outputs: Any, classes: int, words: str) -> None:
     if not isinstance(outputs, Tensor):
-        raise UsageError(f"the model returns a {type(outputs).__name__}, not a tensor of logits", words)
+        fix = "have its forward() return one tensor: a row of logits for each sample"
+        raise UsageError(f"the model returns a {type(outputs).__name__}, not a tensor of logits", words, fix)
     binary = classes == 2 and outputs.shape[1:] == (1,)
     if outputs.shape != (2, classes or 1) and not binary:
         shape = "×".join(map(str, outputs.shape[1:]))
@@ -327,7 +314,7 @@ def _batch_size(value: int | str, samples: int) -> int:
     if value == "full":
         return samples
     size = int(value)
-    _at_least("batch_size", size, 1)
+    assert size >= 1, "the declaration of batch_size says so"
     if size > samples:
         raise UsageError(
             f"batch_size={size} is larger than the training set of {samples} samples",
@@ -335,10 +322,3 @@ def _batch_size(value: int | str, samples: int) -> int:
             "use a smaller one, or batch_size=full for gradient descent",
         )
     return size
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if value < least:
-        raise UsageError(
-            f"{name} must be at least {least}, got {value}", f"{name}={value}", f"use {name}={least} or more"
-        )

@@ -29,3 +29,31 @@ def _own_cache(tmp_path_factory):
         del os.environ["BMX_CACHE"]
     else:
         os.environ["BMX_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_cut():
+    """Nothing here pulls the plug: what is written need not have reached the disk, ten times a run."""
+    before, os.fsync = os.fsync, lambda descriptor: (os.fstat(descriptor), None)[1]
+    yield
+    os.fsync = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_nursery():
+    """The jobs of sweeps are forked from a warm process."""
+    from bmx.sweep import starter
+    from tests import warm_nursery
+
+    before, starter._serve = starter._serve, warm_nursery.fork
+    yield
+    starter._serve = before
+
+
+@pytest.fixture
+def real_nursery(monkeypatch):
+    """They are forked from the process that users have."""
+    from bmx.sweep import starter
+    from tests import warm_nursery
+
+    monkeypatch.setattr(starter, "_serve", warm_nursery.real)

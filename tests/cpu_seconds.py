@@ -6,28 +6,58 @@ counted for the test that needed it first.
 
 from __future__ import annotations
 
+import os
 import resource
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 _seconds: dict[str, float] = defaultdict(float)
 _before = 0.0
+_file: str | None = None
+_read = 0
 _elsewhere = 0.0
+KEY = "BMX_TEST_CPU"
+"""The environment variable with the file in which processes report that are no children of this one."""
 
 
-def add(seconds: float) -> None:
-    """Counts what a process has used that is no child of this one."""
-    global _elsewhere
-    _elsewhere += seconds
+def report() -> None:
+    """Has a forked process, about to end, tell what it has used, with the children it has waited for."""
+    if os.environ.get(KEY):
+        with suppress(OSError), Path(os.environ[KEY]).open("a") as file:
+            file.write(f"{_used()}\n")
+
+
+def _used() -> float:
+    """User and system seconds of this process and of the children it has waited for."""
+    mine, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime
 
 
 def _spent() -> float:
-    """User and system seconds of this process and of the children it has waited for."""
-    mine, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime + _elsewhere
+    """The same, with what was reported."""
+    global _elsewhere, _read
+    if _file is not None:
+        reported = Path(_file).read_text()
+        whole = reported[_read : reported.rfind("\n") + 1]
+        _read += len(whole)
+        _elsewhere += sum(map(float, whole.split()))
+    return _used() + _elsewhere
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global _file
+    _file = os.environ[KEY] = tempfile.mkstemp(prefix="bmx-cpu-")[1]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _file is not None:
+        Path(_file).unlink(missing_ok=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,6 @@
 """`bmx ...` in a process of its own that begins in a tenth of a second instead of five.
 
-The processes are forked from a server that has imported torch and Lightning once and never computed anything. Each has
+The processes are forked from a server that has imported everything once and never computed anything. Each has
 its own arguments, folder, environment, terminal session, standard streams and exit code, so that a test sees what a
 user sees; only what Python reads before it imports anything (PYTHONPATH, the encoding of the locale) is the server's.
 Whoever tests these, or the start-up itself, starts `python -m bmx` with subprocess.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 import tempfile
@@ -20,12 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests import cpu_seconds
+from tests import cpu_seconds, warm_nursery
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    ["bmx.engine.fit", "bmx.verbs.train", "bmx.verbs.compress", "bmx.verbs.distill", "bmx.verbs.export", "bmx.cli.main"]
-)
+CONTEXT.set_forkserver_preload(["tests.preloaded"])
 
 
 @dataclass(frozen=True)
@@ -44,13 +41,25 @@ class Command:
         words: after ``bmx``.
         folder: where it stands.
         env: environment variables, on top of those of the test; None takes one away.
+        pipe: a descriptor that its standard output goes to; the test may close its own once the command runs.
+        first: called in the process before bmx is; of the top level of a module.
     """
 
-    def __init__(self, *words: object, folder: Path, env: Mapping[str, str | None] | None = None) -> None:
-        self._files = [Path(tempfile.mkstemp(prefix=f"bmx-{name}-")[1]) for name in ("out", "err", "spent")]
+    def __init__(
+        self,
+        *words: object,
+        folder: Path,
+        env: Mapping[str, str | None] | None = None,
+        pipe: int | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> None:
+        self._files = [Path(tempfile.mkstemp(prefix=f"bmx-{name}-")[1]) for name in ("out", "err")]
         merged = {**os.environ, **(env or {})}
         given = {name: value for name, value in merged.items() if value is not None}
-        arguments = ([str(word) for word in words], str(folder), given, [str(file) for file in self._files])
+        outputs = [str(file) for file in self._files]
+        if pipe is not None:
+            outputs[0] = f"/proc/{os.getpid()}/fd/{pipe}"
+        arguments = ([str(word) for word in words], str(folder), given, outputs, first)
         self._process = CONTEXT.Process(target=_child, args=arguments)
         self._process.start()
 
@@ -67,7 +76,7 @@ class Command:
 
     def said(self) -> tuple[str, str]:
         """What it has written to its standard output and error so far."""
-        out, err = (file.read_text(errors="replace") for file in self._files[:2])
+        out, err = (file.read_text(errors="replace") for file in self._files)
         return out, err
 
     def send(self, number: int) -> None:
@@ -86,25 +95,26 @@ class Command:
         if code is None:
             os.killpg(self.pid, signal.SIGKILL)
             raise TimeoutError(f"it did not end within {seconds} s; it said: {out[-2000:]}{err[-2000:]}")
-        spent = self._files[2].read_text()
-        cpu_seconds.add(float(spent) if spent else 0.0)
         for file in self._files:
             file.unlink()
         return Done(code, out, err)
 
 
-def bmx(*words: object, folder: Path, env: Mapping[str, str | None] | None = None, seconds: float = 600) -> Done:
+def bmx(*words: object, folder: Path, seconds: float = 600, **how: Any) -> Done:
     """Runs ``bmx words`` in ``folder`` to its end."""
-    return Command(*words, folder=folder, env=env).wait(seconds)
+    return Command(*words, folder=folder, **how).wait(seconds)
 
 
-def _child(words: list[str], folder: str, env: dict[str, str], files: list[str]) -> None:
-    become(words, folder, env, lambda: _streams(files[:2]), files[2])
+def _child(words: list[str], folder: str, env: dict[str, str], files: list[str], first: Any) -> None:
+    def streams() -> tuple[Any, Any, Any]:
+        if first is not None:
+            first()
+        return _streams(files)
+
+    become(words, folder, env, streams)
 
 
-def become(
-    words: list[str], folder: str, env: dict[str, str], streams: Callable[[], tuple[Any, Any, Any]], spent: str = ""
-) -> None:
+def become(words: list[str], folder: str, env: dict[str, str], streams: Callable[[], tuple[Any, Any, Any]]) -> None:
     """Be the command, and end.
 
     Args:
@@ -112,24 +122,15 @@ def become(
         folder: where it stands.
         env: its environment.
         streams: opens its standard streams, in the session that it leads.
-        spent: the file that its processor seconds are written to.
     """
     from bmx.sweep.child import leave
 
     os.setsid()
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL if number != signal.SIGPIPE else signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.clear()
-    os.environ.update(env)
-    # As `import_lightning` does, which is over here: the profiler reads it when it is used.
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    time.tzset()
-    os.chdir(folder)
+    stand(folder, env)
     sys.stdin, sys.stdout, sys.stderr = streams()
     sys.argv = ["bmx", *words]
-    if "torch" in sys.modules and env.get("OMP_NUM_THREADS", "").isdigit():
-        sys.modules["torch"].set_num_threads(int(env["OMP_NUM_THREADS"]))
+    if "sweep" in words[:2] or {"-m", "--multirun"} & set(words):
+        warm_nursery.keep_one()
     try:
         from bmx.cli.main import run
 
@@ -142,10 +143,23 @@ def become(
 
         traceback.print_exc()
         code = 1
-    if spent:
-        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        Path(spent).write_text(str(sum(one.ru_utime + one.ru_stime for one in used)))
+    cpu_seconds.report()
     leave(code if isinstance(code, int) else int(code is not None))
+
+
+def stand(folder: str, env: Mapping[str, str]) -> None:
+    """Take a folder, an environment and the signals of a process that has just been started."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL if number != signal.SIGPIPE else signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(env)
+    # As `import_lightning` does, which is over here: the profiler reads it when it is used.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    time.tzset()
+    os.chdir(folder)
+    if "torch" in sys.modules and env.get("OMP_NUM_THREADS", "").isdigit():
+        sys.modules["torch"].set_num_threads(int(env["OMP_NUM_THREADS"]))
 
 
 def _streams(files: list[str]) -> tuple[Any, Any, Any]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
@@ -214,12 +214,11 @@ def hydra_config(config: DictConfig) -> Iterator[None]:
     with open_dict(config.hydra.runtime):
         if OmegaConf.is_missing(config.hydra.runtime, "output_dir"):
             config.hydra.runtime.output_dir = "auto"
-    HydraConfig.instance().set_config(config)
+    HydraConfig.instance().cfg = cast(Any, config)  # itself: `set_config` copies all of Hydra's node
     try:
         yield
     finally:
         HydraConfig.instance().cfg = before
-        OmegaConf.set_readonly(config.hydra, False)
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

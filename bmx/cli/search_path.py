@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bmx.cli import quick_hydra
 from bmx.config.folders import conf_dir, user_dirs
 from bmx.targets.standing import lies_in_run, stand_beside, word_folders
 
@@ -112,6 +113,7 @@ def register() -> None:
         plugins.register(BmxSearchPath)
     # Not before: to find its plugins Hydra executes their modules, and makes its classes anew.
     _keep_keys_from_being_groups()
+    quick_hydra.install()
 
 
 def make_loader(verb: str, config_dir: str | None = None, config_path: str | None = None) -> ConfigLoader:

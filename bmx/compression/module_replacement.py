@@ -6,7 +6,7 @@ from torch import nn
 
 
 def replace(net: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
-    """Puts ``new`` wherever ``net`` has ``old``; returns the net, changed in place, or ``new`` if it is all there is."""
+    """Puts ``new`` wherever ``net`` has ``old``; returns the net, changed in place, or ``new`` where that is all."""
     new.train(old.training)
     if old is net:
         return new

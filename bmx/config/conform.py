@@ -229,6 +229,8 @@ def _settle(config: DictConfig, key: str, declaration: Declaration, told: Told) 
     value = parent[last]
     if isinstance(value, Container):
         value = OmegaConf.to_container(value, resolve=True)
+    if declaration.accepts(value):
+        return
     raw = None if isinstance(value, (str, dict)) or value is None else told.raw(key)
     made = declaration.convert(value, raw)
     if made is NOTHING:

@@ -89,6 +89,10 @@ class Declaration:
         flat = [kind.item if isinstance(kind, kinds.List) else kind for kind in self.kinds]
         return tuple(kind.about for kind in flat if isinstance(kind, kinds.Text))
 
+    def accepts(self, value: Any) -> bool:
+        """Whether a plain value, lists and dictionaries included, is one that this key has, as it is."""
+        return any(kind.accepts(value) for kind in self.kinds)
+
     def convert(self, value: Any, raw: str | None = None) -> Any:
         """The value as this key has it, or ``NOTHING`` where it cannot be one.
 
@@ -96,7 +100,7 @@ class Declaration:
             value: plain, lists and dictionaries included.
             raw: the text it was written as, where that is known: ``1e3`` is a name too.
         """
-        if any(kind.accepts(value) for kind in self.kinds):
+        if self.accepts(value):
             return value
         made = (kind.convert(value, raw) for kind in self.kinds)
         return next((one for one in made if one is not NOTHING), NOTHING)

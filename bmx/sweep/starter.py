@@ -88,17 +88,7 @@ class Nursery:
         self._next = 0
         self.ready = False
         self.broken = False
-        self._server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "bmx.sweep.nursery"),
-                *(str(theirs.fileno()), str(os.getpid()), *preload, *modules),
-            ],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            # Its own session: a terminal's Ctrl-C and hang-up are for the parent to judge.
-            start_new_session=True,
-            env=dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry)),
-        )
+        self._server = _serve(theirs, [*preload, *modules])
         theirs.close()
 
     def start(self, spec: Spec) -> Process:
@@ -160,6 +150,18 @@ class Nursery:
                 process.signal(signal.SIGKILL)
                 process.code = -signal.SIGKILL
         self._processes.clear()
+
+
+def _serve(channel: socket.socket, modules: list[str]) -> subprocess.Popen[bytes]:
+    """The process of a nursery, which answers at the other end of a channel."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "bmx.sweep.nursery", str(channel.fileno()), str(os.getpid()), *modules],
+        pass_fds=(channel.fileno(),),
+        stdin=subprocess.DEVNULL,
+        # Its own session: a terminal's Ctrl-C and hang-up are for the parent to judge.
+        start_new_session=True,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry)),
+    )
 
 
 class Fresh:

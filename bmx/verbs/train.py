@@ -109,4 +109,4 @@ def _compresses(cfg: DictConfig) -> bool:
 
 
 def _key(cfg: DictConfig) -> str:
-    return OmegaConf.to_yaml(cfg, resolve=True)
+    return repr(OmegaConf.to_container(cfg, resolve=True))

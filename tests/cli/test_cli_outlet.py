@@ -9,18 +9,25 @@ import sys
 import pytest
 
 from bmx.cli.outlet import Outlet
+from tests.warm_process import Command, bmx
 
-COMMAND = [
-    sys.executable, "-m", "bmx", "train", "data=digits", "model=mlp", "model.hidden=[16]", "plots=false",
-    "trainer.threads=1", "hydra.run.dir=run",
+WORDS = [
+    "train", "data=digits", "model=mlp", "model.hidden=[16]", "plots=false", "trainer.threads=1", "hydra.run.dir=run",
 ]  # fmt: skip
 
 
-def started(folder, *words, before=None):
-    process = subprocess.Popen([*COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, text=True, preexec_fn=before)
-    assert "parameters" in process.stdout.readline()
-    process.stdout.close()
-    return process
+def started(folder, *words, **how):
+    reader, writer = os.pipe()
+    command = Command(*WORDS, *words, folder=folder, pipe=writer, **how)
+    with os.fdopen(reader) as said:
+        line = said.readline()
+        os.close(writer)
+        assert "parameters" in line
+    return command
+
+
+def ignore_hangups():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def result(folder):
@@ -28,18 +35,15 @@ def result(folder):
 
 
 def test_a_run_whose_reader_has_gone_is_interrupted_and_goes_on_later(tmp_path):
-    process = started(tmp_path, "epochs=2000")
-    assert process.wait(280) == 130
+    assert started(tmp_path, "epochs=2000").wait(280).code == 130
     assert result(tmp_path)["status"] == "interrupted"
     assert "nobody reads its output" in result(tmp_path)["reason"]
-    again = [sys.executable, "-m", "bmx", "train", "resume=run", f"epochs={result(tmp_path)['epochs'] + 2}"]
-    assert subprocess.run(again, cwd=tmp_path, capture_output=True).returncode == 0
+    assert bmx("train", "resume=run", f"epochs={result(tmp_path)['epochs'] + 2}", folder=tmp_path).code == 0
     assert result(tmp_path)["status"] == "done"
 
 
 def test_under_nohup_a_run_goes_on_unseen(tmp_path):
-    process = started(tmp_path, "epochs=5", before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-    assert process.wait(280) == 0
+    assert started(tmp_path, "epochs=5", first=ignore_hangups).wait(280).code == 0
     assert result(tmp_path)["status"] == "done" and result(tmp_path)["epochs"] == 5
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import bmx
 from bmx.cli.main import main
 from bmx.engine import durable
 from bmx.errors import RunFailed, no_room
+from tests import warm_process
 
 _WORDS = ["data=iris", "model=mlp", "model.hidden=[64]", "epochs=2", "lr=0.1"]
 _SAYS = ("disk is full", "no space left", "No space left", "file may not become so large", "File too large")
@@ -136,19 +138,18 @@ def test_a_full_cache_does_not_stop_a_run(trained, small, monkeypatch, capfd):
     assert main(["train", "data=digits", "model=mlp", "epochs=1", "plots=false", "data.in_memory=true"]) == 0  # advised
 
 
+def _limit():
+    sys.dont_write_bytecode = True  # CPython 3.11 would leave modules in the sources' tree that are cut at that size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+
 def test_a_limit_on_the_size_of_files(tmp_path):
     """RLIMIT_FSIZE, as batch systems set it."""
-    code = (
-        "import resource, sys\n"
-        "from bmx.cli.main import main\n"
-        "import bmx.verbs.train\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
-        f"sys.exit(main(['train', *{[*_WORDS, 'plots=false']!r}, 'outputs={tmp_path}/o']))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 1, done.stderr
-    said = done.stderr.splitlines()
-    assert len(said) == 3, done.stderr
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = warm_process.bmx("train", *_WORDS, "plots=false", folder=tmp_path, env=env, first=_limit)
+    assert done.code == 1, done.err
+    said = done.err.splitlines()
+    assert len(said) == 3, done.err
     assert any(text in said[0] for text in _SAYS), said
 
 

@@ -1,9 +1,5 @@
 """A bf16 run on a CPU says what it costs before it starts; the instructions of another processor are emulated."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -11,30 +7,21 @@ import bmx
 from bmx.engine import forecast
 from bmx.engine.fit import build_net
 from bmx.engine.prepare import prepare
+from tests import warm_process
 
 WORDS = ["data=digits", "model=cnn", "epochs=1", "batch_size=64", "plots=false", "device=cpu"]
 
-BOTH = """
-import sys
-from bmx.cli.main import main
-words = sys.argv[1:]
-assert main(["train", *words]) == 0
-print("AND THE PLAN")
-assert main(["train", *words, "--plan"]) == 0
-"""
-
 
 def test_a_processor_without_bf16_instructions_is_told_of_before_the_start(tmp_path):
-    # oneDNN is limited when it is loaded, so this needs a process of its own.
-    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", BOTH, *WORDS, "precision=bf16-mixed", f"outputs={tmp_path}"]
-    done = subprocess.run(
-        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=True
-    )
-    run, plan = done.stdout.split("AND THE PLAN")
-    assert "times as slow as 32-true on this CPU" in run.split("train loss")[0]  # above the first epoch
-    assert "bf16-mixed is" in plan
-    assert "times as slow as 32-true on this CPU" in plan
+    # oneDNN reads this when it first computes, so it needs processes of its own.
+    for more in ([], ["--plan"]):
+        done = warm_process.bmx(
+            *("train", *WORDS, "precision=bf16-mixed", *more), folder=tmp_path, env={"ONEDNN_MAX_CPU_ISA": "AVX2"}
+        )
+        assert done.code == 0, done.err
+        said = done.out.split("train loss")[0]  # above the first epoch
+        assert "bf16-mixed is" in done.out
+        assert "times as slow as 32-true on this CPU" in said
 
 
 @pytest.fixture(scope="module")

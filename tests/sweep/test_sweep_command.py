@@ -37,7 +37,7 @@ def test_a_grid_with_seeds_then_a_wider_one(work, capsys):
     assert sweep.name in capsys.readouterr().out
 
 
-def test_a_grid_of_two_keys_on_train_with_a_failing_job(work, capsys):
+def test_a_grid_of_two_keys_on_train_with_a_failing_job(work, capsys, real_nursery):
     # A loss that is no number is found out only while training.
     assert (
         main(["train", "-m", *TINY, "lr=0.1,1e30", "epochs=1,3", "plots=false", "jobs=2", "regularization.l2=1"]) == 1

@@ -24,7 +24,7 @@ HERE = str(Path(__file__).parent)
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
+def _impatient(monkeypatch, real_nursery):
     """Jobs that do not stop when they are asked to are killed at once."""
     monkeypatch.setattr("bmx.sweep.pool._GRACE", 1.0)
 

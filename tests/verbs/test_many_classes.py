@@ -33,7 +33,9 @@ def words(*more: str) -> list[str]:
     return ["data=iris", target, "model=linear", "lr=0.1", "batch_size=500", "epochs=1", *more]
 
 
-@pytest.mark.parametrize(("classes", "samples"), [(2_000, 4_000), (100_000, 1_500)])
+@pytest.mark.parametrize(
+    ("classes", "samples"), [(2_000, 4_000), (20_000, 1_500), pytest.param(100_000, 1_500, marks=pytest.mark.slow)]
+)
 def test_a_run_and_its_evaluation_are_small(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: int, samples: int
 ) -> None:

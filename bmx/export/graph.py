@@ -51,8 +51,16 @@ def traced(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
     """
     # The example is stored with the graph, and a view would take all that it is a view of with it.
     batch = torch.export.Dim("batch", min=1, max=1 << 20)
+    given, shapes = (example.clone(),), ({0: batch},)
     with explained("torch.export"), quietly():
-        return torch.export.export(module, (example.clone(),), dynamic_shapes=({0: batch},))
+        try:
+            return torch.export.export(module, given, dynamic_shapes=shapes)
+        except Exception as error:
+            # `len(x)` is a plain number to Python; only torch's compiler knows it for the size of the batch.
+            try:
+                return torch.export.export(module, given, dynamic_shapes=shapes, strict=True)
+            except Exception:
+                raise error from None
 
 
 @contextmanager

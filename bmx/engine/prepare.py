@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -25,6 +24,7 @@ from bmx.engine.callbacks import averages, check_callbacks, make_callbacks
 from bmx.engine.checkpoints import Every
 from bmx.engine.device import Device, resolve
 from bmx.engine.least_batch import check_batches, least_batch
+from bmx.engine.model_check import check_model
 from bmx.engine.resume import Resumed, check_averaging, check_fits, check_same_scheduler, check_unchanged, find_state
 from bmx.engine.schedulers import check_schedule, make_schedule
 from bmx.engine.taking_up import ACCEPT, check_origin, other_rate, other_settings
@@ -35,7 +35,6 @@ from bmx.optim.torch_schedules import TorchSchedule, plain_arguments
 from bmx.runs.locking import lock
 from bmx.runs.origin import changes, origin, origin_of
 from bmx.runs.report.foot import FOOT
-from bmx.targets.blame import described, root_cause, user_line
 from bmx.targets.standing import named_in, vouch
 from bmx.tasks.objectives import objective_for
 
@@ -94,7 +93,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     """Checks ``cfg`` and loads its data.
 
     Args:
-        cfg: the composed configuration.
+        cfg: the composed configuration, each value of which is what its declaration says.
         make_net: makes the model that will be fitted, where ``cfg.model`` alone does not say it.
 
     Raises:
@@ -118,8 +117,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     if cfg.trainer.accumulate > batch_size:
         fix = f"use trainer.accumulate={batch_size} or less"
         raise UsageError(f"a batch of {batch_size} has no {cfg.trainer.accumulate} parts", "trainer.accumulate", fix)
-    patience = cfg.regularization.patience
-    if patience is not None and data.val is None:
+    if cfg.regularization.patience is not None and data.val is None:
         fix = "use data.val_size=0.1, or regularization.patience=null"
         raise UsageError("early stopping needs a validation set", "data.val_size=0", fix)
     objective = objective_for(data.spec)
@@ -210,111 +208,10 @@ def _stand_ins(cfg: DictConfig) -> tuple[DictConfig, tuple[str, ...]]:
     return cfg, tuple(name for name in asked if name not in found)
 
 
-def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], nn.Module] | None = None) -> nn.Module:
-    """Sends a batch of shapes through the model on the meta device, without memory or arithmetic; returns it.
-
-    A model that the meta device cannot run is run for real, on the CPU.
-
-    Raises:
-        UsageError: the model cannot take this data, or its output does not fit the targets.
-    """
-    spec, words = data.spec, f"model={_word(cfg, 'model')} data={data.spec.name}"
-    if cfg.regularization.dropout > 0 and not _mentions_dropout(cfg.model):
-        fix = "choose another regularization, or a model with a dropout field (see --help)"
-        raise UsageError(f"{words.split()[0]} has no dropout", "regularization.dropout", fix)
-    make_net = make_net or (lambda spec: make_model(cfg.model, spec))
-    net = _without_memory(make_net, spec)
-    if type(net).forward is nn.Module.forward:
-        raise UsageError(f"{type(net).__name__} has no forward()", "model._target_", "write its forward(self, x)")
-    stage = InputStage(spec)
-    example = data.train.inputs[:1].repeat(2, *[1] * (data.train.inputs.ndim - 1))
-    inputs = stage(example)
-    net.to("meta").train()
-    try:
-        with torch.no_grad():
-            outputs = net(inputs.to("meta"))
-    except Exception:  # what fails on shapes alone may well run: only with numbers that is a verdict
-        try:
-            with torch.no_grad():
-                outputs = make_net(spec).train()(inputs)
-        except Exception as real:
-            raise _misfit(real, inputs, words) from real
-    _check_outputs(outputs, spec.num_classes, words)
-    return net
-
-
-def _without_memory(make_net: Callable[[DataSpec], nn.Module], spec: DataSpec) -> nn.Module:
-    """The model on the meta device; in memory, where it looks at its own numbers while it is made."""
-    try:
-        with torch.device("meta"):
-            return make_net(spec)
-    except NotImplementedError:  # weights that are read from a file cannot be put on the meta device
-        return _in_memory(make_net, spec)
-    except UsageError as error:
-        if not _is_about_meta(root_cause(error)):
-            raise
-        return _in_memory(make_net, spec)
-
-
-def _in_memory(make_net: Callable[[DataSpec], nn.Module], spec: DataSpec) -> nn.Module:
-    try:
-        return make_net(spec)
-    except NotImplementedError as error:
-        line = user_line(error)
-        where = f"model; {line}" if line is not None else "model"
-        raise UsageError(f"the model cannot be made: {described(error)}", where, "write what is missing") from error
-
-
-def _is_about_meta(error: BaseException) -> bool:
-    """Whether an error says that tensors without numbers were asked for theirs."""
-    return "meta" in str(error).lower() and isinstance(error, NotImplementedError | RuntimeError)
-
-
-def _misfit(error: Exception, inputs: Tensor, words: str) -> UsageError:
-    """What to say of a model that fails on the data, with the line of the user's that failed."""
-    line = user_line(error)
-    shown = f"{words}, input {'×'.join(map(str, inputs.shape[1:]))} {str(inputs.dtype).removeprefix('torch.')}"
-    if isinstance(error, UsageError):
-        return error
-    fits_not = RuntimeError | ValueError | IndexError | TypeError | AssertionError
-    if isinstance(error, fits_not) and not isinstance(error, NotImplementedError):
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        fix = "choose a model for this kind of data, or change the model's fields (see --help)"
-        where = f"{shown}; {line}" if line is not None else shown
-        return UsageError(f"the model does not take this data: {first}", where, fix)
-    where = f"model; {line}" if line is not None else shown
-    return UsageError(
-        f"the model fails: {described(error)}", where, "mend that line" if line else "choose another model"
-    )
-
-
-def _check_outputs(outputs: Any, classes: int, words: str) -> None:
-    if not isinstance(outputs, Tensor):
-        fix = "have its forward() return one tensor: a row of logits for each sample"
-        raise UsageError(f"the model returns a {type(outputs).__name__}, not a tensor of logits", words, fix)
-    binary = classes == 2 and outputs.shape[1:] == (1,)
-    if outputs.shape != (2, classes or 1) and not binary:
-        shape = "×".join(map(str, outputs.shape[1:]))
-        raise UsageError(
-            f"the model gives {shape or 'no'} outputs for {classes or 1} targets",
-            words,
-            "set its number of outputs, or leave it to the data",
-        )
-
-
-def _mentions_dropout(model: DictConfig) -> bool:
-    return any("dropout" in str(key) for key in model)
-
-
-def _word(cfg: DictConfig, group: str) -> str:
-    return str(OmegaConf.select(cfg, f"{group}._target_", default=group)).rpartition(".")[2]
-
-
 def _batch_size(value: int | str, samples: int) -> int:
     if value == "full":
         return samples
     size = int(value)
-    assert size >= 1, "the declaration of batch_size says so"
     if size > samples:
         raise UsageError(
             f"batch_size={size} is larger than the training set of {samples} samples",

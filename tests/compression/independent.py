@@ -67,6 +67,7 @@ def scattered(net: nn.Module, narrow: nn.Module, separated: list[dict]) -> nn.Mo
     """
     net = rebuild(copy.deepcopy(net), separated)
     small, state = narrow.state_dict(), net.state_dict()
+    whole = dict(state)
     outputs: dict[str, tuple[Tensor, ...]] = {}
     for name, old in sorted(state.items(), key=lambda item: -item[1].ndim):  # matrices say which outputs are left
         new = small[name]
@@ -76,8 +77,11 @@ def scattered(net: nn.Module, narrow: nn.Module, separated: list[dict]) -> nn.Mo
         if owner.endswith(".qkv"):  # narrower heads divide by another root, which their queries make up for
             new, third = new.clone(), len(new) // 3
             new[:third] *= (len(old) / len(new)) ** 0.5
-        known = outputs.get(owner) if old.ndim == 1 else None
-        places = known or _places(old, new)
+        if old.ndim == 1 and owner not in outputs:  # what a normalisation has of each channel names it together
+            beside = [other for other in state if other.rpartition(".")[0] == owner and state[other].shape == old.shape]
+            seen = [_places(whole[other], small[other])[0] for other in beside]
+            outputs[owner] = (torch.stack(seen).mode(0).values,)
+        places = outputs[owner] if old.ndim == 1 else _places(old, new)
         spread = torch.ones_like(old) if own == "running_var" else torch.zeros_like(old)
         spread[places] = new
         state[name] = spread

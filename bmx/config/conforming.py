@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
@@ -32,10 +32,10 @@ def conformed(cfg: DictConfig, verb: str) -> DictConfig:
     cfg = copy.deepcopy(cfg)
     try:
         conform(cfg, schema(verb), Told(lambda key: f"cfg.{key}"))
-        missing = sorted(OmegaConf.missing_keys(cfg))
+        missing = _missing(cfg)
     except OmegaConfBaseException as error:
         if isinstance(error, InterpolationToMissingValueError):
-            missing = sorted(OmegaConf.missing_keys(cfg))
+            missing = _missing(cfg)
             raise _without_value(missing[0]) from error
         key = str(getattr(error, "full_key", None) or "")
         first = next(iter(str(error).splitlines()), type(error).__name__)
@@ -43,6 +43,22 @@ def conformed(cfg: DictConfig, verb: str) -> DictConfig:
     if missing:
         raise _without_value(missing[0])
     return cfg
+
+
+def _missing(cfg: DictConfig) -> list[str]:
+    """The keys without a value; OmegaConf's own function fails where another key stands for one of them."""
+
+    def walk(plain: Any, key: str) -> Iterator[str]:
+        if plain == "???":
+            yield key
+        elif isinstance(plain, dict):
+            for name, inner in plain.items():
+                yield from walk(inner, f"{key}.{name}" if key else str(name))
+        elif isinstance(plain, list):
+            for at, inner in enumerate(plain):
+                yield from walk(inner, f"{key}[{at}]")
+
+    return sorted(walk(OmegaConf.to_container(cfg, resolve=False), ""))
 
 
 def _without_value(key: str) -> UsageError:

@@ -62,6 +62,7 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
         )
     model = onnx.load(path)
     strip(model)
+    _name_batch(model)
     if quantised:
         tidy(model)
     if recurrent:
@@ -72,6 +73,16 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
         model.metadata_props.add(key=f"{_PREFIX}{key}", value=value)
     onnx.save(model, path)
     checksum.seal_onnx(path)
+
+
+def _name_batch(model: Any) -> None:
+    """Calls the size of the batch what it is; torch numbers it."""
+    (given,) = model.graph.input
+    number = given.type.tensor_type.shape.dim[0].dim_param
+    for value in [given, *model.graph.output]:
+        for dim in value.type.tensor_type.shape.dim:
+            if number and dim.dim_param == number:
+                dim.dim_param = "batch"
 
 
 def strip(model: Any) -> None:

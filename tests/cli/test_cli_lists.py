@@ -90,6 +90,8 @@ def test_names_that_look_like_numbers_keep_their_spelling_in_lists(verb, words, 
         found = OmegaConf.select(bmx.compose(verb, [*words, f"{key}=[{','.join(names)}]"]), key)
         assert list(found) == names
     assert list(OmegaConf.select(bmx.compose(verb, [*words, f"{key}=['1e3', x]"]), key)) == ["1e3", "x"]
+    if verb == "bench":  # whose configuration no file changes
+        return
     for text in ("[1e3, 1.50, 'a b']", "\n  - 1e3\n  - '1.50'\n  - a b"):  # as a file has them
         (tmp_path / "bmx_conf" / "experiment").mkdir(parents=True, exist_ok=True)
         node, _, last = key.rpartition(".")

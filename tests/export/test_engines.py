@@ -72,7 +72,7 @@ def test_a_model_that_cannot_be_followed_says_who_could_not(tmp_path: Path) -> N
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum().item() > 0 else -x
 
-    with pytest.raises(RunFailed, match="exporter cannot follow this model"):
+    with pytest.raises(RunFailed, match="cannot follow this model"):
         engines.make("onnx", Choosy(), torch.zeros(2, 3), CPU, tmp_path)
 
 

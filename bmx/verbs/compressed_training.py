@@ -14,7 +14,7 @@ from bmx.engine.build import make_method
 from bmx.engine.evaluation import Evaluation
 from bmx.engine.predictor import Predictor
 from bmx.engine.prepare import Prepared
-from bmx.errors import UsageError, did_you_mean
+from bmx.errors import UsageError
 from bmx.export.reading import load
 from bmx.runs.directory import create
 from bmx.verbs.compressing import Compressing
@@ -44,8 +44,6 @@ def check_compression(cfg: DictConfig) -> None:
         UsageError: fields that the method does not have, or a compression that cannot be made while training.
     """
     when = str(cfg.compress_when)
-    if when not in (AFTER, DURING):
-        raise UsageError(f"no time '{when}'", f"compress_when={when}", did_you_mean(when, (AFTER, DURING)))
     if is_pipeline(cfg):
         fix = "train first, then `bmx compress run=latest compression=pipeline`"
         raise UsageError("a pipeline starts from a trained run", "compression=pipeline", fix)

@@ -39,10 +39,6 @@ def check(cfg: DictConfig) -> None:
         UsageError: no such run or format, a package that is missing, or data that cannot be loaded for the comparison.
     """
     formats.check(str(cfg.format), str(cfg.preprocessing))
-    if not cfg.tolerance > 0:
-        raise UsageError(
-            f"tolerance must be above 0, got {cfg.tolerance}", f"tolerance={cfg.tolerance}", "write tolerance=1e-4"
-        )
     ending = formats.suffix(str(cfg.format))
     if cfg.file is not None and Path(cfg.file).suffix != ending:
         fix = f"write file={Path(cfg.file).with_suffix(ending)}"

@@ -216,7 +216,8 @@ def part_of(data: DataSet, split: str) -> Arrays:
     """
     part = data.test if split == "test" else data.val
     if part is None:
-        raise UsageError("there is no validation set to choose by", "data.val_size=0", "use data.val_size=0.1")
+        fix = "use split=test, or a run that was trained with data.val_size=0.1"
+        raise UsageError("there is no validation set to choose by", "data.val_size=0", fix)
     return part
 
 

@@ -120,11 +120,18 @@ def test_a_configuration_from_python_without_a_value(key, value, what, fix, tmp_
     assert not list(tmp_path.iterdir())
 
 
+_SEARCH = ["sweeper=random", "trials=1", "data=iris", "model=mlp", "epochs=1", "plots=false", "lr=interval(0.01,0.1)"]
+
+
 def test_a_search_needs_something_to_choose_by(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["sweeper=random", "trials=1", "data=iris", "model=mlp", "epochs=1", "plots=false", "lr=interval(0.01,0.1)"]
-    assert main(["sweep", *words, "data.val_size=0"]) == 2
+    assert main(["sweep", *_SEARCH, "data.val_size=0"]) == 2
     said = capsys.readouterr().err
     assert "there is no validation result to search by" in said and "data.val_size=0.1" in said
     assert not list(tmp_path.iterdir())
-    assert main(["sweep", *words, "data.val_size=0.1"]) == 0
+
+
+@pytest.mark.slow
+def test_a_search_runs_as_advised(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["sweep", *_SEARCH, "data.val_size=0.1"]) == 0

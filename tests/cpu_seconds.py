@@ -42,7 +42,7 @@ def _used() -> float:
 def _spent() -> float:
     """The same, with what was reported."""
     global _elsewhere, _read
-    if _file is not None:
+    if _file is not None and Path(_file).exists():
         reported = Path(_file).read_text()
         whole = reported[_read : reported.rfind("\n") + 1]
         _read += len(whole)
@@ -52,6 +52,8 @@ def _spent() -> float:
 
 def pytest_configure(config: pytest.Config) -> None:
     global _file
+    if not config.getoption("--cpu"):
+        return
     _file = os.environ[KEY] = tempfile.mkstemp(prefix="bmx-cpu-")[1]
 
 

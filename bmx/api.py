@@ -143,13 +143,14 @@ def load(
 
 
 def _call(verb: str, cfg: DictConfig, run_dir: str | Path | None, quiet: bool) -> dict[str, Any]:
+    from bmx.cli.process_state import own_hydra_config
     from bmx.cli.search_path import extend_sys_path
     from bmx.cli.target import locate
     from bmx.cli.verbs import VERBS
 
     entry = VERBS[verb]
     target, check = locate(entry.target), locate(entry.check)
-    with one_run():
+    with one_run(), own_hydra_config():
         extend_sys_path()
         cfg = _settled(verb, cfg, run_dir)
         if entry.preview and cfg.get("plan"):

@@ -114,14 +114,15 @@ def _call_hydra(command: flags.Command, invocation: Invocation, said: io.StringI
 
     from bmx.cli.invocation import running
     from bmx.cli.job import make_task
-    from bmx.cli.process_state import hydra_raises, stderr_into
+    from bmx.cli.process_state import hydra_raises, own_hydra_config, stderr_into
     from bmx.cli.search_path import conf_dir, register, version_base
 
     register()
     decorate = hydra.main(str(conf_dir()), VERBS[command.verb].config, version_base())
     sys.argv = [sys.argv[0] if sys.argv else "bmx", *command.for_hydra()]
     # `--cfg job -p KEY` prints a line and exits where there is no such key.
-    with running(invocation), hydra_raises(), stderr_into(said if command.on("--package") else None):
+    quietly = stderr_into(said if command.on("--package") else None)
+    with running(invocation), hydra_raises(), own_hydra_config(), quietly:
         decorate(make_task(invocation))()
 
 

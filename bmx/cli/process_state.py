@@ -64,3 +64,16 @@ def _logging_kept() -> Iterator[None]:
             logger.handlers[:] = handlers
             logger.setLevel(level)
             logger.propagate = propagate
+
+
+@contextmanager
+def own_hydra_config() -> Iterator[None]:
+    """While it lasts nothing is known of another Hydra's command, whose choices would be recorded as the run's."""
+    from hydra.core.hydra_config import HydraConfig
+
+    instance = HydraConfig.instance()
+    before, instance.cfg = instance.cfg, None
+    try:
+        yield
+    finally:
+        instance.cfg = before

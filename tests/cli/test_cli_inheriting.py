@@ -167,3 +167,12 @@ def test_a_value_is_read_back_from_how_it_is_written(value):
     read = override.value()
     plain = [str(item) if isinstance(item, str) else item for item in read] if isinstance(read, list) else read
     assert plain == value and type(plain) is type(value)
+
+
+def test_a_run_from_python_knows_nothing_of_a_command_before_it(tmp_path, monkeypatch):
+    """Commands that end early, in the same process, must not lend their words to it."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "data=digits", "model=mlp", "--cfg", "job"]) == 0
+    assert main(["train", "data=digits", "model=mlp", "batch_size=99999"]) == 2
+    cfg = bmx.compose("train", ["data=iris", "model=mlp", "epochs=1", "plots=false"])
+    assert (bmx.train(cfg, run_dir="run", quiet=True).get("choices") or {}).get("data") is None

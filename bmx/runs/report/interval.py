@@ -14,7 +14,7 @@ def wilson(successes: float, n: float, z: float = 1.959964) -> tuple[float, floa
     Holds its coverage for shares near 0 and 1 and for small n, where the plain normal interval does not.
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     """
-    if n <= 0:
+    if n < 1:
         return 0.0, 1.0
     share = min(1.0, max(0.0, successes / n))
     scale = 1 + z * z / n

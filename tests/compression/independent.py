@@ -103,7 +103,6 @@ def multiplied(net: nn.Module, factored: nn.Module) -> nn.Module:
         first, second = stored[name].double(), stored[f"{path}.second.weight"].double()
         product = second.flatten(1) @ first.flatten(1)
         own[f"{path}.weight"] = product.view(own[f"{path}.weight"].shape).to(first.dtype)
-        assert torch.linalg.matrix_rank(product) <= len(first)
         if f"{path}.second.bias" in stored:
             own[f"{path}.bias"] = stored[f"{path}.second.bias"]
     for name in own.keys() & stored.keys():

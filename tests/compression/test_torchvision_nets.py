@@ -34,11 +34,11 @@ NETS = {
     "mobilenet_v3_small": (64, {}),
     "regnet_y_400mf": (64, {}),
     "resnet18": (64, {}),
+    "resnet34": (64, {}),
     "resnext50_32x4d": (64, {}),
     "shufflenet_v2_x0_5": (64, {}),
     "squeezenet1_1": (64, {}),
     "swin_t": (64, {}),
-    "vit_b_16": (64, {"image_size": 64}),
 }
 METHODS = {
     "prune": lambda: Prune(sparsity=0.5, schedule="once"),

@@ -216,7 +216,10 @@ def test_on_the_command_line_too_with_nothing_written(keys, number, value, tmp_p
     os.chdir(place)
     try:
         if takes(entry.declares, value):
-            compose(verb, [*words, f"{key}={typed(value)}"])
+            try:
+                compose(verb, [*words, f"{key}={typed(value)}"])
+            except UsageError as error:  # the value fits, and has no effect with these words, or names no run
+                assert not error.what.startswith(f"{key} must be"), error
         else:
             assert main([verb, *words, f"{key}={typed(value)}"]) == 2
     finally:

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from bmx.config.conform import Told, conform
 from bmx.config.schema import schema
@@ -30,18 +30,15 @@ def conformed(cfg: DictConfig, verb: str) -> DictConfig:
         UsageError: a key that is not known or without a value, or a value that does not fit.
     """
     cfg = copy.deepcopy(cfg)
+    missing = _missing(cfg)
+    if missing:
+        raise UsageError(f"{missing[0]} has no value", f"cfg.{missing[0]}", f"write cfg.{missing[0]} = VALUE")
     try:
         conform(cfg, schema(verb), Told(lambda key: f"cfg.{key}"))
-        missing = _missing(cfg)
     except OmegaConfBaseException as error:
-        if isinstance(error, InterpolationToMissingValueError):
-            missing = _missing(cfg)
-            raise _without_value(missing[0]) from error
         key = str(getattr(error, "full_key", None) or "")
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise UsageError(f"{key}: {first}" if key else first, f"cfg.{key}", "give it a value that fits") from error
-    if missing:
-        raise _without_value(missing[0])
     return cfg
 
 
@@ -59,10 +56,6 @@ def _missing(cfg: DictConfig) -> list[str]:
                 yield from walk(inner, f"{key}[{at}]")
 
     return sorted(walk(OmegaConf.to_container(cfg, resolve=False), ""))
-
-
-def _without_value(key: str) -> UsageError:
-    return UsageError(f"{key} has no value", f"cfg.{key}", f"write cfg.{key} = VALUE")
 
 
 def conforming(verb: str) -> Callable[[Function[P, T]], Function[P, T]]:

@@ -31,6 +31,9 @@ from bmx.compression.quantized_tables import RoundedTable, rounded_tables, rows,
 
 # The version of ONNX's operations that torch's exporter writes.
 OPSET = 20
+# torch's compiler declines to look into these two; as nodes of its graph they are what they have to be.
+for _operation in (symbolic, symbolic_multi_out):
+    torch.compiler.allow_in_graph(_operation)
 Attributes = dict[str, int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bool]]
 
 

@@ -19,7 +19,7 @@ _PUBLIC = {
     "compress": "bmx.api",
     "distill": "bmx.api",
     "load": "bmx.api",
-    "compose": "bmx.cli.compose",
+    "compose": "bmx.api",
 }
 
 __all__ = ["__version__", "bench", "compose", "compress", "distill", "evaluate", "load", "train"]

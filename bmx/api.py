@@ -7,7 +7,7 @@ a run sets in its process are put back when it ends.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,26 @@ if TYPE_CHECKING:
 
 # Verbs whose function takes what their check has loaded; the others check by themselves as they begin.
 _CHECKED_FIRST = ("train", "compress", "distill")
+
+
+def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | Path | None = None) -> DictConfig:
+    """The configuration that ``bmx VERB overrides...`` would run with, named and checked but with nothing written.
+
+    ``resume=RUN`` and runs that are named by ``latest`` or an id are written out as on the command line.
+
+    Args:
+        verb: ``train``, ``evaluate``, ...
+        overrides: the words of the command line, ``["model=cnn", "lr=0.1"]``.
+        config_dir: one more folder of groups, as ``--config-dir``.
+
+    Raises:
+        UsageError: for a word, key or value that does not exist or does not fit, and for words about how the command
+            line runs (``seeds=``, ``-m``, ``hydra.…``), which a configuration does not hold.
+    """
+    from bmx.config import compose as config
+    from bmx.engine.resumed_trust import judge_resumed
+
+    return config.compose(verb, overrides, config_dir, judge_resumed)
 
 
 def train(cfg: DictConfig, run_dir: str | Path | None = None, quiet: bool = False) -> dict[str, Any]:
@@ -134,7 +154,7 @@ def load(
     Raises:
         UsageError: there is no such run, it has no model, or its model is of a module that is not trusted.
     """
-    from bmx.cli.search_path import extend_sys_path
+    from bmx.config.search_path import extend_sys_path
     from bmx.verbs.load import load as load_run
 
     with one_run():
@@ -144,9 +164,9 @@ def load(
 
 def _call(verb: str, cfg: DictConfig, run_dir: str | Path | None, quiet: bool) -> dict[str, Any]:
     from bmx.cli.process_state import own_hydra_config
-    from bmx.cli.search_path import extend_sys_path
-    from bmx.cli.target import locate
-    from bmx.cli.verbs import VERBS
+    from bmx.config.search_path import extend_sys_path
+    from bmx.config.verbs import VERBS
+    from bmx.targets.entry_point import locate
 
     entry = VERBS[verb]
     target, check = locate(entry.target), locate(entry.check)
@@ -168,10 +188,10 @@ def _settled(verb: str, cfg: DictConfig, run_dir: str | Path | None) -> DictConf
     Raises:
         UsageError: the first thing that is wrong.
     """
-    from bmx.cli.references import pin_runs
-    from bmx.cli.resume import find_run
-    from bmx.cli.verbs import VERBS
-    from bmx.config.conforming import conformed
+    from bmx.config.python_validation import conformed
+    from bmx.config.resolve_runs import pin_runs
+    from bmx.config.resume import find_run
+    from bmx.config.verbs import VERBS
 
     entry = VERBS[verb]
     _refuse_other(verb, cfg)
@@ -192,7 +212,7 @@ def _settled(verb: str, cfg: DictConfig, run_dir: str | Path | None) -> DictConf
 
 def _refuse_other(verb: str, cfg: object) -> None:
     """Raise UsageError for what is no configuration, or one of another verb."""
-    from bmx.cli.search_path import root_groups
+    from bmx.config.search_path import root_groups
 
     fix = f"make it with bmx.compose({verb!r}, [...])"
     if not isinstance(cfg, DictConfig):

@@ -44,20 +44,20 @@ class BmxLauncher(Launcher):
 
     def pool(self, plan: Any, sweep: Path) -> Any:
         """The pool that runs a plan's jobs."""
-        from bmx.sweep.launching import make_pool
+        from bmx.sweep.workers.launching import make_pool
 
         assert self.config is not None
         return make_pool(plan, sweep, self.options, str(self.config.get("device") or "auto"))
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments, as :func:`bmx.sweep.launching.rules` reads them."""
+        """The arguments, as :func:`bmx.sweep.workers.launching.rules` reads them."""
         names = ("jobs", "jobs_per_gpu", "on_error", "timeout", "retries", "fork")
         return {name: getattr(self, name) for name in names}
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs of a sweeper that is not bmx's own."""
-        from bmx.cli.foreign_sweep import launch
+        from bmx.sweep.foreign import launch
 
         assert self.config is not None and self.hydra_context is not None
         return launch(self, self.config, self.hydra_context, job_overrides, initial_job_idx)

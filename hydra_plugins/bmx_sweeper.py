@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 
 class _Planned(Sweeper):
-    """Runs what ``bmx.cli.plan_sweep`` has planned from the same settings before anything was written."""
+    """Runs what ``bmx.sweep.planning`` has planned from the same settings before anything was written."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -29,7 +29,7 @@ class _Planned(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from bmx.cli.planned_sweep import sweep
+        from bmx.sweep.run_planned import sweep
 
         assert self.config is not None
         return sweep(self.config, self.launcher)

@@ -42,18 +42,18 @@ def _no_power_cut():
 @pytest.fixture(scope="session", autouse=True)
 def _warm_nursery():
     """The jobs of sweeps are forked from a warm process."""
-    from bmx.sweep import starter
+    from bmx.sweep.workers import processes
     from tests import warm_nursery
 
-    before, starter._serve = starter._serve, warm_nursery.fork
+    before, processes._serve = processes._serve, warm_nursery.fork
     yield
-    starter._serve = before
+    processes._serve = before
 
 
 @pytest.fixture
 def real_nursery(monkeypatch):
     """They are forked from the process that users have."""
-    from bmx.sweep import starter
+    from bmx.sweep.workers import processes
     from tests import warm_nursery
 
-    monkeypatch.setattr(starter, "_serve", warm_nursery.real)
+    monkeypatch.setattr(processes, "_serve", warm_nursery.real)

@@ -4,8 +4,8 @@ import os
 import sys
 import tempfile
 
-from bmx.sweep.nursery import warm_up
-from bmx.sweep.starter import PRELOAD
+from bmx.sweep.workers.forkserver import warm_up
+from bmx.sweep.workers.processes import PRELOAD
 
 VERBS = [f"bmx.verbs.{verb}" for verb in ("train", "compress", "distill", "export", "evaluate", "bench")]
 
@@ -13,7 +13,7 @@ _folder, _path, _conf = os.getcwd(), list(sys.path), os.environ.pop("BMX_CONF", 
 with tempfile.TemporaryDirectory() as _empty:
     os.chdir(_empty)
     try:
-        warm_up([*PRELOAD, "bmx.engine.fit", *VERBS, "bmx.cli.main", "bmx.cli.compose:compose:train"])
+        warm_up([*PRELOAD, "bmx.engine.fit", *VERBS, "bmx.cli.main", "bmx.config.compose:compose:train"])
     finally:
         os.chdir(_folder)
         sys.path[:] = _path

@@ -144,7 +144,7 @@ def test_a_folder_of_the_users_own_keeps_what_is_in_it(here):
     assert main(["train", *QUICK, "name=parent"]) == 0
     parent = next(here.glob("outputs/train/parent/*"))
     cfg = bmx.compose("train", [*QUICK, f"init_from={parent}"])
-    from bmx.verbs import train as verb
+    from bmx.verbs.train import command as verb
 
     def gone(prepared, run_dir):
         raise UsageError("the parent is gone")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import bmx
-from bmx.cli.search_path import conf_dir
+from bmx.config.search_path import conf_dir
 from bmx.errors import UsageError
 
 CONF = Path(conf_dir())

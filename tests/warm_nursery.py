@@ -1,6 +1,6 @@
 """Sweeps in tests fork their jobs from a nursery that is forked itself, from a process that has imported everything.
 
-It does what ``python -m bmx.sweep.nursery`` does, which takes five seconds of processor time to import the same.
+It does what ``python -m bmx.sweep.workers.forkserver`` does, whose imports take five seconds of processor time.
 Tests of the nursery's own process (tests/sweep/test_sweep_pool.py, those of whole process trees) start that.
 """
 
@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bmx.sweep import nursery, starter
+from bmx.sweep.workers import forkserver, processes
 from tests import cpu_seconds
 
-real = starter._serve
+real = processes._serve
 
 
 class Server:
@@ -39,7 +39,7 @@ class Server:
 
 
 def fork(channel: socket.socket, modules: list[str]) -> Any:
-    """Stands for ``bmx.sweep.starter._serve`` in the process of the tests."""
+    """Stands for ``bmx.sweep.workers.processes._serve`` in the process of the tests."""
     from tests.warm_process import CONTEXT
 
     arguments = (channel, modules, str(Path.cwd()), dict(os.environ), list(sys.path))
@@ -71,7 +71,7 @@ class _Kept:
         theirs.close()
 
     def serve(self, channel: socket.socket, modules: list[str]) -> Any:
-        starter._serve = real  # type: ignore[assignment]
+        processes._serve = real  # type: ignore[assignment]
         asked = {"modules": modules, "folder": str(Path.cwd()), "env": dict(os.environ), "path": sys.path}
         socket.send_fds(self.channel, [json.dumps(asked).encode()], [channel.fileno()])
         return Server(self)
@@ -91,7 +91,7 @@ class _Kept:
 
 def keep_one() -> None:
     """Has a forked command, before it does anything, keep a copy of its process for the nursery that it will want."""
-    starter._serve = _Kept().serve  # type: ignore[assignment]
+    processes._serve = _Kept().serve  # type: ignore[assignment]
 
 
 def _become(channel: socket.socket, modules: list[str], folder: str, env: dict[str, str], path: list[str]) -> None:
@@ -113,5 +113,5 @@ def _become(channel: socket.socket, modules: list[str], folder: str, env: dict[s
 
     me, os._exit = os.getpid(), end  # type: ignore[assignment]
     sys.argv = ["nursery", str(channel.detach()), str(os.getppid()), *modules]
-    nursery.main()
+    forkserver.main()
     end(1)  # whoever asked was gone

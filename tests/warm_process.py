@@ -123,7 +123,7 @@ def become(words: list[str], folder: str, env: dict[str, str], streams: Callable
         env: its environment.
         streams: opens its standard streams, in the session that it leads.
     """
-    from bmx.sweep.child import leave
+    from bmx.sweep.workers.child import leave
 
     os.setsid()
     stand(folder, env)

@@ -9,10 +9,10 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from bmx.cli.invocation import current
-from bmx.cli.prepare import prepare_run, prepare_sweep, preview, refuse_preview
-from bmx.cli.target import locate
+from bmx.cli.run_setup import prepare_run, prepare_sweep, preview, refuse_preview
+from bmx.config.invocation import current
 from bmx.errors import BmxError
+from bmx.targets.entry_point import locate
 
 
 class Stop(BaseException):

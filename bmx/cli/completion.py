@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmx.cli.declared import about_of, choices_of
-from bmx.cli.near import suggestion
-from bmx.cli.rewriting import rewrite_aliases
 from bmx.cli.shell_scripts import SCRIPTS
-from bmx.cli.verbs import VERBS, Verb
-from bmx.cli.yaml_source import find
-from bmx.config.source import load
+from bmx.config.declared import about_of, choices_of
+from bmx.config.overrides import rewrite_aliases
+from bmx.config.suggestions import suggestion
+from bmx.config.verbs import VERBS, Verb
+from bmx.config.yaml_comments import load
+from bmx.config.yaml_source import find
 from bmx.errors import UsageError
 
 if TYPE_CHECKING:
-    from bmx.cli.compose import Composed
+    from bmx.config.compose import Composed
 
 _RUN_KEYS = ("run", "resume", "init_from", "teacher", "student")
 _FOLDER_KEYS = ("outputs", "data.dir", "hydra.run.dir", "hydra.sweep.dir")
@@ -89,7 +89,7 @@ def _of_command(name: str, word: str) -> list[str]:
 
 
 def _of_verb(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
-    from bmx.cli.flags import FLAGS
+    from bmx.config.flags import FLAGS
 
     previous = next((flag for flag in FLAGS if before and before[-1] in (flag.name, flag.short) and flag.takes), None)
     if previous is not None and previous.choices:
@@ -109,8 +109,8 @@ def _of_verb(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
 
 def _names(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
     """Groups and keys; a node of keys is one step (``model.``) until it is typed out."""
-    from bmx.cli.config_keys import flatten
-    from bmx.cli.words import groups
+    from bmx.config.keys import flatten
+    from bmx.config.override_errors import groups
 
     sign = word[: len(word) - len(word.lstrip("+~"))]
     bare = word[len(sign) :]
@@ -134,7 +134,7 @@ def _names(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
 
 def _level(keys: list[tuple[str, Any]], typed: str) -> list[str]:
     """The keys that have as many parts as what is typed; targets only once asked for."""
-    from bmx.cli.config_keys import is_node
+    from bmx.config.keys import is_node
 
     wanted = [(key, value) for key, value in keys if key.count(".") == typed.count(".")]
     private = typed.rpartition(".")[2].startswith("_")
@@ -163,7 +163,7 @@ def _values(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
 
 
 def _of_runs(key: str, before: list[str], composed: Composed) -> list[str]:
-    from bmx.cli.outputs import outputs_folder
+    from bmx.config.outputs_folder import outputs_folder
 
     verb = composed.asked.verb
     words = [word for word in before if "=" in word]
@@ -175,7 +175,7 @@ def _of_runs(key: str, before: list[str], composed: Composed) -> list[str]:
 
 def _words_of(group: str, composed: Composed) -> list[str]:
     """The words of a group; the stages of a pipeline are some too."""
-    from bmx.cli.experiments import words_of
+    from bmx.config.experiments import words_of
 
     if group == "stages":
         pipeline = find(composed.loader, "compression/pipeline")
@@ -201,8 +201,8 @@ def _of_key(key: str, composed: Composed) -> list[str]:
 
 def _composed(name: str, verb: Verb, before: list[str]) -> tuple[Composed, list[str]]:
     """The configuration under the words before the cursor, or the default one if they do not compose yet."""
-    from bmx.cli.compose import compose_raw
-    from bmx.cli.flags import parse
+    from bmx.config.compose import compose_raw
+    from bmx.config.flags import parse
 
     try:
         command = parse(name, before)

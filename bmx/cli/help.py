@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from bmx.cli.compose import Composed, compose_raw
-from bmx.cli.config_keys import flatten, is_node
-from bmx.cli.experiments import words_of
-from bmx.cli.flags import FLAGS, Command, Flag
 from bmx.cli.help_sweep import sweep_rows
-from bmx.cli.verbs import VERBS, Verb
-from bmx.cli.yaml_source import Entry, describe, entries, find
+from bmx.config.compose import Composed, compose_raw
+from bmx.config.experiments import words_of
+from bmx.config.flags import FLAGS, Command, Flag
+from bmx.config.keys import flatten, is_node
 from bmx.config.schema import declaration_of
+from bmx.config.verbs import VERBS, Verb
+from bmx.config.yaml_source import Entry, describe, entries, find
 from bmx.runs.report.foot import colours
 
 _NARROWEST, _WIDEST = 60, 120

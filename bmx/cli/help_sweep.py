@@ -7,8 +7,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from bmx.cli.compose import Composed
-from bmx.cli.yaml_source import Entry, find, read
+from bmx.config.compose import Composed
+from bmx.config.yaml_source import Entry, find, read
 
 # A grid has no trials: what the chosen word does not have is shown as this one has it.
 _SEARCH = "hydra/sweeper/tpe"

@@ -12,17 +12,17 @@ from typing import Any, cast
 from omegaconf import DictConfig
 
 from bmx.caller_state import kept
-from bmx.cli.invocation import Invocation
-from bmx.cli.outlet import begin_run
-from bmx.cli.search_path import extend_sys_path
-from bmx.cli.target import locate
+from bmx.cli.broken_pipe import begin_run
+from bmx.config.invocation import Invocation
+from bmx.config.search_path import extend_sys_path
+from bmx.config.sweep_options import OWN_SWEEPERS
 from bmx.errors import BmxError, Interrupted, UsageError, no_room
 from bmx.runs import utc
 from bmx.runs.finding import holds_run
 from bmx.targets.blame import described, user_line
+from bmx.targets.entry_point import locate
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
-OWN_SWEEPERS = "hydra_plugins.bmx_sweeper."
 _CODES = {"failed": FAILED, "interrupted": INTERRUPTED}
 
 
@@ -79,7 +79,7 @@ def _attempt(cfg: DictConfig, run_dir: Path, in_sweep: bool, own: bool, invocati
         result = run(cfg, run_dir, invocation)
     except BmxError as error:
         if own and isinstance(error, UsageError):
-            from bmx.sweep.outcome import set_failed
+            from bmx.sweep.job_status import set_failed
 
             set_failed(run_dir, error.what, refused=True)
         _say(error, invocation.debug)
@@ -109,15 +109,16 @@ def _once(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
     """Run a job of a sweep that other processes may be working on too: not if it is done, on from its checkpoint."""
     from omegaconf import open_dict
 
-    from bmx.cli.verbs import VERBS
-    from bmx.sweep import claims, outcome
+    from bmx.config.verbs import VERBS
+    from bmx.sweep import job_status
+    from bmx.sweep.workers import locks
 
-    with claims.alone(run_dir / claims.CLAIM):
-        stands = outcome.read(run_dir)
+    with locks.alone(run_dir / locks.CLAIM):
+        stands = job_status.read(run_dir)
         if stands.state == "done":
             return stands.result
         verb = VERBS[invocation.verb.jobs or invocation.asked.verb]
-        if verb.resumes and outcome.can_resume(run_dir):
+        if verb.resumes and job_status.can_resume(run_dir):
             with open_dict(cfg):
                 cfg.resume = str(run_dir)
         return _target(cfg, run_dir, invocation)
@@ -127,9 +128,9 @@ def _check_job(cfg: DictConfig, invocation: Invocation) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict
 
-    from bmx.cli.compose import check_values
-    from bmx.cli.naming import run_name
-    from bmx.cli.references import pin_runs
+    from bmx.config.compose import check_values
+    from bmx.config.resolve_runs import pin_runs
+    from bmx.config.run_name import run_name
 
     pin_runs(cfg, invocation.verb)
     if "name" in cfg and cfg.name is None:

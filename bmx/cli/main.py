@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from bmx.cli.near import suggestion
-from bmx.cli.outlet import open_outlets
+from bmx.cli.broken_pipe import open_outlets
+from bmx.config.suggestions import suggestion
 from bmx.errors import BmxError, UsageError, no_room
 from bmx.runs.report.foot import FOOT, Voice, read_by_programs
 
@@ -58,7 +58,7 @@ def run() -> None:
 
 
 def _dispatch(arguments: list[str], debug: bool) -> int:
-    from bmx.cli.verbs import VERBS
+    from bmx.config.verbs import VERBS
 
     if not arguments or arguments[0] in ("-h", "--help"):
         from bmx.cli.usage import usage
@@ -82,11 +82,11 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
     if verb not in VERBS:
         raise _no_verb(verb, rest)
     if VERBS[verb].config:
-        from bmx.cli.flags import runs_jobs
+        from bmx.config.flags import runs_jobs
 
         if runs_jobs(rest):
             FOOT.say("reading the configuration")
-        from bmx.cli.launch import launch
+        from bmx.cli.hydra_app import launch
 
         return launch(verb, rest, debug)
     if "--help" in rest or "-h" in rest:
@@ -94,7 +94,7 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
 
         print(command_usage(verb))
         return 0
-    from bmx.cli.target import locate
+    from bmx.targets.entry_point import locate
 
     return int(locate(VERBS[verb].target)(rest))
 
@@ -115,7 +115,7 @@ def _own_mistake(error: Exception, debug: bool) -> int:
 
 
 def _no_verb(verb: str, rest: list[str]) -> UsageError:
-    from bmx.cli.verbs import VERBS
+    from bmx.config.verbs import VERBS
 
     where = " ".join(["bmx", verb, *rest])
     if "=" in verb or verb.startswith("-"):

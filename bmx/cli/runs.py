@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bmx.cli.near import suggestion
-from bmx.cli.verbs import VERBS
+from bmx.config.suggestions import suggestion
+from bmx.config.verbs import VERBS
 from bmx.errors import UsageError
 
 _KEYS = ("outputs", "limit", "verb")
@@ -31,7 +31,7 @@ def _plain(value: str) -> str:
         return value
     from omegaconf import OmegaConf
 
-    from bmx.cli.parsing import unquoted
+    from bmx.config.override_grammar import unquoted
 
     return str(OmegaConf.create({"value": unquoted(value)}).value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bmx.cli.verbs import VERBS
+from bmx.config.verbs import VERBS
 
 
 def usage() -> str:

@@ -19,10 +19,10 @@ Step = dict[str, Any]
 
 # Kind of step: the function (net, step) -> net that repeats it on a model with any weights.
 _KINDS: dict[str, str] = {
-    "low_rank": "bmx.compression.factored:rebuild",
-    "attention": "bmx.compression.separate_attention:rebuild",
-    "channels": "bmx.compression.channels:rebuild",
-    "quantize": "bmx.compression.quantized_rebuild:rebuild",
+    "low_rank": "bmx.compression.low_rank.factored:rebuild",
+    "attention": "bmx.compression.prune_structured.separate_attention:rebuild",
+    "channels": "bmx.compression.prune_structured.rebuild:rebuild",
+    "quantize": "bmx.compression.quantize.rebuild:rebuild",
 }
 
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from bmx.config import kinds
-from bmx.config.kinds import NOTHING, Kind, Range
+from bmx.config import value_kinds as kinds
+from bmx.config.value_kinds import NOTHING, Kind, Range
 
 MARK = "#:"
 """A comment line that begins so is a declaration."""

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from bmx.config.declaration import Declaration, NotDeclared, parse
 from bmx.config.folders import conf_dir, user_dirs
-from bmx.config.source import Entry, File, load
+from bmx.config.yaml_comments import Entry, File, load
 from bmx.errors import UsageError
 
 # Folders of conf/ that set keys which are declared elsewhere.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bmx.data.rows import FileRows
+from bmx.data.pipeline.rows import FileRows
 from bmx.data.spec import DataSpec
 
 

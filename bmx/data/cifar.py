@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bmx.data.arrays import Arrays, Source
-from bmx.data.download import data_folder, fetch
+from bmx.data.pipeline.download import data_folder, fetch
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from bmx.data.arrays import Arrays, Source
-from bmx.data.cache import cached_arrays
+from bmx.data.pipeline.cache import cached_arrays
+from bmx.data.pipeline.split import hold_out
 from bmx.data.spec import DataSpec
-from bmx.data.split import hold_out
 
 
 def digits() -> Source:

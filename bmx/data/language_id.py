@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bmx.data.arrays import Arrays, Source
-from bmx.data.cache import cached_arrays
+from bmx.data.pipeline.cache import cached_arrays
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from bmx.data.arrays import Arrays, Source
-from bmx.data.download import data_folder, fetch
-from bmx.data.idx import idx_rows, read_idx
+from bmx.data.pipeline.download import data_folder, fetch
+from bmx.data.pipeline.idx import idx_rows, read_idx
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 

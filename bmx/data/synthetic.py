@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bmx.data.arrays import Arrays, Source
-from bmx.data.cache import cache_folder
-from bmx.data.rows import FileRows
+from bmx.data.pipeline.cache import cache_folder
+from bmx.data.pipeline.rows import FileRows
+from bmx.data.pipeline.spooling import write_rows
 from bmx.data.spec import DataSpec
-from bmx.data.spooling import write_rows
 from bmx.errors import UsageError
 
 # Numbers that are drawn at once, 64 MB of them: bounds the memory beside the result.

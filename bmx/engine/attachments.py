@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers.logger import Logger
 
 from bmx import extras
-from bmx.engine.binding import accepts, bind
 from bmx.engine.build import call
+from bmx.engine.signature import accepts, bind
 from bmx.errors import UsageError
 
 # The package that a tracker needs, by the end of its target: bmx's functions and Lightning's classes.

@@ -16,11 +16,11 @@ from torch.optim import Optimizer
 from bmx.compression.method import Method
 from bmx.data.arrays import Source
 from bmx.data.augmentation import Augmentation
-from bmx.data.loading import fits_in_memory
+from bmx.data.pipeline.loading import fits_in_memory
+from bmx.data.pipeline.spooling import keep_on_disk
 from bmx.data.spec import DataSpec
-from bmx.data.spooling import keep_on_disk
 from bmx.distillation.method import Distillation
-from bmx.engine.binding import accepts, bind
+from bmx.engine.signature import accepts, bind
 from bmx.errors import BmxError, UsageError
 from bmx.extras import extra_of, install
 from bmx.targets.blame import described, root_cause, user_line

@@ -23,13 +23,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from bmx.compression.method import Tuning
-from bmx.engine.binding import bind
 from bmx.engine.build import call as build
 from bmx.engine.callback_rules import OPTIMISER_HOOKS, REFUSED, STEP_HOOKS, UNCALLED
 from bmx.engine.plain import not_plain
+from bmx.engine.signature import bind
 from bmx.errors import UsageError, did_you_mean
 from bmx.tasks.callback_metrics import known_names
-from bmx.tasks.objectives import Objective
+from bmx.tasks.losses import Objective
 
 KEY = "trainer.callbacks"
 _LIGHTNING = ("pytorch_lightning.", "lightning_fabric.", "lightning.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from bmx.config.near import suggestion
+from bmx.config.suggestions import suggestion
 from bmx.engine.allocator import keep_freed_memory
 from bmx.errors import UsageError
 

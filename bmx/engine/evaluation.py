@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from bmx.data.arrays import Arrays
-from bmx.data.batches import BatchOrder
-from bmx.data.loading import Reader, reader_for
+from bmx.data.pipeline.batches import BatchOrder
+from bmx.data.pipeline.loading import Reader, reader_for
 from bmx.data.spec import DataSpec
 from bmx.engine.device import Device
 from bmx.runs.confusion import Confusion
-from bmx.tasks.objectives import objective_for, two_class_logits
+from bmx.tasks.losses import objective_for, two_class_logits
 
 Predict = Callable[[Tensor], Tensor]
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from bmx.compression.method import Tuning
 from bmx.compression.recipe import Step
-from bmx.data.batches import BatchOrder
-from bmx.data.input_stage import InputStage
-from bmx.data.loading import reader_for
+from bmx.data.pipeline.batches import BatchOrder
+from bmx.data.pipeline.input_stage import InputStage
+from bmx.data.pipeline.loading import reader_for
 from bmx.data.spec import DataSpec
 from bmx.engine import predictor, random_state
 from bmx.engine.attachments import make_loggers
@@ -30,16 +30,16 @@ from bmx.engine.display import Display
 from bmx.engine.durable import DurableCheckpointIO
 from bmx.engine.evaluation import batch_size_for
 from bmx.engine.fit_task import build_task
+from bmx.engine.lightning_messages import heard
 from bmx.engine.metrics_csv import MetricsCsv
+from bmx.engine.monitor import Watch
 from bmx.engine.prepare import Prepared
 from bmx.engine.profiling import ProfiledReader
 from bmx.engine.resume import Resumed
-from bmx.engine.said import heard
 from bmx.engine.saved_check import CHECKED, check_saved
 from bmx.engine.selection import Selection
 from bmx.engine.signals import StopRequest
 from bmx.engine.trainer import RunTrainer
-from bmx.engine.watch import Watch
 from bmx.errors import RunFailed
 from bmx.tasks.blocks import EvaluationBlocks, StepBlocks
 from bmx.tasks.fit import FitTask, Row

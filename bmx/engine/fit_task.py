@@ -7,13 +7,13 @@ from collections.abc import Callable
 from torch import nn
 
 from bmx.compression.method import Tuning
-from bmx.data.batches import BatchOrder, Position
-from bmx.data.input_stage import InputStage
+from bmx.data.pipeline.batches import BatchOrder, Position
+from bmx.data.pipeline.input_stage import InputStage
 from bmx.engine.build import make_augmentation
 from bmx.engine.prepare import Prepared
 from bmx.tasks.fit import FitTask
-from bmx.tasks.objectives import objective_for
-from bmx.tasks.stepping import FitSettings
+from bmx.tasks.losses import objective_for
+from bmx.tasks.optimizer_step import FitSettings
 
 
 def build_task(

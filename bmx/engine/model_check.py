@@ -9,8 +9,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from bmx.data.input_stage import InputStage
-from bmx.data.prepare import DataSet
+from bmx.data.pipeline.input_stage import InputStage
+from bmx.data.pipeline.prepare import DataSet
 from bmx.data.spec import DataSpec
 from bmx.engine.build import make_model
 from bmx.errors import UsageError

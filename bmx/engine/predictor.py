@@ -11,12 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from bmx.compression.recipe import Step, rebuild
-from bmx.data.input_stage import InputStage
-from bmx.data.output_stage import OutputStage
+from bmx.data.pipeline.input_stage import InputStage
+from bmx.data.pipeline.output_stage import OutputStage
 from bmx.data.spec import DataSpec
 from bmx.engine import durable
 from bmx.engine.build import make_model
-from bmx.engine.judging import judged
+from bmx.engine.trust_check import judged
 from bmx.engine.zip_check import Damaged, check_zip
 from bmx.errors import UsageError
 

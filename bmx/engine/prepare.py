@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from bmx.data.batches import BatchOrder
-from bmx.data.input_stage import InputStage
-from bmx.data.output_stage import OutputStage
-from bmx.data.prepare import DataSet
-from bmx.data.prepare import prepare as prepare_data
+from bmx.data.pipeline.batches import BatchOrder
+from bmx.data.pipeline.input_stage import InputStage
+from bmx.data.pipeline.output_stage import OutputStage
+from bmx.data.pipeline.prepare import DataSet
+from bmx.data.pipeline.prepare import prepare as prepare_data
 from bmx.data.spec import DataSpec
 from bmx.engine.attachments import check_loggers
 from bmx.engine.build import make_augmentation, make_model, make_source, optimizer_maker, source_name, trial_of
@@ -26,8 +26,8 @@ from bmx.engine.device import Device, resolve
 from bmx.engine.least_batch import check_batches, least_batch
 from bmx.engine.model_check import check_model
 from bmx.engine.resume import Resumed, check_averaging, check_fits, check_same_scheduler, check_unchanged, find_state
+from bmx.engine.resume_notes import ACCEPT, check_origin, other_rate, other_settings
 from bmx.engine.schedulers import check_schedule, make_schedule
-from bmx.engine.taking_up import ACCEPT, check_origin, other_rate, other_settings
 from bmx.engine.warm_start import units_of, weights_for
 from bmx.errors import UsageError
 from bmx.optim.schedules import Plateau, Schedule, Timeline
@@ -36,7 +36,7 @@ from bmx.runs.locking import lock
 from bmx.runs.origin import changes, origin, origin_of
 from bmx.runs.report.foot import FOOT
 from bmx.targets.standing import named_in, vouch
-from bmx.tasks.objectives import objective_for
+from bmx.tasks.losses import objective_for
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from bmx.data.loading import Batch, Reader
+from bmx.data.pipeline.loading import Batch, Reader
 
 if TYPE_CHECKING:
     import torch

@@ -11,13 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bmx.engine.binding import bind, locate
 from bmx.engine.build import make_bmx
 from bmx.engine.plain import not_plain
+from bmx.engine.signature import bind, locate
 from bmx.errors import UsageError, did_you_mean
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.optim.torch_schedules import TorchSchedule
-from bmx.tasks.objectives import Objective
+from bmx.tasks.losses import Objective
 
 # Fields of the group that are bmx's and no arguments of torch's class.
 _OWN = ("interval", "monitor", "warmup", "warmup_start")

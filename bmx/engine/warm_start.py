@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from bmx.data.output_stage import OutputStage
+from bmx.data.pipeline.output_stage import OutputStage
 from bmx.data.spec import DataSpec
 from bmx.engine.predictor import read_model
 from bmx.errors import UsageError

@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from bmx.compression.recipe import Step
-from bmx.data.input_stage import InputStage
-from bmx.data.output_stage import OutputStage
+from bmx.data.pipeline.input_stage import InputStage
+from bmx.data.pipeline.output_stage import OutputStage
 from bmx.data.spec import DataSpec
 from bmx.engine.predictor import Predictor
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from bmx.compression.recipe import rebuild
 from bmx.data.spec import DataSpec
 from bmx.engine.build import make_model
-from bmx.engine.judging import judged
 from bmx.engine.predictor import Predictor, lay_out
+from bmx.engine.trust_check import judged
 from bmx.errors import BmxError, RunFailed, UsageError
 from bmx.export.description import Description, dtype_named
 from bmx.export.packed_words import WORDS

@@ -15,9 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.onnx.ops import symbolic, symbolic_multi_out
 
-from bmx.compression.integers import WEIGHT_RANGE
 from bmx.compression.module_replacement import replace
-from bmx.compression.quantized_layers import (
+from bmx.compression.quantize.layers import (
     DynamicGrid,
     QuantizedConv,
     QuantizedLayer,
@@ -26,8 +25,9 @@ from bmx.compression.quantized_layers import (
     StoredWeights,
     finish_layers,
 )
-from bmx.compression.quantized_recurrent import QuantizedRecurrent
-from bmx.compression.quantized_tables import RoundedTable, rounded_tables, rows, store_tables
+from bmx.compression.quantize.quantization_grid import WEIGHT_RANGE
+from bmx.compression.quantize.recurrent import QuantizedRecurrent
+from bmx.compression.quantize.tables import RoundedTable, rounded_tables, rows, store_tables
 
 # The version of ONNX's operations that torch's exporter writes.
 OPSET = 20

@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from bmx.data.random_inputs import random_inputs
+from bmx.data.pipeline.random_inputs import random_inputs
 from bmx.data.spec import DataSpec
 from bmx.engine.predictor import Predictor, load_model
 from bmx.errors import UsageError

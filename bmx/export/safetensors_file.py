@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bmx.compression.recipe import rebuild
 from bmx.engine.build import make_model
-from bmx.engine.judging import judged
 from bmx.engine.predictor import Predictor, lay_out
+from bmx.engine.trust_check import judged
 from bmx.errors import UsageError
 from bmx.export import checksum
 from bmx.export.description import BESIDE, INSIDE, Description

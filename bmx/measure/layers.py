@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bmx.measure.macs import macs_by_module
-from bmx.measure.shadow import plain_kernels, shadow
+from bmx.measure.meta_copy import plain_kernels, shadow
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bmx.measure.shadow import plain_kernels, shadow
+from bmx.measure.meta_copy import plain_kernels, shadow
 
 aten = torch.ops.aten
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bmx.measure.shadow import no_fast_path, shadow
+from bmx.measure.meta_copy import no_fast_path, shadow
 
 Loss = Callable[[Tensor], Tensor]
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from bmx.models.activations import activation as make_activation
-from bmx.models.activations import pool_and_activation
-from bmx.models.checks import above_zero, image_shape, probability, whole
+from bmx.models.layers.activations import activation as make_activation
+from bmx.models.layers.activations import pool_and_activation
+from bmx.models.layers.checks import above_zero, image_shape, probability, whole
 from bmx.models.mlp import hidden_layers
 
 # An image is not pooled below this side: a 3x3 convolution of less sees mostly padding.
@@ -82,7 +82,7 @@ class CNN(nn.Module):
         batch_norm: normalise after each convolution (Ioffe & Szegedy 2015).
         pool: "max" or "avg".
         hidden: width of the linear layer before the last; 0 leaves it out.
-        activation: see ``bmx.models.activations``.
+        activation: see ``bmx.models.layers.activations``.
         conv_activation: the activation of the stages, where it differs from that of the hidden layer.
         dropout: probability that an input of the last linear layer is dropped.
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from bmx.models.activations import pool_and_activation
-from bmx.models.checks import image_shape, probability, whole
+from bmx.models.layers.activations import pool_and_activation
+from bmx.models.layers.checks import image_shape, probability, whole
 from bmx.models.mlp import hidden_layers
 
 SIDE = 32  # LeNet-5's image: the 400 features before its linear layers are 16 maps of ((32 - 4) / 2 - 4) / 2 = 5 x 5.
@@ -24,7 +24,7 @@ class LeNet5(nn.Module):
     Args:
         input_shape: (C, H, W).
         num_classes: the number of outputs.
-        activation: see ``bmx.models.activations``.
+        activation: see ``bmx.models.layers.activations``.
         pool: "max" or "avg".
         dropout: probability that a unit of the two hidden linear layers is dropped.
 

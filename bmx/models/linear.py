@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from bmx.models.checks import whole
-from bmx.models.features import feature_stage
+from bmx.models.layers.checks import whole
+from bmx.models.layers.features import feature_stage
 
 
 class Linear(nn.Module):

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from bmx.models.activations import activation as make_activation
-from bmx.models.checks import probability, whole
-from bmx.models.features import feature_stage
+from bmx.models.layers.activations import activation as make_activation
+from bmx.models.layers.checks import probability, whole
+from bmx.models.layers.features import feature_stage
 
 
 def hidden_layers(widths: Sequence[int], activation: str, dropout: float) -> nn.Sequential:
@@ -36,7 +36,7 @@ class MLP(nn.Module):
         input_shape: (C, H, W), (F,) or (T,).
         num_classes: the number of outputs.
         hidden: the width of every hidden layer; empty leaves a linear model.
-        activation: see ``bmx.models.activations``.
+        activation: see ``bmx.models.layers.activations``.
         dropout: probability that a hidden unit is dropped.
         vocab_size: 0 for images and tables; otherwise the inputs are token ids, read as symbol frequencies.
         pad_id: the token that is not counted.

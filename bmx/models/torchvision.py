@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bmx.errors import UsageError, did_you_mean
-from bmx.models.checks import image_shape, whole
+from bmx.models.layers.checks import image_shape, whole
 
 # These lose the whole image on the way where it is smaller than torchvision's `min_size`. The `min_size` of others is
 # the size they were trained at, and they work below it.

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bmx.models.checks import choice, probability, whole
-from bmx.models.encoder import Encoder
+from bmx.models.layers.checks import choice, probability, whole
+from bmx.models.layers.encoder import Encoder
 
 STEMS = ("none", "conv", "ngram")
 NGRAMS = (2, 3, 4, 5)
@@ -56,7 +56,7 @@ class Transformer(nn.Module):
         stem: "conv" lets each token see its two neighbours, by a convolution of width 3 over the embedded tokens;
             "ngram" looks at spans of 2 to 5 tokens, as in Kim 2014; "none" leaves that to the attention.
         pooling: "max" or "mean" over the real tokens, or "cls", a learned token put in front.
-        activation: of the MLP; see ``bmx.models.activations``.
+        activation: of the MLP; see ``bmx.models.layers.activations``.
         dropout: probability that a feature is dropped behind the stem's convolutions and before the head.
         block_dropout: probability that an attention weight, or an output of attention or MLP, is dropped.
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bmx.models.checks import choice, image_shape, probability, whole
-from bmx.models.encoder import Encoder, initialise
+from bmx.models.layers.checks import choice, image_shape, probability, whole
+from bmx.models.layers.encoder import Encoder, initialise
 
 POOLINGS = ("cls", "mean")
 
@@ -25,7 +25,7 @@ class ViT(nn.Module):
         heads: number of attention heads; divides ``width``.
         mlp_ratio: width of the MLP's hidden layer, in multiples of ``width``.
         pooling: "cls", a learned token put in front, or "mean" over the patches.
-        activation: of the MLP; see ``bmx.models.activations``.
+        activation: of the MLP; see ``bmx.models.layers.activations``.
         dropout: probability that an embedded patch's feature, an attention weight or a block's output is dropped.
 
     Raises:

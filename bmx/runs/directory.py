@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bmx.errors import UsageError
-from bmx.runs import stamp
+from bmx.runs import run_id
 from bmx.runs.finding import MARKS, find, holds_run
 from bmx.runs.locking import RunLock, is_locked, lock
 from bmx.runs.names import folder_name
@@ -33,7 +33,7 @@ def create(outputs: Path, verb: str, name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while True:
-            run = folder / stamp.issue(Path(outputs))
+            run = folder / run_id.issue(Path(outputs))
             try:
                 run.mkdir()
             except FileExistsError:  # only where .clock was lost or cannot be locked: the next tick is free

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bmx.errors import UsageError, did_you_mean, nearest
-from bmx.runs import best_job, liveness, result, stamp
+from bmx.runs import best_job, result, run_id, status
 
 MODEL_VERBS = ("train", "distill", "compress")
 MARKS = ("result.json", "config.yaml", "metrics.csv", "checkpoints", ".hydra")
@@ -53,8 +53,8 @@ def newest_first(outputs: Path, verbs: Iterable[str] | None = None) -> list[Path
             continue
         for name in _folders(verb.path):
             for run in _folders(name.path):
-                is_id = stamp.PATTERN.fullmatch(run.name)
-                found.append((run.name if is_id else stamp.from_seconds(run.stat().st_mtime), Path(run.path)))
+                is_id = run_id.PATTERN.fullmatch(run.name)
+                found.append((run.name if is_id else run_id.from_seconds(run.stat().st_mtime), Path(run.path)))
     found.sort(key=lambda item: item[0], reverse=True)
     return [path for _, path in found]
 
@@ -123,7 +123,7 @@ def _latest(outputs: Path, verb: str | None, resumable: bool, sweeps: bool) -> P
 
 def _finished_or_busy(path: Path) -> bool:
     try:
-        return liveness.status(path, result.read(path)) in ("done", "running", "running?")
+        return status.status(path, result.read(path)) in ("done", "running", "running?")
     except UsageError:  # stopped before its first result was written
         return False
 

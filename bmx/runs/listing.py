@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmx.errors import UsageError
-from bmx.runs import liveness, result, stamp
+from bmx.runs import result
+from bmx.runs import run_id as stamp
+from bmx.runs import status as liveness
 from bmx.runs.finding import newest_first
 from bmx.runs.locking import is_locked
 from bmx.runs.report import numbers

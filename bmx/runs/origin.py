@@ -9,10 +9,10 @@ from typing import Any
 
 from bmx.errors import UsageError
 from bmx.runs import result as results
-from bmx.runs.facts import versions
+from bmx.runs.provenance import versions
 from bmx.runs.source_code import installed, own_code
 
-# What a data set's marks stand for, in their order: see bmx.data.fingerprint.
+# What a data set's marks stand for, in their order: see bmx.data.pipeline.fingerprint.
 _PARTS = ("what the samples are", "the training inputs", "the training targets", "the test inputs", "the test targets")
 # Other versions may make other last digits; of the rest nothing that is computed depends.
 _COMPUTE = ("bmx", "torch", "lightning", "numpy", "python")

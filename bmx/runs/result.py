@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bmx.errors import RunFailed, UsageError
-from bmx.runs.facts import facts
-from bmx.runs.liveness import this_process
+from bmx.runs.provenance import facts
+from bmx.runs.status import this_process
 from bmx.runs.utc import iso
 
 __all__ = ["RESULT", "facts", "finish", "read", "start", "write"]

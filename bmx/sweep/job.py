@@ -15,7 +15,7 @@ class Job:
     """One run of a sweep.
 
     Attributes:
-        key: hash of the resolved configuration, see :func:`bmx.sweep.identity.job_key`.
+        key: hash of the resolved configuration, see :func:`bmx.sweep.config_hash.job_key`.
         words: the overrides it runs with, without Hydra's own.
         point: the swept keys and their values as text, without the seed.
         seed: the seed, if it is swept.

@@ -9,14 +9,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from bmx.config.many import Composer
+from bmx.config.quoting import quoted, written
 from bmx.runs.report.commands import command
-from bmx.sweep.composing import Composer
+from bmx.sweep.config_hash import job_key, latest_runs
 from bmx.sweep.grid import SEED, Words
-from bmx.sweep.identity import job_key, latest_runs
 from bmx.sweep.job import Job
 from bmx.sweep.objective import Objective
-from bmx.sweep.quoting import quoted, written
-from bmx.sweep.starter import Fresh, Nursery, make_starter
+from bmx.sweep.workers.processes import Fresh, Nursery, make_starter
 
 
 @dataclass

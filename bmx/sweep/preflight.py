@@ -14,10 +14,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.errors import BmxError, UsageError
-from bmx.sweep.child import Spec
-from bmx.sweep.identity import content, digest
+from bmx.sweep.config_hash import content, digest
 from bmx.sweep.job import Job
-from bmx.sweep.starter import Starter
+from bmx.sweep.workers.child import Spec
+from bmx.sweep.workers.processes import Starter
 from bmx.targets.blame import described, user_line
 
 PATIENCE = 20.0

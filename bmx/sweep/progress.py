@@ -12,8 +12,8 @@ from typing import Any
 from bmx.runs.report import numbers
 from bmx.runs.report.foot import FOOT, colours, columns, moves
 from bmx.sweep.job import Job
+from bmx.sweep.job_status import Outcome
 from bmx.sweep.objective import AUTO, Objective, settle, value
-from bmx.sweep.outcome import Outcome
 
 _SIGNS = {"done": "done", "failed": "FAILED", "refused": "cannot run", "pruned": "ended early", "half": "stopped"}
 

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bmx.runs.facts import facts
-from bmx.sweep import claims, outcome
-from bmx.sweep.folder import earlier_jobs
+from bmx.runs.provenance import facts
+from bmx.sweep import job_status
+from bmx.sweep.directory import earlier_jobs
+from bmx.sweep.workers import locks
 
 
 def take_over(sweep: Path, outputs: Path, key: str) -> bool:
@@ -18,10 +19,10 @@ def take_over(sweep: Path, outputs: Path, key: str) -> bool:
     The same code is the same version of bmx and of torch and the same commit of the current folder, without changes.
     """
     run = sweep / "jobs" / key
-    if run.exists() and outcome.read(run).state != "missing":
+    if run.exists() and job_status.read(run).state != "missing":
         return False
     for earlier in earlier_jobs(outputs, key, sweep):
-        found = outcome.read(earlier)
+        found = job_status.read(earlier)
         if found.state == "done" and same_code(found.result):
             _link(run, earlier)
             return run.exists()
@@ -41,12 +42,12 @@ def same_code(result: dict[str, Any]) -> bool:
 def _link(run: Path, earlier: Path) -> None:
     run.parent.mkdir(parents=True, exist_ok=True)
     if run.is_dir() and not run.is_symlink():
-        claim = claims.take(run)
+        claim = locks.take(run)
         if claim is None:
             return
         with claim, contextlib.suppress(OSError):
-            (run / claims.CLAIM).unlink(missing_ok=True)
-            (run / outcome.LOG).unlink(missing_ok=True)
+            (run / locks.CLAIM).unlink(missing_ok=True)
+            (run / job_status.LOG).unlink(missing_ok=True)
             run.rmdir()
     with contextlib.suppress(FileExistsError):
         run.symlink_to(os.path.relpath(earlier, run.parent), target_is_directory=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import cast
 
-from bmx.data.batches import BatchOrder, Position
-from bmx.data.loading import Batch, Reader
+from bmx.data.pipeline.batches import BatchOrder, Position
+from bmx.data.pipeline.loading import Batch, Reader
 
 Block = Iterator[Batch]
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from bmx.distillation.capture import Capture
-from bmx.distillation.kept import Kept
 from bmx.distillation.method import Distillation, Outputs
 from bmx.distillation.mixup import Mixed, mixup
+from bmx.distillation.teacher_cache import Kept
 from bmx.distillation.teachers import Teachers
 from bmx.tasks.fit import FitTask
-from bmx.tasks.objectives import two_class_logits
+from bmx.tasks.losses import two_class_logits
 
 
 @dataclass(frozen=True)

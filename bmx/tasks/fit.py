@@ -22,18 +22,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bmx.compression.method import Tuning
-from bmx.data.batches import BatchOrder, Position
-from bmx.data.loading import Batch
-from bmx.data.output_stage import OutputStage
+from bmx.data.pipeline.batches import BatchOrder, Position
+from bmx.data.pipeline.loading import Batch
+from bmx.data.pipeline.output_stage import OutputStage
 from bmx.errors import RunFailed
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.tasks.blocks import Block, StepBlocks, batches_of
 from bmx.tasks.callback_metrics import by_every_name, step_metrics
+from bmx.tasks.learning_rate import Rates
 from bmx.tasks.loop_position import set_epoch_begun, set_loop_position
-from bmx.tasks.objectives import Objective
-from bmx.tasks.rates import Rates
-from bmx.tasks.stepping import FitSettings, StepHooks, Stepper
-from bmx.tasks.sums import RunningSums, Totals
+from bmx.tasks.losses import Objective
+from bmx.tasks.optimizer_step import FitSettings, StepHooks, Stepper
+from bmx.tasks.running_metrics import RunningSums, Totals
 
 log = logging.getLogger("bmx.train")
 

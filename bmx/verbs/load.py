@@ -10,7 +10,7 @@ from bmx.engine.predictor import Predictor
 from bmx.engine.warm_start import model_file
 from bmx.export.reading import Loaded, load_predictor
 from bmx.targets.standing import trusting
-from bmx.verbs.run_data import what_changed
+from bmx.verbs.recording.run_data import what_changed
 
 
 def load(

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import bmx
-from bmx.data.batches import BatchOrder
-from bmx.data.loading import reader_for
-from bmx.distillation.kept import Kept
+from bmx.data.pipeline.batches import BatchOrder
+from bmx.data.pipeline.loading import reader_for
 from bmx.distillation.method import Outputs
+from bmx.distillation.teacher_cache import Kept
 from bmx.distillation.teachers import Teachers
 from bmx.engine.build import make_distillation
 from bmx.engine.device import use_cpu
@@ -24,7 +24,7 @@ from bmx.engine.fit_task import build_task
 from bmx.engine.prepare import prepare
 from bmx.tasks.distill import DistillTask, Lesson
 from bmx.tasks.fit import FitTask
-from bmx.tasks.stepping import Stepper
+from bmx.tasks.optimizer_step import Stepper
 
 STEPS, ROUNDS = 100, 7
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import bmx
-from bmx.verbs.plan import plan
+from bmx.verbs.train.plan import plan
 
 pytestmark = pytest.mark.benchmark
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bmx.cli import search_path, verbs
 from bmx.cli.main import main
+from bmx.config import search_path, verbs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bmx.cli.as_typed import retell
-from bmx.cli.rewriting import rewrite_words
-from bmx.cli.verbs import VERBS
+from bmx.config.as_typed import retell
+from bmx.config.overrides import rewrite_words
+from bmx.config.verbs import VERBS
 from bmx.errors import UsageError
 
 

@@ -10,7 +10,7 @@ import pytest
 from bmx.cli.completion import candidates
 from bmx.cli.main import main
 from bmx.cli.shell_scripts import SCRIPTS
-from bmx.cli.verbs import VERBS
+from bmx.config.verbs import VERBS
 from tests.cli.conftest import REPOSITORY
 
 

@@ -6,9 +6,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 import bmx
-from bmx.cli.compose import compose
-from bmx.config.kinds import NOTHING
+from bmx.config.compose import compose
 from bmx.config.schema import schema
+from bmx.config.value_kinds import NOTHING
 from bmx.errors import UsageError
 
 

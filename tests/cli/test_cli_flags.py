@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.cli.flags import parse
+from bmx.config.flags import parse
 from bmx.errors import UsageError
 
 words = st.lists(st.sampled_from(["lr=0.1", "model=cnn", "+a.b=1", "~x", "name='a b'", "seed=0,1"]), max_size=4)

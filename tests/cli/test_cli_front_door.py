@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from bmx import __version__
-from bmx.cli import verbs
 from bmx.cli.main import main
-from bmx.cli.rewriting import rewrite_aliases
-from bmx.cli.target import locate
-from bmx.cli.verbs import VERBS
+from bmx.config import verbs
+from bmx.config.overrides import rewrite_aliases
+from bmx.config.verbs import VERBS
+from bmx.targets.entry_point import locate
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
@@ -57,7 +57,7 @@ def test_verbs_without_a_configuration_have_help(capsys):
 
 
 def test_an_unforeseen_error_is_two_lines(capsys, monkeypatch):
-    monkeypatch.setitem(verbs.VERBS, "runs", verbs.VERBS["runs"]._replace(target="bmx.cli.near:near"))
+    monkeypatch.setitem(verbs.VERBS, "runs", verbs.VERBS["runs"]._replace(target="bmx.config.suggestions:near"))
     assert main(["runs", "list"]) == 1
     err = capsys.readouterr().err
     assert "Traceback" not in err and "--debug" in err and len(err.splitlines()) == 2

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.cli.completion import candidates
-from bmx.cli.compose import compose, compose_raw
-from bmx.cli.config_keys import keys
-from bmx.cli.flags import FLAGS
 from bmx.cli.help import _table
 from bmx.cli.main import main
-from bmx.cli.verbs import VERBS
-from bmx.cli.yaml_source import read
+from bmx.config.compose import compose, compose_raw
+from bmx.config.flags import FLAGS
+from bmx.config.keys import keys
 from bmx.config.schema import declaration_of, schema
+from bmx.config.verbs import VERBS
+from bmx.config.yaml_source import read
 from tests.cli.conftest import tree, write
 
 

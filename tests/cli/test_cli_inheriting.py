@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 import bmx
-from bmx.cli.compose import compose
-from bmx.cli.inheriting import inherited_words
 from bmx.cli.main import main
-from bmx.sweep.quoting import written
+from bmx.config.compose import compose
+from bmx.config.inherited_config import inherited_words
+from bmx.config.quoting import written
 
 QUICK = ("model=mlp", "model.hidden=[8]", "epochs=1", "plots=false")
 

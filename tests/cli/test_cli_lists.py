@@ -9,12 +9,12 @@ from omegaconf import OmegaConf
 
 import bmx
 from bmx.cli.main import main
-from bmx.cli.rewriting import rewrite_words, write_lists, write_switches
-from bmx.cli.verbs import VERBS
 from bmx.config.folders import conf_dir
-from bmx.config.kinds import List, Text
+from bmx.config.overrides import rewrite_words, write_lists, write_switches
 from bmx.config.schema import declaration_of
-from bmx.config.source import load
+from bmx.config.value_kinds import List, Text
+from bmx.config.verbs import VERBS
+from bmx.config.yaml_comments import load
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bmx.cli.outlet import Outlet
+from bmx.cli.broken_pipe import Outlet
 from tests.warm_process import Command, bmx
 
 WORDS = [

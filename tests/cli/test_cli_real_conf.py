@@ -2,12 +2,12 @@
 
 import pytest
 
-from bmx.cli.compose import compose, compose_raw
-from bmx.cli.config_keys import flatten, is_node
 from bmx.cli.main import main
-from bmx.cli.target import locate
-from bmx.cli.verbs import VERBS
-from bmx.cli.yaml_source import describe, entries
+from bmx.config.compose import compose, compose_raw
+from bmx.config.keys import flatten, is_node
+from bmx.config.verbs import VERBS
+from bmx.config.yaml_source import describe, entries
+from bmx.targets.entry_point import locate
 from tests.cli.conftest import REPOSITORY
 
 COMPOSED = [name for name, verb in VERBS.items() if verb.config]

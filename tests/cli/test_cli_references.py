@@ -2,8 +2,8 @@
 
 import pytest
 
-from bmx.cli.references import write_runs
-from bmx.cli.verbs import VERBS
+from bmx.config.resolve_runs import write_runs
+from bmx.config.verbs import VERBS
 from tests.cli.conftest import write
 
 

@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.cli import parsing
-from bmx.sweep.quoting import quoted
+from bmx.config import override_grammar
+from bmx.config.quoting import quoted
 from tests.cli.conftest import write
 
 
@@ -90,7 +90,7 @@ def test_latest_is_found_wherever_and_however_the_outputs_are_said(house, monkey
     root = house.conf / "train.yaml"
     root.write_text(root.read_text().replace("nested:\n", "nested:\n  place: elsewhere\n"))
     if where != "word":
-        said = f"outputs: {json.dumps(parsing.value(word))}\n"
+        said = f"outputs: {json.dumps(override_grammar.value(word))}\n"
         if where == "experiment":
             write(house.conf, {"experiment/there.yaml": f"# @package _global_\n# There.\n{said}"})
             word = "experiment=there"

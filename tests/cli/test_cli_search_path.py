@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from bmx.cli import search_path
-from bmx.config import folders
+from bmx.config import folders, search_path
 from bmx.errors import UsageError
 from tests.cli.conftest import REPOSITORY, write
 

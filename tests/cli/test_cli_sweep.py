@@ -95,7 +95,7 @@ def test_a_sweep_directory_of_the_users_own(house):
 
 
 def test_a_job_in_another_process_carries_its_failure_as_an_exception(house, monkeypatch):
-    monkeypatch.setattr("bmx.cli.launch.os", type("os", (), {"getpid": staticmethod(lambda: -1)}))
+    monkeypatch.setattr("bmx.cli.hydra_app.os", type("os", (), {"getpid": staticmethod(lambda: -1)}))
     house.behave["run"] = lambda cfg, run_dir: {"status": "failed"}
     called = house("train", "-m", *FOREIGN, "lr=1,2")
     assert called.code == 1 and "Traceback" not in called.err

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.cli.config_keys import nearest_keys
-from bmx.cli.near import near
+from bmx.config.keys import nearest_keys
+from bmx.config.suggestions import near
 from tests.cli.conftest import tree
 
 WRONG = [

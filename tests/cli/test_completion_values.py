@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from bmx.cli.completion import candidates
-from bmx.cli.search_path import conf_dir
-from bmx.cli.verbs import VERBS
 from bmx.config.schema import declaration_of, schema
-from bmx.config.source import load
+from bmx.config.search_path import conf_dir
+from bmx.config.verbs import VERBS
+from bmx.config.yaml_comments import load
 
 
 @pytest.fixture(autouse=True)

@@ -95,7 +95,7 @@ def test_the_name_of_another_tool_is_answered_with_the_right_one(word, right, ca
 
 
 def test_words_and_flags_of_bmx_are_left_alone(capsys):
-    from bmx.cli.habits import refuse_habits
+    from bmx.config.foreign_syntax import refuse_habits
 
     for line in (
         "-m lr=0.1,0.2 --config-dir . --cfg job -p optim",

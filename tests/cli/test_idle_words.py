@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 import bmx
-from bmx.cli.asked import Asked
-from bmx.cli.compose import hydra_config
-from bmx.cli.idle import idle_words
-from bmx.cli.idle_rules import RULES
 from bmx.cli.main import main
-from bmx.cli.rewriting import rewrite_words
-from bmx.cli.search_path import make_loader
-from bmx.cli.verbs import VERBS
+from bmx.config.compose import hydra_config
+from bmx.config.many import Composer
+from bmx.config.no_effect import idle_words
+from bmx.config.no_effect_rules import RULES
+from bmx.config.overrides import rewrite_words
+from bmx.config.request import Asked
+from bmx.config.search_path import make_loader
+from bmx.config.verbs import VERBS
 from bmx.errors import UsageError
-from bmx.sweep.composing import Composer
 
 _TRAIN = ["data=iris", "model=mlp", "epochs=2"]
 _DISTILL = ["teacher=mlp", "student=mlp", "data=iris", "epochs=2"]

@@ -8,8 +8,8 @@ import pytest
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, ReadonlyConfigError
 
-from bmx.cli import quick_copies
-from bmx.cli.search_path import make_loader
+from bmx.config import node_copies
+from bmx.config.search_path import make_loader
 
 Colour = Enum("Colour", "RED BLUE")
 
@@ -83,8 +83,8 @@ def configs():
 
 @pytest.mark.parametrize("name", ["train", "part", "plain", "typed", "node"])
 def test_it_is_the_copy_that_omegaconf_makes(slow_copy, name):
-    quick_copies.install()
-    assert DictConfig.__deepcopy__ is ListConfig.__deepcopy__ is quick_copies.copied
+    node_copies.install()
+    assert DictConfig.__deepcopy__ is ListConfig.__deepcopy__ is node_copies.copied
     config = configs()[name]
     before = slow_copy(config)
     made = copy.deepcopy(config)
@@ -94,7 +94,7 @@ def test_it_is_the_copy_that_omegaconf_makes(slow_copy, name):
 
 
 def test_a_copy_is_its_own():
-    quick_copies.install()
+    node_copies.install()
     config = OmegaConf.create({"a": {"b": [1, 2]}, "c": "${a.b}"})
     OmegaConf.set_struct(config, True)
     made = copy.deepcopy(config)

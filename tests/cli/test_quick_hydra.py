@@ -7,9 +7,9 @@ from hydra._internal import defaults_list
 from hydra._internal.hydra import Hydra
 from hydra.types import RunMode
 
-from bmx.cli import quick_hydra
-from bmx.cli.search_path import make_loader
-from bmx.cli.verbs import VERBS
+from bmx.config import hydra_cache
+from bmx.config.search_path import make_loader
+from bmx.config.verbs import VERBS
 from tests.cli.conftest import REPOSITORY
 
 WORDS = sorted(
@@ -39,7 +39,7 @@ def test_every_root_and_word_is_composed_as_hydra_composes_it(source_class, tmp_
     asked.append(("train", ["optim=adam", "data=iris", "model=mlp", "model.hidden=[8]", "lr=0.5"]))
     first = [composed(*one) for one in asked]
     second = [composed(*one) for one in asked]  # from what is known
-    monkeypatch.setattr(quick_hydra, "install", lambda: None)
+    monkeypatch.setattr(hydra_cache, "install", lambda: None)
     for owner, name in ((source_class, "load_config"), (defaults_list, "_create_interpolation_map")):
         monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
     assert [composed(*one) for one in asked] == first == second
@@ -66,12 +66,12 @@ def test_a_file_is_read_again_once_it_has_changed(load, tmp_path):
 
 def test_what_is_known_of_a_file_is_not_changed_by_who_was_given_it(load, source_class, tmp_path, monkeypatch):
     (tmp_path / "a.yaml").write_text("defaults: [b]\nnode: {list: [1, 2], on: on}\nrate: 1e-3\nday: 2020-01-01\n")
-    monkeypatch.setattr(quick_hydra, "_known", {})
-    monkeypatch.setattr(quick_hydra, "_SETTLED", 0)
+    monkeypatch.setattr(hydra_cache, "_known", {})
+    monkeypatch.setattr(hydra_cache, "_SETTLED", 0)
     given = [load("a").config for _ in range(2)]
     given[0].pop("defaults")
     given[0].node.list.append(3)
-    assert len(quick_hydra._known) == 1 and given[1] == load("a").config
+    assert len(hydra_cache._known) == 1 and given[1] == load("a").config
     slow = source_class.load_config.__wrapped__(load.__self__, "a")
     assert given[1] == slow.config and slow.config.day == "2020-01-01"
 

@@ -81,7 +81,7 @@ def test_a_mistake_in_a_check_is_no_fault_of_the_command(house):
     """No line of the user's is in it: it is told as a failure, with where to see more."""
     house.behave["check"] = operator.attrgetter("there_is_no_such_thing")
     house.conf.joinpath("train.yaml").touch()
-    import bmx.cli.launch as launch
+    import bmx.cli.hydra_app as launch
 
     called = house("train")
     assert called.code in (1, 2) and launch

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bmx.compression.quantized_layers import QuantizedConv, QuantizedLayer, StaticGrid
-from bmx.compression.quantized_recurrent import QuantizedRecurrent
+from bmx.compression.quantize.layers import QuantizedConv, QuantizedLayer, StaticGrid
+from bmx.compression.quantize.recurrent import QuantizedRecurrent
 from bmx.compression.recipe import rebuild
 
 

@@ -10,11 +10,11 @@ import yaml
 from torch import nn
 
 from bmx.compression.budget import Budget
-from bmx.compression.deep import Deep
-from bmx.compression.low_rank import LowRank
-from bmx.compression.prune import Prune
-from bmx.compression.prune_structured import PruneStructured
-from bmx.compression.quantize import Quantize
+from bmx.compression.deep.method import Deep
+from bmx.compression.low_rank.method import LowRank
+from bmx.compression.prune.method import Prune
+from bmx.compression.prune_structured.method import PruneStructured
+from bmx.compression.quantize.method import Quantize
 from bmx.compression.recipe import rebuild
 from bmx.errors import UsageError
 from tests.compression.low_rank_nets import context, perceptron, rows

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.compression.channel_budget import fill
-from bmx.compression.narrowing import Kept, kept
+from bmx.compression.prune_structured.channel_budget import fill
+from bmx.compression.prune_structured.channel_pruning import Kept, kept
 
 RATIOS = [0.0, *(k / 64 for k in range(1, 64))]
 

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from bmx.compression import earlier_stages
-from bmx.compression.deep import Deep
+from bmx.compression.deep.method import Deep
 from bmx.compression.earlier_stages import VALUES, ZEROS, check, check_order, holding, made_by
-from bmx.compression.low_rank import LowRank
-from bmx.compression.prune import Prune
-from bmx.compression.prune_structured import PruneStructured
-from bmx.compression.quantize import Quantize
-from bmx.compression.quantized_layers import QuantizedLayer
+from bmx.compression.low_rank.method import LowRank
+from bmx.compression.prune.method import Prune
+from bmx.compression.prune_structured.method import PruneStructured
+from bmx.compression.quantize.layers import QuantizedLayer
+from bmx.compression.quantize.method import Quantize
 from bmx.compression.recipe import rebuild
 from bmx.errors import UsageError
 from tests.compression.pruning import SPEC, context

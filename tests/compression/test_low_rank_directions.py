@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bmx.compression import spectra
-from bmx.compression.curvature import TEMPERATURE, measure_curvature
-from bmx.compression.targets import find_targets
+from bmx.compression.low_rank import spectra
+from bmx.compression.low_rank.curvature import TEMPERATURE, measure_curvature
+from bmx.compression.low_rank.factorizable_layers import find_targets
 from tests.compression.low_rank_nets import context, convolutional, images, perceptron, rows
 
 

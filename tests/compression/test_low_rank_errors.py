@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from bmx.compression.low_rank import LowRank
+from bmx.compression.low_rank.method import LowRank
 from bmx.errors import UsageError
 from tests.compression.low_rank_nets import context, images, perceptron, rows
 

@@ -13,11 +13,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bmx.compression.budget import Budget, measure
-from bmx.compression.factored import Factored, weights_of
-from bmx.compression.layer_costs import layer_costs
-from bmx.compression.low_rank import LowRank
+from bmx.compression.low_rank.factored import Factored, weights_of
+from bmx.compression.low_rank.factorizable_layers import find_targets
+from bmx.compression.low_rank.layer_costs import layer_costs
+from bmx.compression.low_rank.method import LowRank
 from bmx.compression.recipe import rebuild
-from bmx.compression.targets import find_targets
 from bmx.errors import UsageError
 from bmx.measure.cost import file_bytes
 from bmx.measure.macs import count_macs
@@ -166,8 +166,8 @@ def test_tucker_and_cp(decomposition, rule):
 
 def test_tucker_at_full_rank_is_the_same_convolution():
     pytest.importorskip("tensorly")
-    from bmx.compression import tensor_factors
-    from bmx.compression.factored import factored_like, fill
+    from bmx.compression.low_rank import tensor_factors
+    from bmx.compression.low_rank.factored import factored_like, fill
 
     net = convolutional()
     target = find_targets(net, images(1)).targets["2"]

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bmx.compression.allocation import Ladder, allocate
-from bmx.compression.vbmf import vbmf_rank
+from bmx.compression.low_rank.allocation import Ladder, allocate
+from bmx.compression.low_rank.vbmf import vbmf_rank
 
 
 @st.composite

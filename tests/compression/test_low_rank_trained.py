@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from bmx.compression.curvature import TEMPERATURE
-from bmx.compression.low_rank import LowRank
+from bmx.compression.low_rank.curvature import TEMPERATURE
+from bmx.compression.low_rank.method import LowRank
+from bmx.compression.low_rank.sensitivity import layer_sensitivity
 from bmx.compression.method import Context
-from bmx.compression.sensitivity import layer_sensitivity
 from bmx.runs.report import sensitivity
 from tests.compression.low_rank_nets import context
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from bmx.compression.method import Context
-from bmx.compression.narrowing import even, find_channels
-from bmx.compression.prune_structured import PruneStructured
+from bmx.compression.prune_structured.channel_pruning import even, find_channels
+from bmx.compression.prune_structured.method import PruneStructured
 from bmx.compression.recipe import rebuild
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bmx.compression import selection
-from bmx.compression.masking import Masking, Ramp
-from bmx.compression.prune import Prune
+from bmx.compression.prune import selection
+from bmx.compression.prune.fixed_masks import Masking, Ramp
+from bmx.compression.prune.method import Prune
 from bmx.errors import UsageError
 from tests.compression.pruning import context, small_net
 

@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from bmx.compression import budget
-from bmx.compression.narrowing import find_channels
-from bmx.compression.prune_structured import PruneStructured
+from bmx.compression.prune_structured.channel_pruning import find_channels
+from bmx.compression.prune_structured.method import PruneStructured
 from bmx.compression.recipe import rebuild
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 from bmx.measure.cost import cost_of
 from bmx.measure.macs import count_macs
-from bmx.models.attention import Attention
 from bmx.models.cnn import CNN
+from bmx.models.layers.attention import Attention
 from bmx.models.lenet5 import LeNet5
 from bmx.models.linear import Linear
 from bmx.models.mlp import MLP
@@ -113,7 +113,7 @@ def test_a_budget_of_time_takes_the_fewest_channels_that_the_clock_asks_for(monk
     """A clock that counts multiply-accumulates: one per nanosecond."""
     net, given = made("lenet5_caffe")
     monkeypatch.setattr(
-        "bmx.compression.prune_structured.measure",
+        "bmx.compression.prune_structured.method.measure",
         lambda name, net, given: (
             count_macs(net, given.example) / 1e6 if name == "latency_ms" else budget.measure(name, net, given)
         ),

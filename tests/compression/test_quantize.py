@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bmx.compression.batch_norm_folding import fold
-from bmx.compression.bit_widths import least_bits
-from bmx.compression.flow import flows
-from bmx.compression.quantize import Quantize
-from bmx.compression.quantized_layers import QuantizedConv, QuantizedLinear, TunedWeights
+from bmx.compression.quantize.batch_norm_folding import fold
+from bmx.compression.quantize.bit_widths import least_bits
+from bmx.compression.quantize.dataflow import flows
+from bmx.compression.quantize.layers import QuantizedConv, QuantizedLinear, TunedWeights
+from bmx.compression.quantize.method import Quantize
 from bmx.compression.recipe import rebuild
 from bmx.errors import UsageError
 from bmx.measure.macs import count_macs

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from bmx.compression import integers
-from bmx.compression.batch_norm_folding import fold, foldable
-from bmx.compression.quantize import Quantize
-from bmx.compression.quantized_layers import QuantizedConv
+from bmx.compression.quantize import quantization_grid
+from bmx.compression.quantize.batch_norm_folding import fold, foldable
+from bmx.compression.quantize.layers import QuantizedConv
+from bmx.compression.quantize.method import Quantize
 from bmx.compression.recipe import rebuild
 from bmx.data.spec import DataSpec
 from tests.compression.kinds_of_nets import CLASSES, KINDS, SHAPE, made
@@ -103,5 +103,5 @@ def test_what_the_ends_of_a_grid_cut_off_is_told():
 
 def test_weights_beyond_their_grid_are_counted():
     groups = torch.tensor([[[1.0, 0.5, 0.4, -0.2]]])
-    assert integers.cut_off(groups, 8, torch.ones(1, 1)) == 0
-    assert integers.cut_off(groups, 8, torch.full((1, 1), 0.6)) == 0.25
+    assert quantization_grid.cut_off(groups, 8, torch.ones(1, 1)) == 0
+    assert quantization_grid.cut_off(groups, 8, torch.full((1, 1), 0.6)) == 0.25

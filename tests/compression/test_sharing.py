@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bmx.compression.deep import Deep
-from bmx.compression.kmeans import kmeans
-from bmx.compression.masking import Masking, Ramp
-from bmx.compression.sharing import Sharing
+from bmx.compression.deep.kmeans import kmeans
+from bmx.compression.deep.method import Deep
+from bmx.compression.deep.weight_sharing import Sharing
+from bmx.compression.prune.fixed_masks import Masking, Ramp
 from bmx.errors import UsageError
 from bmx.packing.tensors import total_bytes
 from tests.compression.pruning import context, small_net

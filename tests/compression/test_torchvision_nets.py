@@ -9,12 +9,12 @@ import pytest
 import torch
 import torchvision
 
-from bmx.compression.deep import Deep
-from bmx.compression.low_rank import LowRank
-from bmx.compression.prune import Prune
-from bmx.compression.prune_structured import PruneStructured
-from bmx.compression.quantize import Quantize
-from bmx.compression.quantized_layers import QuantizedEmbedding, QuantizedLayer
+from bmx.compression.deep.method import Deep
+from bmx.compression.low_rank.method import LowRank
+from bmx.compression.prune.method import Prune
+from bmx.compression.prune_structured.method import PruneStructured
+from bmx.compression.quantize.layers import QuantizedEmbedding, QuantizedLayer
+from bmx.compression.quantize.method import Quantize
 from bmx.data.spec import DataSpec
 from tests.compression import independent
 from tests.compression.quantising import context

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf, open_dict
 
-from bmx.cli.compose import compose, compose_raw
 from bmx.cli.main import main
-from bmx.config.conform import conform
+from bmx.config.compose import compose, compose_raw
 from bmx.config.folders import conf_dir
-from bmx.config.kinds import NOTHING
 from bmx.config.schema import declaration_of, of_hydra, schema, target_of
-from bmx.config.source import load
+from bmx.config.validation import conform
+from bmx.config.value_kinds import NOTHING
+from bmx.config.yaml_comments import load
 from bmx.errors import UsageError
 from tests.config.declared_values import takes
 

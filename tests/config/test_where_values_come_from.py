@@ -182,7 +182,7 @@ def test_a_key_that_is_left_out_in_python_has_its_default(place):
 
 
 def test_a_class_is_left_out_by_number_or_label(place):
-    from bmx.data.prepare import prepare
+    from bmx.data.pipeline.prepare import prepare
     from bmx.engine.build import make_source
 
     for written, gone in (("0", 0), ("2", 2), ("setosa", 0), ("[virginica]", 2), ("'1'", 1)):

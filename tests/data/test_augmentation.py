@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bmx.data.arrays import Arrays, Source
 from bmx.data.augmentation import CropFlip, Jitter
-from bmx.data.prepare import prepare
+from bmx.data.pipeline.prepare import prepare
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 

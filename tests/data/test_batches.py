@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.data.arrays import Arrays
-from bmx.data.batches import BatchOrder, part_sizes
-from bmx.data.loading import MemoryReader, WorkerReader
+from bmx.data.pipeline.batches import BatchOrder, part_sizes
+from bmx.data.pipeline.loading import MemoryReader, WorkerReader
 
 CPU = torch.device("cpu")
 sizes = st.integers(2, 120)

@@ -6,8 +6,8 @@ import textwrap
 import numpy as np
 import pytest
 
-from bmx.data import cache
-from bmx.data.cache import cache_folder, cached_arrays
+from bmx.data.pipeline import cache
+from bmx.data.pipeline.cache import cache_folder, cached_arrays
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +107,7 @@ def test_four_processes_build_once(folder, tmp_path):
     script = textwrap.dedent("""
         import os, sys, time
         import numpy as np
-        from bmx.data.cache import cached_arrays
+        from bmx.data.pipeline.cache import cached_arrays
 
         def build():
             with open(sys.argv[1], "a") as log:

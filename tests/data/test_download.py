@@ -6,8 +6,8 @@ import urllib.error
 import pytest
 
 from bmx.data.cifar import cifar10, cifar100
-from bmx.data.download import data_folder, fetch
 from bmx.data.mnist import fashion_mnist, kmnist, mnist
+from bmx.data.pipeline.download import data_folder, fetch
 from bmx.errors import UsageError
 from tests.data.idx_files import write_set
 

@@ -9,8 +9,8 @@ import torch
 
 from bmx.data import mnist_5k as mnist_5k_room
 from bmx.data.digits import digits
-from bmx.data.fingerprint import fingerprint
 from bmx.data.mnist_5k import mnist_5k
+from bmx.data.pipeline.fingerprint import fingerprint
 from bmx.data.points import points
 from bmx.data.synthetic import synthetic
 from bmx.data.tables import breast_cancer, diabetes, iris, wine

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.data.arrays import Arrays
-from bmx.data.input_stage import InputStage, statistics
-from bmx.data.prepare import prepare
+from bmx.data.pipeline.input_stage import InputStage, statistics
+from bmx.data.pipeline.prepare import prepare
 from bmx.data.spec import DataSpec
 from bmx.data.synthetic import synthetic
 

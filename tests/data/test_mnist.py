@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from bmx.data.fingerprint import fingerprint
-from bmx.data.idx import read_idx
 from bmx.data.mnist import fashion_mnist, kmnist, mnist
+from bmx.data.pipeline.fingerprint import fingerprint
+from bmx.data.pipeline.idx import read_idx
 from bmx.errors import UsageError
 from tests.data.idx_files import idx_bytes, write_set
 
@@ -115,7 +115,7 @@ def test_the_whole_set_is_what_it_should_be():
     assert source.train.targets.bincount().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert source.test.targets.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     # The mean and deviation that everybody quotes: 0.1307 and 0.3081 of 255.
-    from bmx.data.input_stage import statistics
+    from bmx.data.pipeline.input_stage import statistics
 
     mean, std = statistics(source.train.inputs)
     assert round(mean.item() / 255, 4) == 0.1307

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from bmx.data.arrays import Arrays, Source
-from bmx.data.fingerprint import fingerprint
-from bmx.data.prepare import prepare
+from bmx.data.pipeline.fingerprint import fingerprint
+from bmx.data.pipeline.prepare import prepare
 from bmx.data.spec import DataSpec
 from bmx.data.synthetic import synthetic
 from bmx.errors import UsageError

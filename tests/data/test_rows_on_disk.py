@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.data.arrays import Arrays, Source
-from bmx.data.batches import BatchOrder
-from bmx.data.fingerprint import fingerprint
-from bmx.data.input_stage import statistics
-from bmx.data.loading import MemoryReader, WorkerReader
 from bmx.data.mnist import mnist
-from bmx.data.prepare import prepare
-from bmx.data.rows import FileRows
-from bmx.data.spooling import keep_on_disk
+from bmx.data.pipeline.batches import BatchOrder
+from bmx.data.pipeline.fingerprint import fingerprint
+from bmx.data.pipeline.input_stage import statistics
+from bmx.data.pipeline.loading import MemoryReader, WorkerReader
+from bmx.data.pipeline.prepare import prepare
+from bmx.data.pipeline.rows import FileRows
+from bmx.data.pipeline.spooling import keep_on_disk
 from bmx.data.synthetic import synthetic
 from tests.data.idx_files import write_set
 
@@ -69,8 +69,8 @@ def test_workers_give_the_same_batches_in_the_same_order(source, workers):
 
 KILLED = """
 import multiprocessing, os, signal, torch
-from bmx.data.batches import BatchOrder
-from bmx.data.loading import WorkerReader
+from bmx.data.pipeline.batches import BatchOrder
+from bmx.data.pipeline.loading import WorkerReader
 from bmx.data.synthetic import synthetic
 
 multiprocessing.set_start_method("forkserver")  # the default of later Pythons

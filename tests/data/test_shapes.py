@@ -1,7 +1,7 @@
 import pytest
 
 import bmx
-from bmx.data.shapes import known_spec
+from bmx.data.pipeline.shapes import known_spec
 from bmx.engine.build import make_source
 
 OFFLINE = ("mnist_5k", "digits", "synthetic")

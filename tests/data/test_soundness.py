@@ -11,14 +11,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.data import soundness
 from bmx.data.arrays import Arrays, Source
 from bmx.data.digits import digits
-from bmx.data.input_stage import InputStage
 from bmx.data.language_id import language_id
+from bmx.data.pipeline import soundness
+from bmx.data.pipeline.input_stage import InputStage
+from bmx.data.pipeline.prepare import prepare
+from bmx.data.pipeline.rows import FileRows
 from bmx.data.points import points
-from bmx.data.prepare import prepare
-from bmx.data.rows import FileRows
 from bmx.data.spec import DataSpec
 from bmx.data.tables import breast_cancer, diabetes, iris, wine
 from bmx.errors import UsageError

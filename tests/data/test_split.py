@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.data.split import hold_out
+from bmx.data.pipeline.split import hold_out
 from bmx.errors import UsageError
 
 labels = st.lists(st.integers(0, 6), min_size=2, max_size=200).map(lambda values: torch.tensor(values))

@@ -6,9 +6,9 @@ from torch import nn
 
 from bmx.data.arrays import Arrays
 from bmx.data.spec import DataSpec
-from bmx.distillation.kept import Kept, digest, outputs_of
 from bmx.distillation.method import Outputs
 from bmx.distillation.mixup import mixup
+from bmx.distillation.teacher_cache import Kept, digest, outputs_of
 from bmx.distillation.teachers import Teacher, Teachers
 from bmx.distillation.views import check_view, view
 from bmx.errors import UsageError

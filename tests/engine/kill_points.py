@@ -23,7 +23,7 @@ def arm(point):
     import bmx.engine.checkpoints as checkpoints
     import bmx.engine.durable as durable
     import bmx.tasks.fit as fit
-    import bmx.verbs.fitting as fitting
+    import bmx.verbs.recording.fit_run as fitting
 
     kind, _, count = point.partition(":")
     left = int(count or 1)

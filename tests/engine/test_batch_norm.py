@@ -14,7 +14,7 @@ from torch import nn
 import bmx
 from bmx.engine.prepare import prepare
 from bmx.errors import UsageError
-from bmx.tasks.stepping import FitSettings, Stepper
+from bmx.tasks.optimizer_step import FitSettings, Stepper
 
 NETS = "tests.engine.batch_norm_nets"
 # 120 rows: 12 held out leave 108, and a batch of 107 leaves one.

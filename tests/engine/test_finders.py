@@ -11,7 +11,7 @@ import bmx
 from bmx.distillation.adapters import Adapter
 from bmx.distillation.method import FitNet
 from bmx.distillation.teachers import Teacher, Teachers
-from bmx.engine import finders
+from bmx.engine import tuner
 from bmx.engine.fit import build_net
 from bmx.engine.prepare import prepare
 from bmx.errors import RunFailed
@@ -29,18 +29,18 @@ def curve(lowest, noise=0.0):
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_a_tenth_of_where_the_loss_is_lowest(noise):
-    assert finders._suggestion(RATES, curve(70, noise)) == pytest.approx(RATES[70] / 10)
+    assert tuner._suggestion(RATES, curve(70, noise)) == pytest.approx(RATES[70] / 10)
 
 
 def test_a_net_that_has_learned_is_tuned_below_where_it_breaks():
     losses = [0.05 + 0.001 * math.sin(step) for step in range(60)] + [0.05 * 1.2**step for step in range(1, 41)]
-    assert finders._suggestion(RATES, losses) == pytest.approx(RATES[61] / 10)  # 1.2² is below one and a half
+    assert tuner._suggestion(RATES, losses) == pytest.approx(RATES[61] / 10)  # 1.2² is below one and a half
 
 
 @pytest.mark.parametrize("losses", [[2.3] * 100, [2.3, 2.2, *[2.35] * 98], [math.nan] * 100, [2.3, *[math.nan] * 99]])
 def test_a_loss_that_does_not_change_has_no_rate(losses):
     with pytest.raises(RunFailed, match="no rate that makes a difference"):
-        finders._suggestion(RATES, losses)
+        tuner._suggestion(RATES, losses)
 
 
 class Scaled(nn.Module):
@@ -63,13 +63,13 @@ def prepared():
 
 def test_the_loss_of_the_task_decides():
     found = [
-        finders.find_lr(prepared(), build_net(prepared()), partial(DistillTask, lesson=lesson(weight))).lr
+        tuner.find_lr(prepared(), build_net(prepared()), partial(DistillTask, lesson=lesson(weight))).lr
         for weight in (1.0, 300.0)
     ]
     assert found[1] < found[0] / 10
 
 
-@pytest.mark.parametrize("find", [finders.find_lr, finders.find_batch_size])
+@pytest.mark.parametrize("find", [tuner.find_lr, tuner.find_batch_size])
 def test_a_trial_changes_nothing(find):
     ready, net, taught = prepared(), build_net(prepared()), lesson(1.0)
     before = [p.clone() for part in (net, taught.learned) for p in part.parameters()]

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from bmx.engine.judging import judged
 from bmx.engine.places import PLACES
+from bmx.engine.trust_check import judged
 from bmx.errors import UsageError
 from bmx.targets.standing import trusting
 
@@ -36,10 +36,11 @@ torchvision.transforms torchvision.transforms.v2 torchvision.utils torchvision.m
 safetensors.torch onnx onnxruntime pytorch_lightning pytorch_lightning.callbacks pytorch_lightning.loggers
 pytorch_lightning.trainer lightning_fabric bmx bmx.engine.predictor bmx.engine.durable bmx.engine.loggers
 bmx.engine.build bmx.engine.fit bmx.engine.checkpoints bmx.export.reading bmx.export.pt2_file bmx.export.onnx_file
-bmx.export.packed_file bmx.export.safetensors_file bmx.verbs.train bmx.verbs.evaluate bmx.verbs.load
-bmx.runs.directory bmx.runs.result bmx.runs.locking bmx.cli.main bmx.data.cache bmx.data.download bmx.data.idx
-bmx.data.rows bmx.data.spooling bmx.data.arrays bmx.compression.recipe bmx.sweep.child bmx.targets.locating
-bmx.models.torchvision bmx.packing.tensors
+bmx.export.packed_file bmx.export.safetensors_file bmx.verbs.train.command bmx.verbs.evaluate.command bmx.verbs.load
+bmx.runs.directory bmx.runs.result bmx.runs.locking bmx.cli.main bmx.data.pipeline.cache
+bmx.data.pipeline.download bmx.data.pipeline.idx bmx.data.pipeline.rows bmx.data.pipeline.spooling
+bmx.data.arrays bmx.compression.recipe
+bmx.sweep.workers.child bmx.targets.locating bmx.models.torchvision bmx.packing.tensors
 """
 MODULES = _MODULES.split()
 

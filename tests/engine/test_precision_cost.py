@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import bmx
-from bmx.engine import forecast
+from bmx.engine import estimate
 from bmx.engine.fit import build_net
 from bmx.engine.prepare import prepare
 from tests import warm_process
@@ -41,8 +41,8 @@ def test_what_it_costs_is_the_ratio_of_steps_that_were_made(bf16, full, says, pr
     def measure(self, seconds):
         return (bf16 if self.device.precision.startswith("bf16") else full), 5
 
-    monkeypatch.setattr(forecast._Steps, "measure", measure)
-    found = forecast.slower_than_full(prepared, build_net(prepared))
+    monkeypatch.setattr(estimate._Steps, "measure", measure)
+    found = estimate.slower_than_full(prepared, build_net(prepared))
     assert (None if found is None else str(found)) == says
 
 
@@ -50,12 +50,12 @@ def test_measuring_leaves_model_and_random_state_alone(prepared):
     net = build_net(prepared)
     weights = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     before = torch.get_rng_state()
-    forecast.slower_than_full(prepared, net, seconds=0.01)
+    estimate.slower_than_full(prepared, net, seconds=0.01)
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(tensor, net.state_dict()[name]) for name, tensor in weights.items())
 
 
 def test_full_precision_is_not_measured(monkeypatch):
-    monkeypatch.setattr(forecast._Steps, "measure", lambda self, seconds: pytest.fail("measured"))
+    monkeypatch.setattr(estimate._Steps, "measure", lambda self, seconds: pytest.fail("measured"))
     prepared = prepare(bmx.compose("train", WORDS))
-    assert forecast.slower_than_full(prepared, build_net(prepared)) is None
+    assert estimate.slower_than_full(prepared, build_net(prepared)) is None

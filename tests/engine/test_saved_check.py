@@ -5,7 +5,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from bmx.data.input_stage import InputStage
+from bmx.data.pipeline.input_stage import InputStage
 from bmx.data.spec import DataSpec
 from bmx.engine.predictor import save_model
 from bmx.engine.saved_check import check_saved

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import bmx
-from bmx.data.batches import BatchOrder
-from bmx.data.input_stage import InputStage
+from bmx.data.pipeline.batches import BatchOrder
+from bmx.data.pipeline.input_stage import InputStage
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import prepare
 

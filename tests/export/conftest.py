@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from bmx.data.arrays import Arrays
-from bmx.data.input_stage import InputStage
+from bmx.data.pipeline.input_stage import InputStage
 from bmx.data.spec import DataSpec
 from bmx.engine.build import make_model
 from bmx.engine.predictor import Predictor

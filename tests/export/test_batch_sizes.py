@@ -4,7 +4,7 @@ import onnxruntime
 import pytest
 import torch
 
-from bmx.compression.quantize import Quantize
+from bmx.compression.quantize.method import Quantize
 from bmx.export.graph import ready, traced
 from bmx.export.onnx_file import write_graph
 from tests.compression.kinds_of_nets import SHAPE, made

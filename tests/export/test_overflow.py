@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bmx.compression import integers
-from bmx.compression.quantize import Quantize
-from bmx.compression.quantized_layers import QuantizedLinear
-from bmx.compression.quantized_recurrent import QuantizedRecurrent
+from bmx.compression.quantize import quantization_grid
+from bmx.compression.quantize.layers import QuantizedLinear
+from bmx.compression.quantize.method import Quantize
+from bmx.compression.quantize.recurrent import QuantizedRecurrent
 from bmx.compression.recipe import rebuild
 from bmx.errors import RunFailed
 from bmx.export import int8, onnx_file, overflow
@@ -23,7 +23,7 @@ from bmx.export.onnx_file import session, write_graph
 from tests.compression.quantising import context, inputs, small
 from tests.export.saturation import can_hide_instructions, exact, saturating, without_vnni
 
-REDUCED, FULL = integers.WEIGHT_RANGE[7][1], integers.WEIGHT_RANGE[8][1]
+REDUCED, FULL = quantization_grid.WEIGHT_RANGE[7][1], quantization_grid.WEIGHT_RANGE[8][1]
 
 
 class Recurrent(nn.Module):
@@ -180,7 +180,7 @@ class _Other:
 
 def test_the_message_names_the_cause(tmp_path, monkeypatch, trained_int8):
     import bmx
-    from bmx.verbs.export import export
+    from bmx.verbs.export.command import export
 
     words = [f"run={trained_int8}", f"outputs={tmp_path}", "format=onnx"]
     exported = export(bmx.compose("export", words), quiet=True)["export"]

@@ -7,8 +7,8 @@ import torch
 from omegaconf import OmegaConf
 
 import bmx
-from bmx.compression.deep import Deep
-from bmx.compression.prune_structured import PruneStructured
+from bmx.compression.deep.method import Deep
+from bmx.compression.prune_structured.method import PruneStructured
 from bmx.data.spec import DataSpec
 from bmx.engine.build import make_model
 from bmx.engine.predictor import Predictor, lay_out

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from bmx.compression.quantize import Quantize
+from bmx.compression.quantize.method import Quantize
 from bmx.export import overflow
 from bmx.export.graph import ready
 from bmx.export.onnx_file import session, write_graph

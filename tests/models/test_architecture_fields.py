@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bmx.models.activations import ACTIVATIONS, MONOTONE, activation, pool_and_activation
 from bmx.models.cnn import CNN, Plan, plan_stages
-from bmx.models.features import BagOfTokens
+from bmx.models.layers.activations import ACTIVATIONS, MONOTONE, activation, pool_and_activation
+from bmx.models.layers.features import BagOfTokens
 from bmx.models.lenet5 import LeNet5
 from bmx.models.linear import Linear
 from bmx.models.mlp import MLP

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bmx.models.attention import Attention
-from bmx.models.encoder import EncoderBlock
+from bmx.models.layers.attention import Attention
+from bmx.models.layers.encoder import EncoderBlock
 from bmx.models.transformer import Transformer
 from bmx.models.vit import ViT
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.errors import UsageError
-from bmx.runs import stamp
+from bmx.runs import run_id
 from bmx.runs.directory import claim, create, find
 from bmx.runs.finding import newest_first
 from bmx.runs.names import folder_name
@@ -52,15 +52,15 @@ def test_awkward_names(name: str, folder: str) -> None:
 
 @given(st.integers(0, 2**48), st.integers(0, 2**48))
 def test_ids_go_back_to_their_time_and_sort_by_it(a: int, b: int) -> None:
-    assert stamp.to_ticks(stamp.from_ticks(a)) == a
-    assert (stamp.from_ticks(a) < stamp.from_ticks(b)) == (a < b)
+    assert run_id.to_ticks(run_id.from_ticks(a)) == a
+    assert (run_id.from_ticks(a) < run_id.from_ticks(b)) == (a < b)
 
 
 @given(st.text(max_size=25))
 def test_what_is_not_an_id_is_refused(text: str) -> None:
-    if not stamp.PATTERN.fullmatch(text):
+    if not run_id.PATTERN.fullmatch(text):
         with pytest.raises(ValueError, match="not a run id"):
-            stamp.to_ticks(text)
+            run_id.to_ticks(text)
 
 
 def test_create_makes_one_directory_under_verb_and_name(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_create_makes_one_directory_under_verb_and_name(tmp_path: Path) -> None:
     run = create(tmp_path / "outputs", "train", "my run/1")
     assert run.is_dir()
     assert run.parent == tmp_path / "outputs" / "train" / "my-run-1"
-    assert stamp.PATTERN.fullmatch(run.name)
+    assert run_id.PATTERN.fullmatch(run.name)
     # A tick is a 65,536th of a second.
-    assert before - 1 <= stamp.to_ticks(run.name) / 65536 <= time.time() + 1
+    assert before - 1 <= run_id.to_ticks(run.name) / 65536 <= time.time() + 1
 
 
 def test_fifty_threads_get_fifty_directories(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_without_the_clock_file_or_locks_directories_stay_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = iter(["20251122-040000-0001"] * 3 + ["20251122-040000-0002"])
-    monkeypatch.setattr(stamp, "issue", lambda outputs: next(ids))
+    monkeypatch.setattr(run_id, "issue", lambda outputs: next(ids))
     assert create(tmp_path, "train", "x").name.endswith("0001")
     assert create(tmp_path, "train", "x").name.endswith("0002")
 
@@ -105,7 +105,7 @@ def test_latest_is_the_last_created_though_the_clock_jumps_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = iter([2_000_000_000, 1_000_000_000, 1_999_999_999, 1_000_000_000])
-    monkeypatch.setattr(stamp.time, "time_ns", lambda: next(times) * 10**9)
+    monkeypatch.setattr(run_id.time, "time_ns", lambda: next(times) * 10**9)
     made = [
         create(tmp_path, verb, name) for verb, name in (("train", "a"), ("train", "b"), ("bench", "a"), ("train", "a"))
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bmx.errors import UsageError
-from bmx.runs import liveness
+from bmx.runs import status as liveness
 from bmx.runs.locking import is_locked, lock
 
 HOLD = "import sys, time; from pathlib import Path; from bmx.runs.directory import lock\n"

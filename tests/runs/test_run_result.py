@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bmx.errors import RunFailed, UsageError
-from bmx.runs import facts as facts_module
+from bmx.runs import provenance as facts_module
 from bmx.runs import result
 
 values = st.recursive(
@@ -222,7 +222,8 @@ def test_times_are_utc_wherever_they_are_written(tmp_path, monkeypatch):
     import time
     from datetime import UTC, datetime, timedelta
 
-    from bmx.runs import listing, stamp, utc
+    from bmx.runs import listing, utc
+    from bmx.runs import run_id as stamp
 
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()

@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from bmx.runs.source_code import installed, own_code, targets
-from bmx.sweep.identity import job_key
+from bmx.sweep.config_hash import job_key
 
 FILES = {
     "own_net_a.py": (

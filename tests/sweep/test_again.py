@@ -8,8 +8,8 @@ import shlex
 import pytest
 
 import bmx
-from bmx.cli.idle import idle_keys
 from bmx.cli.main import main
+from bmx.config.no_effect import idle_keys
 from bmx.runs.report.commands import command
 
 _FIXED = ["data=iris", "model=mlp", "plots=false"]

@@ -6,12 +6,12 @@ pytest.importorskip("optuna", reason="needs bmx[optuna]")
 
 from bmx.sweep.grid import Words
 from bmx.sweep.job import Job
+from bmx.sweep.job_status import Outcome
 from bmx.sweep.objective import Objective
-from bmx.sweep.outcome import Outcome
 from bmx.sweep.plan import Plan
-from bmx.sweep.search import Search
-from bmx.sweep.space import Dimension, Space
-from bmx.sweep.study import Study
+from bmx.sweep.search.loop import Search
+from bmx.sweep.search.space import Dimension, Space
+from bmx.sweep.search.study import Study
 
 UP = [Objective("val/accuracy", True)]
 

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from bmx.cli.search_path import make_loader
+from bmx.config.many import Composer
+from bmx.config.search_path import make_loader
 from bmx.errors import BmxError, UsageError
-from bmx.sweep import launching, objective, preflight, resources, search_settings
-from bmx.sweep.composing import Composer
-from bmx.sweep.duration import seconds
-from bmx.sweep.first_points import first_points
+from bmx.sweep import objective, preflight
 from bmx.sweep.grid import take_apart
 from bmx.sweep.job import Job
-from bmx.sweep.space import dimension, make_space
+from bmx.sweep.search import settings as search_settings
+from bmx.sweep.search.first_points import first_points
+from bmx.sweep.search.space import dimension, make_space
+from bmx.sweep.workers import launching, resources
+from bmx.sweep.workers.duration import seconds
 
 _RULES = {"on_error": "continue", "retries": 0, "fork": "auto", "timeout": None}
 _SEARCH = {"sampler": "tpe", "trials": 3, "minutes": None, "pruner": "auto"}
@@ -178,7 +180,9 @@ class _Dead:
 
 def test_a_check_that_dies_is_told(composer):
     with pytest.raises(BmxError) as raised:
-        preflight.check(_Dead(), "bmx.verbs.train:check", [(Job("x", ("lr=1",), {}, None), composer.compose(()))])
+        preflight.check(
+            _Dead(), "bmx.verbs.train.command:check", [(Job("x", ("lr=1",), {}, None), composer.compose(()))]
+        )
     assert raised.value.what == "the configurations could not be checked"
     assert raised.value.where == "killed: out of memory"
     assert os.path.sep not in raised.value.fix

@@ -79,7 +79,7 @@ def test_a_killed_nursery_does_not_end_the_sweep(work):
     nursery = next(
         pid
         for pid in tree.pids()
-        if b"bmx.sweep.nursery" in open(f"/proc/{pid}/cmdline", "rb").read()  # noqa: SIM115, PTH123
+        if b"bmx.sweep.workers.forkserver" in open(f"/proc/{pid}/cmdline", "rb").read()  # noqa: SIM115, PTH123
     )
     os.kill(nursery, signal.SIGKILL)
     assert tree.wait(200) == 0, tree.said

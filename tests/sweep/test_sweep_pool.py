@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from bmx.sweep import claims, outcome
+from bmx.sweep import job_status
 from bmx.sweep.job import Job
 from bmx.sweep.objective import AUTO
-from bmx.sweep.pool import Pool
 from bmx.sweep.progress import Lines
-from bmx.sweep.resources import Slot
-from bmx.sweep.roles import Rules
-from bmx.sweep.starter import Fresh, Nursery
-from bmx.sweep.sweeping import Grid
+from bmx.sweep.run_jobs import Grid
+from bmx.sweep.workers import locks
+from bmx.sweep.workers.pool import Pool
+from bmx.sweep.workers.processes import Fresh, Nursery
+from bmx.sweep.workers.protocols import Rules
+from bmx.sweep.workers.resources import Slot
 from tests.sweep.sweep_trees import until
 
 HERE = str(Path(__file__).parent)
@@ -26,7 +27,7 @@ HERE = str(Path(__file__).parent)
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch, real_nursery):
     """Jobs that do not stop when they are asked to are killed at once."""
-    monkeypatch.setattr("bmx.sweep.pool._GRACE", 1.0)
+    monkeypatch.setattr("bmx.sweep.workers.pool._GRACE", 1.0)
 
 
 @pytest.fixture(params=["forked", "fresh"])
@@ -159,8 +160,8 @@ def test_each_job_has_its_share(tmp_path, forked):
 
 
 def test_a_job_that_another_process_holds_is_waited_for(tmp_path, forked):
-    held = claims.take(tmp_path / "jobs" / "0-good")
-    assert claims.take(tmp_path / "jobs" / "0-good") is None
+    held = locks.take(tmp_path / "jobs" / "0-good")
+    assert locks.take(tmp_path / "jobs" / "0-good") is None
     import threading
 
     def finish_elsewhere():
@@ -197,4 +198,4 @@ def test_an_interrupt_lets_jobs_stop_and_starts_no_other(tmp_path, forked):
     # One that was waited for would be told as done.
     ends, pool = run(tmp_path, forked, ["sleep100", "good"], places=1)
     assert pool.interrupted == "stopped by Ctrl-C" and ends == [None, None]
-    assert outcome.read(tmp_path / "jobs" / "1-good").state == "missing"
+    assert job_status.read(tmp_path / "jobs" / "1-good").state == "missing"

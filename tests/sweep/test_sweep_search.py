@@ -12,10 +12,10 @@ optuna = pytest.importorskip("optuna", reason="needs bmx[optuna]")
 
 from bmx.cli.main import main  # noqa: E402
 from bmx.errors import UsageError  # noqa: E402
-from bmx.sweep.first_points import first_points  # noqa: E402
 from bmx.sweep.objective import Objective  # noqa: E402
-from bmx.sweep.space import Dimension, Space  # noqa: E402
-from bmx.sweep.study import Study  # noqa: E402
+from bmx.sweep.search.first_points import first_points  # noqa: E402
+from bmx.sweep.search.space import Dimension, Space  # noqa: E402
+from bmx.sweep.search.study import Study  # noqa: E402
 
 UP = [Objective("val/accuracy", True)]
 LR = Dimension("lr", low=1e-4, high=10.0, log=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.sweep.statistics import holm, mean, paired, t_quantile, t_two_sided
+from bmx.sweep.leaderboard.statistics import holm, mean, paired, t_quantile, t_two_sided
 
 stats = pytest.importorskip("scipy.stats")
 finite = st.floats(-1e3, 1e3, allow_nan=False)

@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.cli.compose import compose, hydra_config
-from bmx.cli.search_path import make_loader
+from bmx.config.compose import compose, hydra_config
+from bmx.config.many import Composer
+from bmx.config.search_path import make_loader
 from bmx.errors import UsageError
-from bmx.sweep import folder
-from bmx.sweep.composing import Composer
-from bmx.sweep.duration import seconds
+from bmx.sweep import directory
+from bmx.sweep.config_hash import digest, job_key
 from bmx.sweep.grid import points, take_apart
-from bmx.sweep.identity import digest, job_key
 from bmx.sweep.objective import AUTO, Objective, parse
-from bmx.sweep.resources import slots
-from bmx.sweep.space import corners, make_space
+from bmx.sweep.search.space import corners, make_space
+from bmx.sweep.workers.duration import seconds
+from bmx.sweep.workers.resources import slots
 from tests.sweep.sweep_jobs import TINY
 
 
@@ -103,11 +103,11 @@ def test_a_digest_does_not_see_the_order_of_keys(value):
 
 
 def test_the_same_sweep_is_found_again(tmp_path):
-    made, found = folder.find_or_make(tmp_path, "a", "one")
-    assert not found and folder.find_or_make(tmp_path, "other name", "one") == (made, True)
-    assert folder.find_or_make(tmp_path, "a", "two")[0] != made
-    fresh, found = folder.find_or_make(tmp_path, "a", "one", fresh=True)
-    assert not found and folder.find_or_make(tmp_path, "a", "one")[0] == fresh
+    made, found = directory.find_or_make(tmp_path, "a", "one")
+    assert not found and directory.find_or_make(tmp_path, "other name", "one") == (made, True)
+    assert directory.find_or_make(tmp_path, "a", "two")[0] != made
+    fresh, found = directory.find_or_make(tmp_path, "a", "one", fresh=True)
+    assert not found and directory.find_or_make(tmp_path, "a", "one")[0] == fresh
 
 
 def test_times():
@@ -145,7 +145,7 @@ def test_objectives():
 
 
 def test_places(monkeypatch):
-    from bmx.sweep import resources
+    from bmx.sweep.workers import resources
 
     monkeypatch.setattr(resources, "cores", lambda: 8)
     monkeypatch.setattr(resources, "memory", lambda: 64 << 30)
@@ -194,7 +194,7 @@ def test_spaces_that_are_none(composer, words):
 def test_every_file_of_search_space_fits_its_word(composer):
     from pathlib import Path
 
-    from bmx.cli.search_path import conf_dir
+    from bmx.config.search_path import conf_dir
 
     files = sorted((Path(conf_dir()) / "space").glob("*/*.yaml"))
     assert files

@@ -3,16 +3,16 @@
 import torch
 from torch import nn
 
-from bmx.data.batches import BatchOrder, Position
+from bmx.data.pipeline.batches import BatchOrder, Position
 from bmx.data.spec import DataSpec
 from bmx.distillation.adapters import Adapter
-from bmx.distillation.kept import Kept
 from bmx.distillation.method import KD, FitNet, Outputs
+from bmx.distillation.teacher_cache import Kept
 from bmx.distillation.teachers import Teacher, Teachers
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.tasks.distill import DistillTask, Lesson
-from bmx.tasks.objectives import objective_for
-from bmx.tasks.stepping import FitSettings
+from bmx.tasks.losses import objective_for
+from bmx.tasks.optimizer_step import FitSettings
 
 SPEC = DataSpec(name="toy", kind="table", input_shape=(3,), num_classes=4)
 

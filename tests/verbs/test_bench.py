@@ -6,7 +6,7 @@ import pytest
 import bmx
 from bmx.cli.main import main
 from bmx.errors import UsageError
-from bmx.verbs.bench import bench
+from bmx.verbs.bench.command import bench
 
 QUICK = ["seconds=0.02", "batch_sizes=1,8", "threads=1"]
 

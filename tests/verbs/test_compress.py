@@ -18,7 +18,8 @@ import bmx
 from bmx.cli.main import main
 from bmx.runs import result as results
 from bmx.runs.report.pareto import dominated
-from bmx.sweep import latency, outcome
+from bmx.sweep import job_status
+from bmx.sweep.workers import latency
 
 TRAIN = ("data=digits", "model=mlp", "model.hidden=[64,32]", "batch_size=64", "epochs=3", "plots=false")
 QUICK = ("engines=[eager]", "batch_sizes=[1]", "seconds=0.01", "plots=false")
@@ -190,7 +191,7 @@ def test_one_fraction_among_several_stages_is_bisected(trained):
 @pytest.mark.parametrize(("memory", "sizes"), [(200_000, [1, 64]), (40_000, [1])])
 def test_a_batch_that_memory_cannot_hold_is_left_out_and_named(trained, capsys, monkeypatch, memory, sizes):
     """A quantised net unpacks 26 kB of weights, once for a whole batch."""
-    monkeypatch.setattr("bmx.verbs.measuring.available_memory", lambda: memory)
+    monkeypatch.setattr("bmx.verbs.bench.measuring.available_memory", lambda: memory)
     words = ["compression=quantize_weights", "epochs=0", "plots=false", "engines=[eager]", "batch_sizes=[1,64]"]
     assert main(["compress", "run=latest", *words, "seconds=0.01"]) == 0
     after, said = result_of()["compression"]["after"], capsys.readouterr().out
@@ -231,7 +232,7 @@ def test_several_fractions_are_searched_for_what_is_fast_enough(trained, capsys)
 def test_a_run_that_was_stopped_before_it_was_timed_is_timed_and_not_made_again(trained):
     weights = (trained / "checkpoints" / "best.ckpt").stat().st_mtime_ns
     assert latency.main(["train", f"hydra.run.dir='{trained}'"]) == 0
-    assert latency.known(outcome.read(trained))
+    assert latency.known(job_status.read(trained))
     assert (trained / "checkpoints" / "best.ckpt").stat().st_mtime_ns == weights
 
 

@@ -286,8 +286,8 @@ def test_a_sweep_over_losses_shares_teacher_and_student_alone(here, trained_run,
 
 
 def test_latest_is_neither_distilled_nor_a_comparison(here, trained_run):
-    from bmx.cli.references import write_runs
-    from bmx.cli.verbs import VERBS
+    from bmx.config.resolve_runs import write_runs
+    from bmx.config.verbs import VERBS
 
     small = ["data=digits", "model=mlp", "model.hidden=[4]", "epochs=1", "plots=false"]
     assert main(["train", *small]) == 0

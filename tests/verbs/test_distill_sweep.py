@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.runs.sweep_jobs import told_apart
-from bmx.verbs.distill_sweep import report
+from bmx.verbs.distill.sweep_report import report
 
 
 def row(role, score, metric="accuracy"):

@@ -9,7 +9,7 @@ from bmx.cli.main import main
 from bmx.errors import RunFailed, UsageError
 from bmx.export import formats
 from bmx.runs import result as results
-from bmx.verbs.export import export
+from bmx.verbs.export.command import export
 
 
 def exported(*words: str, outputs: Path) -> dict:
@@ -51,7 +51,7 @@ def test_the_file_of_an_export_can_be_evaluated_from_the_command_line(
 def test_an_export_that_differs_fails_and_leaves_no_file(
     tmp_path: Path, trained_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bmx.verbs import export as verb
+    from bmx.verbs.export import command as verb
 
     write = formats.write
 

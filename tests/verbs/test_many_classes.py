@@ -11,9 +11,9 @@ import torch
 import bmx
 from bmx.data.arrays import Arrays, Source
 from bmx.data.spec import DataSpec
-from bmx.engine.answers import mistakes
 from bmx.engine.device import Device
 from bmx.engine.evaluation import batch_size_for, evaluate
+from bmx.engine.mistakes import mistakes
 
 BITS = 17
 

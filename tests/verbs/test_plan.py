@@ -5,16 +5,16 @@ import torch
 
 import bmx
 from bmx.cli.main import main
-from bmx.engine import forecast
-from bmx.verbs.plan import plan
+from bmx.engine import estimate
+from bmx.verbs.train.plan import plan
 
 WORDS = ["model=lenet5", "data=digits", "batch_size=32", "epochs=3"]
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    full = forecast.time_needed
-    monkeypatch.setattr("bmx.verbs.plan.time_needed", lambda prepared, net: full(prepared, net, seconds=0.2))
+    full = estimate.time_needed
+    monkeypatch.setattr("bmx.verbs.train.plan.time_needed", lambda prepared, net: full(prepared, net, seconds=0.2))
 
 
 def test_a_plan_says_what_the_run_would_take(tmp_path: Path) -> None:
@@ -53,15 +53,15 @@ def test_training_with_plan_from_python_is_a_plan(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_said_and_not_tried(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(forecast, "available_memory", lambda: 1_000_000)
-    monkeypatch.setattr("bmx.verbs.plan.time_needed", lambda *_: pytest.fail("steps were made"))
+    monkeypatch.setattr(estimate, "available_memory", lambda: 1_000_000)
+    monkeypatch.setattr("bmx.verbs.train.plan.time_needed", lambda *_: pytest.fail("steps were made"))
     assert main(["train", *WORDS, "--plan"]) == 0
     said = capsys.readouterr().out
     assert "does not fit into memory" in said and "try batch_size=16" in said
 
 
 def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bmx.verbs.plan._free", lambda _: 1000)
+    monkeypatch.setattr("bmx.verbs.train.plan._free", lambda _: 1000)
     found = plan(bmx.compose("train", WORDS), quiet=True)
     assert any("disk will not be enough" in warning for warning in found["warnings"])
 
@@ -73,8 +73,8 @@ def test_the_run_begins_as_if_there_had_been_no_plan() -> None:
     prepared = prepare(bmx.compose("train", WORDS))
     net = fit.build_net(prepared)
     weights, random = [p.detach().clone() for p in net.parameters()], torch.get_rng_state()
-    forecast.memory_needed(prepared, net)
-    forecast.time_needed(prepared, net, seconds=0.05)
+    estimate.memory_needed(prepared, net)
+    estimate.time_needed(prepared, net, seconds=0.05)
     assert torch.equal(random, torch.get_rng_state())
     assert all(torch.equal(old, new) for old, new in zip(weights, net.parameters(), strict=True))
 

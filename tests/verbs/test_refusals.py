@@ -15,7 +15,7 @@ OWN = """
     import torch
     from torch import nn
     from pytorch_lightning.loggers import Logger
-    from bmx.compression.prune import Prune
+    from bmx.compression.prune.method import Prune
 
     class Linear(nn.Linear):
         def __init__(self, width: int, outputs: int = 3):

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import bmx
-from bmx.data.output_stage import OutputStage
+from bmx.data.pipeline.output_stage import OutputStage
 from bmx.data.tables import diabetes
 from bmx.engine.prepare import prepare
 from bmx.errors import RunFailed
 from bmx.export.reading import load
-from bmx.verbs.export import export
+from bmx.verbs.export.command import export
 
 SPREAD = 77.0  # of the training targets, roughly: an RMSE above it says that nothing was learned
 

@@ -98,7 +98,7 @@ def test_no_verb_calls_what_a_run_names(trained_run, bomb, here, capsys, command
 def test_the_data_of_a_run_are_judged_as_its_model_is(trained_run, bomb, here, capsys, verb):
     mark, names = bomb
     more = QUICK if verb == "compress" else []
-    for name, fields in [*names[:4], ("bmx.models.mlp.MLP", {}), ("bmx.data.spooling.keep_on_disk", {})]:
+    for name, fields in [*names[:4], ("bmx.models.mlp.MLP", {}), ("bmx.data.pipeline.spooling.keep_on_disk", {})]:
         data = {"_target_": name, "val_size": 0.1, "in_memory": "auto", "workers": 0, **fields}
         run = forged(trained_run, here / "run", data=data)
         assert main([verb, f"run={run}", *more]) == 2

@@ -13,7 +13,7 @@ from bmx.runs.report import numbers
 from bmx.runs.report.interval import wilson
 from bmx.runs.report.signs import charset, spelled
 from bmx.runs.report.terminal import console as paper
-from bmx.runs.stamp import PATTERN
+from bmx.runs.run_id import PATTERN
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,0 +1,227 @@
+"""``bmx train resume=RUN``: go on with a run in its own directory, from its own words and what is added to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bmx.config import override_grammar
+from bmx.config.flags import Command
+from bmx.config.outputs_folder import outputs_folder, value_of
+from bmx.config.quoting import quoted
+from bmx.config.resolve_runs import words_for_runs
+from bmx.config.resumed_words import check_folder, check_words
+from bmx.config.retired_keys import without_retired
+from bmx.config.validation import RETIRED
+from bmx.config.verbs import VERBS
+from bmx.config.yaml_source import Loader
+from bmx.errors import UsageError
+from bmx.runs.slurm import job_id, remembered
+from bmx.targets.standing import KEY as TRUST
+
+KEY = "resume"
+"""Holds the run directory in the composed configuration; null in a run that starts afresh."""
+PLACE = "hydra.run.dir"
+_ROOT = "resumed"
+
+
+def expand(command: Command) -> Command:
+    """The command with ``resume=RUN`` written out: the run's own words, then the new ones, then its directory.
+
+    A new word takes the place of the run's own word for the same key. Runs that the run began from are those that it
+    did begin from, whatever ``latest`` means by now. Commands without ``resume=`` are left alone.
+
+    Raises:
+        UsageError: if there is no such run, it was made by another verb, it kept neither words nor configuration, or
+            it is to be swept over.
+    """
+    named = [word for word in command.words if override_grammar.key_of(word) == KEY and not word.startswith("~")]
+    if not named and not command.on("--multirun") and job_id() and (again := remembered(_outputs(command))):
+        # A requeued SLURM job repeats its first command, but it is the same run.
+        named = [f"{KEY}={quoted(str(again))}"]
+    if not named or override_grammar.taken_apart(named[-1]).is_null:
+        return command
+    if command.on("--multirun"):
+        raise UsageError("a sweep cannot resume one run", named[-1], "leave out -m, or leave out resume=")
+    added = [word for word in command.words if override_grammar.key_of(word) != KEY]
+    run = find_run(_named(named[-1], command), command.verb, lambda: _outputs(command), named[-1])
+    _refuse_place(added, run)
+    flags, own = dict(command.flags), own_words(run)
+    if own is None:
+        own, flags["--config-name"] = [], _root_of(run, command.verb, added)
+    else:
+        runs = words_for_runs(_stored(run), VERBS[command.verb])
+        own = [*(word for word in own if override_grammar.key_of(word) not in runs), *runs.values()]
+    keys = {KEY, TRUST, *map(override_grammar.key_of, added)}
+    own = [word for word in own if override_grammar.key_of(word) not in keys]
+    check_words(own, run)
+    folder = _own_folder(run) if own else None
+    if folder and "--config-dir" not in flags:
+        check_folder(command.verb, own, added, folder, run)
+        flags["--config-dir"] = folder
+    where = [f"{KEY}={quoted(str(run))}", f"{PLACE}={quoted(str(run))}"]
+    return command._replace(flags=flags, words=[*own, *added, *where])
+
+
+def find_run(wanted: str, verb: str, outputs: Any, where: str) -> Path:
+    """The directory of the run that is gone on with.
+
+    Args:
+        wanted: ``latest``, a run directory or its id.
+        verb: that goes on with it.
+        outputs: finds the folder of the runs.
+        where: what names the run, for messages.
+
+    Raises:
+        UsageError: there is no such run, or another verb made it.
+    """
+    from bmx.runs import result
+    from bmx.runs.best_job import is_sweep
+    from bmx.runs.directory import find
+
+    try:
+        run = find(wanted, outputs(), verb if wanted == "latest" else None, resumable=True).resolve()
+    except UsageError as error:
+        raise UsageError(error.what, where, error.fix) from error
+    try:
+        known = result.read(run)
+    except UsageError:  # stopped before its first result was written
+        known = {}
+    if is_sweep(run):
+        again = known.get("command")
+        fix = f"give its command again: {again}" if again else "give the command that made it again"
+        raise UsageError("this is a sweep, not a run", where, fix)
+    made_by = str(known.get("verb") or verb)
+    if made_by != verb:
+        fix = f"bmx {made_by} resume={run.name}" if made_by in VERBS and VERBS[made_by].resumes else f"bmx {made_by}"
+        raise UsageError(f"this is a run of bmx {made_by}, not of bmx {verb}", where, fix)
+    return run
+
+
+def _named(word: str, command: Command) -> str:
+    """The run that a word names; a path that Hydra's grammar takes in quotes only is taken without."""
+    text = override_grammar.taken_apart(word).text or ""
+    wanted = override_grammar.value(word)
+    if wanted is None or not override_grammar.is_interpolated(wanted):
+        return override_grammar.unquoted(text) if wanted is None else wanted
+    words = [one for one in command.words if override_grammar.key_of(one) not in VERBS[command.verb].named_runs]
+    return str(value_of(KEY, command.verb, words, command.flags) or "")
+
+
+def _outputs(command: Command) -> Path:
+    without = (KEY, *VERBS[command.verb].named_runs)
+    return outputs_folder(command.verb, command.words, command.flags, without)
+
+
+def _refuse_place(added: list[str], run: Path) -> None:
+    """A run goes on in its own directory, and nowhere else."""
+    word = next((word for word in reversed(added) if override_grammar.key_of(word) == PLACE), None)
+    if word is not None and Path(override_grammar.value(word) or "").resolve() != run:
+        fix = f"leave {PLACE} out, or leave out resume="
+        raise UsageError("a run goes on in its own directory", f"the argument '{word}'", fix)
+
+
+def own_words(run: Path) -> list[str] | None:
+    """The words that a run was last started with; None where they do not make its configuration.
+
+    So it is with ``hydra.output_subdir=null``, with a root file or a folder of roots of the user's own, and once the
+    run was gone on with from Python.
+    """
+    from bmx.runs import result
+
+    words, hydra = _read(run / ".hydra" / "overrides.yaml"), _hydra(run)
+    if not isinstance(words, list):
+        return None
+    try:
+        known = result.read(run)
+    except UsageError:  # stopped before its first result was written
+        known = {}
+    verb = VERBS.get(str(known.get("verb")))
+    root = (hydra.get("job") or {}).get("config_name")
+    own_root = root in (None, verb.config) if verb is not None else root != _ROOT
+    own_conf = all(_is_own_conf(path) for provider, path in _sources(hydra) if provider == "main")
+    since = bool(words) and known.get("overrides") == []
+    if not own_root or not own_conf or since:
+        return None
+    return without_retired([str(word) for word in words], run)
+
+
+def _stored(run: Path) -> dict[str, Any]:
+    """The configuration that the run was made with; empty if it was stopped before that was written."""
+    for file in (run / "config.yaml", run / ".hydra" / "config.yaml"):
+        kept = _read(file)
+        if isinstance(kept, dict):
+            return kept
+    return {}
+
+
+def _own_folder(run: Path) -> str | None:
+    """The folder of words that the run was given by ``--config-dir``, if it is still there."""
+    folders = (path for provider, path in _sources(_hydra(run)) if provider == "command-line")
+    return next((path for path in folders if Path(path).is_dir()), None)
+
+
+def _hydra(run: Path) -> dict[str, Any]:
+    """What Hydra has kept of itself in a run; empty where it has not."""
+    kept = _read(run / ".hydra" / "hydra.yaml")
+    node = kept.get("hydra") if isinstance(kept, dict) else None
+    return node if isinstance(node, dict) else {}
+
+
+def _sources(hydra: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Who has brought which folder of configuration."""
+    for source in (hydra.get("runtime") or {}).get("config_sources") or []:
+        yield str(source.get("provider")), str(source.get("path") or "")
+
+
+def _is_own_conf(path: str) -> bool:
+    """Whether a folder is bmx's own conf, which may lie elsewhere now than when the run was made."""
+    from bmx.config.search_path import conf_dir
+
+    beside = Path(path).parent  # the package once installed, or the checkout that holds it
+    in_bmx = any((folder / "cli" / "resume.py").is_file() for folder in (beside, beside / "bmx"))
+    return in_bmx or Path(path).resolve() == conf_dir().resolve()
+
+
+def _root_of(run: Path, verb: str, added: list[str]) -> str:
+    """Makes a root configuration of the one that the run was made with, where it kept no words; its name.
+
+    So it is after ``bmx.train(cfg)``, and with ``hydra.output_subdir=null``. What groups gave is there already; a group
+    that is chosen anew takes the place of its old content.
+    """
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    from bmx.config.override_errors import groups
+    from bmx.config.search_path import conf_dir, make_loader
+
+    file = run / "config.yaml"
+    kept = _read(file)
+    if not isinstance(kept, dict):
+        what = "this run did not keep the words it was started with, nor its configuration"
+        raise UsageError(what, str(file), "start a new run instead")
+    known = groups(make_loader(verb))
+    chosen = [word for word in map(override_grammar.taken_apart, added) if word.key in known]
+    own = {"defaults", "hydra", *(word.key for word in chosen)}
+    content = {key: value for key, value in kept.items() if key not in own} | {TRUST: None}
+    # What the verb's own root says beside a group, as data.leave_out, is there again.
+    root = _read(conf_dir() / f"{VERBS[verb].config}.yaml") or {}
+    content |= {word.key: root[word.key] for word in chosen if isinstance(root.get(word.key), dict)}
+    for node, keys in RETIRED.items():
+        for key in keys:
+            if isinstance(content.get(node), dict) and not without_retired([f"{node}.{key}="], run):
+                content[node].pop(key, None)
+    # Last, so that what a group says besides its own node, a batch size, does not take the place of what the run had.
+    defaults: list[Any] = [{"hydra": "bmx"}, *({word.key: None} for word in chosen), "_self_"]
+    ConfigStore.instance().store(_ROOT, OmegaConf.create({"defaults": defaults, **content}))
+    return _ROOT
+
+
+def _read(file: Path) -> Any:
+    try:
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=Loader)
+    except (OSError, yaml.YAMLError):
+        return None

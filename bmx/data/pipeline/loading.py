@@ -1,0 +1,147 @@
+"""How a batch gets from the data set to the device: slices of tensors in memory, or worker processes.
+
+Both ways give the same batches in the same order. Data that fits is held as one tensor on the training device and a
+batch is an index; data that does not is read by a DataLoader with workers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bmx.data.arrays import Arrays
+from bmx.data.pipeline.batches import BatchOrder, Position
+from bmx.data.pipeline.rows import FileRows
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Reader(Protocol):
+    """Yields the batches of an epoch as (inputs, targets) on the device, from batch ``start`` on."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+
+
+class MemoryReader:
+    """Batches as index slices of tensors that live on the device.
+
+    Args:
+        arrays: the samples; moved to ``device`` once.
+        order: which indices make which batch.
+        device: where the batches are wanted.
+    """
+
+    def __init__(self, arrays: Arrays, order: BatchOrder, device: torch.device) -> None:
+        inputs = arrays.in_memory().inputs
+        assert isinstance(inputs, Tensor)
+        self.inputs = inputs.to(device)
+        self.targets = arrays.targets.to(device)
+        self.order = order
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        inputs, targets = self.inputs, self.targets
+        if not self.order.shuffle or len(self.order) == 1:
+            # Whole or consecutive batches need no gathering.
+            yield from self._slices(start)
+            return
+        for indices in self.order.batches(epoch, start):
+            indices = indices.to(inputs.device, non_blocking=True)
+            yield inputs.index_select(0, indices), targets.index_select(0, indices)
+
+    def _slices(self, start: int) -> Iterator[Batch]:
+        for batch in range(start, len(self.order)):
+            first, end = self.order.bounds(batch)
+            yield self.inputs[first:end], self.targets[first:end]
+
+
+class _Indexed(Dataset[Batch]):
+    """Serves a whole batch for a tensor of indices."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.arrays = arrays
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        return self.arrays.batch(indices)
+
+
+class _EpochSampler(Sampler[Tensor]):
+    """Hands the index batches of the current position to the DataLoader's workers."""
+
+    def __init__(self, order: BatchOrder) -> None:
+        self.order = order
+        self.position = Position()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.order.batches(self.position.epoch, self.position.step)
+
+    def __len__(self) -> int:
+        return len(self.order) - self.position.step
+
+
+class WorkerReader:
+    """The same batches as :class:`MemoryReader`, read by worker processes ahead of time.
+
+    Args:
+        arrays: the samples, which may be on disk and larger than memory.
+        order: which indices make which batch.
+        device: where the batches are wanted; memory is pinned for CUDA.
+        workers: worker processes, kept from epoch to epoch.
+    """
+
+    def __init__(self, arrays: Arrays, order: BatchOrder, device: torch.device, workers: int = 2) -> None:
+        self.device = device
+        self.sampler = _EpochSampler(order)
+        self.loader: DataLoader[Batch] = DataLoader(
+            _Indexed(arrays),
+            batch_size=None,
+            sampler=self.sampler,
+            num_workers=workers,
+            multiprocessing_context=_context() if workers else None,
+            persistent_workers=workers > 0,
+            pin_memory=device.type == "cuda",
+            # The workers draw no random numbers, and the loader must not move the training's own stream.
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        self.sampler.position = Position(epoch, start)
+        for inputs, targets in self.loader:
+            yield inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
+
+
+def _context() -> str | None:
+    """How workers are started: forked on Linux, whatever the default is.
+
+    A worker ends when it sees that its parent is gone. Of a fork server, the default from Python 3.14 on, that is the
+    server, which waits for its workers in turn: both would outlive a killed run for ever.
+    """
+    return "fork" if sys.platform == "linux" else None
+
+
+def reader_for(arrays: Arrays, order: BatchOrder, device: torch.device, workers: int = 2) -> Reader:
+    """Reads from memory what is there, and by ``workers`` processes what is on disk."""
+    if arrays.on_disk:
+        return WorkerReader(arrays, order, device, workers)
+    return MemoryReader(arrays, order, device)
+
+
+def available_memory() -> int:
+    """Bytes of memory that can still be taken without swapping; 8 GiB where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123  (a pseudo file, read once)
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 8 << 30
+
+
+def fits_in_memory(arrays: Arrays) -> bool:
+    """Whether samples on disk may be held as one tensor: they take at most half of the memory that is free."""
+    return not isinstance(arrays.inputs, FileRows) or arrays.inputs.nbytes <= available_memory() // 2

@@ -1,0 +1,62 @@
+"""Puts a set that was read into memory onto disk, in the form that batches are read from."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from bmx.data.arrays import Arrays, Source
+from bmx.data.pipeline.cache import cache_folder
+from bmx.data.pipeline.fingerprint import fingerprint
+from bmx.data.pipeline.rows import FileRows
+from bmx.errors import UsageError
+
+# Samples written at once.
+_CHUNK = 4096
+
+
+def keep_on_disk(source: Source) -> Source:
+    """The same source with the training inputs in a file of the cache folder; the test set stays as it is.
+
+    The file is named by the content, so the same set is written once.
+
+    Raises:
+        UsageError: the cache folder cannot be written.
+    """
+    if source.train.on_disk:
+        return source
+    path = cache_folder() / "rows" / f"{source.spec.name}-{fingerprint(source)}.bin"
+    inputs = source.train.inputs
+    assert isinstance(inputs, torch.Tensor)
+    if not path.exists() or path.stat().st_size != inputs.numel() * inputs.element_size():
+        write_rows(path, inputs.split(_CHUNK))
+    rows = FileRows.whole(path, inputs.dtype, tuple(inputs.shape))
+    return Source(Arrays(rows, source.train.targets), source.test, source.spec)
+
+
+def write_rows(path: Path, chunks: Iterable[torch.Tensor]) -> None:
+    """Writes samples one after another into a file that is either whole or not there.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            for part in chunks:
+                file.write(part.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(
+            f"data.in_memory=false needs a folder for the samples, and it cannot be written: {error.strerror}",
+            str(path.parent),
+            "set $BMX_CACHE to a folder with room, or use data.in_memory=true",
+        ) from error

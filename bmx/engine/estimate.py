@@ -1,0 +1,282 @@
+"""What a training run will need, found by making a few of its steps on a copy of the model."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from bmx.data.pipeline.batches import part_sizes
+from bmx.data.pipeline.input_stage import InputStage
+from bmx.data.pipeline.loading import Batch, available_memory, reader_for
+from bmx.engine import durable, random_state
+from bmx.engine.device import Device
+from bmx.engine.evaluation import batch_size_for
+from bmx.engine.prepare import Prepared
+from bmx.measure.memory import predict_memory
+from bmx.optim.penalties import Penalties
+from bmx.tasks.losses import objective_for
+
+# Steps that are let pass before the clock is read: the first ones allocate and choose kernels.
+WARM_UP = 3
+MOST_STEPS = 500
+# Less than this is within what a clock says of the same steps twice.
+NO_GAIN = 1.1
+
+
+@dataclass(frozen=True)
+class MemoryNeeded:
+    """Bytes on the device while training.
+
+    Attributes:
+        weights: parameters and buffers.
+        step: the most that a step has alive besides: the batch, activations and gradients; None where shapes do not
+            tell.
+        optimizer: what the optimiser remembers.
+        data: samples that are held on the device besides the batch; on the CPU they are there already.
+        free: what the device has left now.
+    """
+
+    weights: int
+    step: int | None
+    optimizer: int
+    data: int
+    free: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + (self.step or 0) + self.optimizer + self.data
+
+    @property
+    def fits(self) -> bool:
+        """Whether a tenth of the free memory would be left to everything else."""
+        return self.total <= 0.9 * self.free
+
+
+@dataclass(frozen=True)
+class TimeNeeded:
+    """Seconds, from steps that were made.
+
+    Attributes:
+        step: one optimiser step, on average.
+        steps_measured: how many were averaged.
+        validation: one pass over the validation set.
+        checkpoint: saving at the end of an epoch.
+        epoch: all of one epoch.
+        total: all epochs.
+    """
+
+    step: float
+    steps_measured: int
+    validation: float
+    checkpoint: float
+    epoch: float
+    total: float
+
+
+def memory_needed(prepared: Prepared, net: nn.Module) -> MemoryNeeded:
+    """Predicts the memory of training from shapes; nothing of that size is allocated."""
+    device, data = prepared.device, prepared.data
+    size = max(part_sizes(prepared.batch_size, int(prepared.cfg.trainer.accumulate), prepared.least))
+    raw, _ = data.train.batch(torch.arange(min(size, len(data.train))))
+    inputs = InputStage(data.spec).to(device.dtype)(raw)
+    model = copy.deepcopy(net).to(device.dtype)
+    loss = partial(_loss_of_shape, prepared, len(raw))
+    try:
+        step = predict_memory(model, inputs, loss, device.autocast).training
+    except NotImplementedError:
+        step = None
+    held, free = 0, available_memory()
+    if device.where.type == "cuda":
+        kept = (part for part in (data.train, data.val) if part is not None and not part.on_disk)
+        held = sum(cast(Tensor, part.inputs).nbytes + part.targets.nbytes for part in kept)
+        free = torch.cuda.mem_get_info(device.where)[0]
+    return MemoryNeeded(
+        weights=sum(t.numel() * t.element_size() for t in [*model.parameters(), *model.buffers()]),
+        step=None if step is None else step + inputs.numel() * inputs.element_size(),
+        optimizer=round(_state_per_number(prepared) * sum(p.numel() for p in model.parameters() if p.requires_grad)),
+        data=held,
+        free=free,
+    )
+
+
+def _loss_of_shape(prepared: Prepared, samples: int, outputs: Tensor) -> Tensor:
+    """The run's own loss on targets that have a shape and no values."""
+    float_targets = prepared.data.spec.task == "regression"
+    dtype = torch.float32 if float_targets else torch.int64
+    targets = torch.zeros(samples, dtype=dtype, device=outputs.device)
+    return objective_for(prepared.data.spec).loss(outputs, targets)
+
+
+def _state_per_number(prepared: Prepared) -> float:
+    """Bytes that the optimiser remembers for each number that it trains, found by a step on a small matrix."""
+    parameter = nn.Parameter(torch.zeros(64, 64, dtype=prepared.device.dtype))
+    parameter.grad = torch.ones_like(parameter)
+    optimizer = prepared.make_optimizer([parameter])
+    optimizer.step(lambda: 0.0)  # those that ask for the loss again get one
+    kept = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
+    return sum(t.numel() * t.element_size() for t in kept) / parameter.numel()
+
+
+def time_needed(prepared: Prepared, net: nn.Module, seconds: float = 2.0) -> TimeNeeded:
+    """Makes steps of the run for about so many seconds, a validation pass over one batch, and a checkpoint.
+
+    The model is a copy and the random state is put back, so that the run itself begins as if this had not been.
+    """
+    random = random_state.capture()
+    try:
+        steps = _Steps(prepared, net)
+        step, made = steps.measure(seconds)
+        validation = steps.validation()
+        checkpoint = steps.checkpoint()
+    finally:
+        random_state.restore(random)
+    # The last batch of an epoch holds what is left.
+    in_epoch = len(prepared.data.train) / prepared.batch_size
+    epoch = step * in_epoch + validation + checkpoint
+    return TimeNeeded(step, made, validation, checkpoint, epoch, epoch * prepared.timeline.epochs)
+
+
+@dataclass(frozen=True)
+class Slower:
+    """A precision that is no gain on this machine.
+
+    Attributes:
+        step: seconds of an optimiser step in the precision of the run.
+        full: seconds of one in 32-true.
+    """
+
+    step: float
+    full: float
+
+    def __str__(self) -> str:
+        times, milliseconds = self.step / self.full, f"{1e3 * self.step:.3g} ms against {1e3 * self.full:.3g} ms"
+        return f"{times:.1f} times as slow as 32-true on this CPU: {milliseconds} a step, measured"
+
+
+def slower_than_full(prepared: Prepared, net: nn.Module, seconds: float = 0.15) -> Slower | None:
+    """What bf16 costs on a CPU that has no fast instructions for it; None where it is as fast as 32-true or faster.
+
+    A few steps are made in both precisions, twice in turn, on copies: the random state is put back.
+
+    Args:
+        prepared: the checked configuration.
+        net: the model.
+        seconds: for each of the four.
+    """
+    device = prepared.device
+    if device.where.type != "cpu" or not device.precision.startswith("bf16"):
+        return None
+    random = random_state.capture()
+    try:
+        as_asked = _Steps(prepared, net)
+        in_full = _Steps(replace(prepared, device=Device(device.where, "32-true")), net)
+        found = [(as_asked.measure(seconds)[0], in_full.measure(seconds)[0]) for _ in range(2)]
+    finally:
+        random_state.restore(random)
+    step, full = (min(times) for times in zip(*found, strict=True))
+    return Slower(step, full) if step > NO_GAIN * full else None
+
+
+class _Steps:
+    """The steps of a run on a copy of its model, without Trainer, rows and checkpoints."""
+
+    def __init__(self, prepared: Prepared, net: nn.Module) -> None:
+        self.prepared = prepared
+        self.device = prepared.device
+        data, cfg = prepared.data, prepared.cfg
+        self.model = copy.deepcopy(net).to(self.device.where, self.device.dtype).train()
+        self.stage = InputStage.fitted(data.spec, data.train).to(self.device.where, self.device.dtype)
+        self.units = prepared.units().to(self.device.where, self.device.dtype)
+        self.objective = objective_for(data.spec)
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = prepared.make_optimizer(self.trained)
+        self.penalties = Penalties(self.model.parameters(), cfg.regularization.l1, cfg.regularization.l2)
+        if cfg.get("compile"):
+            self.model.compile()
+
+    def measure(self, seconds: float) -> tuple[float, int]:
+        """Seconds of a step on average, and how many were measured; whole batches only, unless there are none."""
+        batches = self._batches()
+        warm_up_ends = time.perf_counter() + seconds
+        for _ in range(WARM_UP):
+            self._step(*next(batches))
+            self._wait()
+            if time.perf_counter() > warm_up_ends:
+                break
+        began = now = time.perf_counter()
+        made = 0
+        while made == 0 or (now - began < seconds and made < MOST_STEPS):
+            self._step(*next(batches))
+            made += 1
+            if made % 10 == 0 or self.device.where.type != "cuda":
+                self._wait()
+                now = time.perf_counter()
+        self._wait()
+        return (time.perf_counter() - began) / made, made
+
+    def validation(self) -> float:
+        """Seconds of a pass over the validation set, from a part of it."""
+        held_out = self.prepared.data.val
+        if held_out is None:
+            return 0.0
+        some = torch.arange(min(batch_size_for(self.prepared.data.spec), len(held_out)))
+        inputs = held_out.batch(some)[0].to(self.device.where)
+        self.model.eval()
+        took = []
+        with torch.no_grad(), self.device.autocast():
+            for _ in range(2):
+                began = time.perf_counter()
+                self.model(self.stage(inputs))
+                self._wait()
+                took.append(time.perf_counter() - began)
+        self.model.train()
+        return min(took) * len(held_out) / len(some)
+
+    def checkpoint(self) -> float:
+        """Seconds to save the model once and the state of the run once, into the folder for temporary files."""
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        with tempfile.TemporaryDirectory(prefix="bmx-plan-") as folder:
+            began = time.perf_counter()
+            durable.write(Path(folder) / "best.ckpt", partial(torch.save, state["model"]))
+            durable.write(Path(folder) / "last.ckpt", partial(torch.save, state))
+            return time.perf_counter() - began
+
+    def _batches(self) -> Iterator[Batch]:
+        data, cfg = self.prepared.data.train, self.prepared.cfg
+        reader = reader_for(data, self.prepared.order(), self.device.where, int(cfg.data.workers))
+        whole = max(1, len(data) // self.prepared.batch_size)
+        epoch = 0
+        while True:
+            for number, batch in enumerate(reader.epoch(epoch)):
+                if number < whole:
+                    yield batch
+            epoch += 1
+
+    def _step(self, inputs: Tensor, targets: Tensor) -> None:
+        settings = self.prepared.cfg.trainer
+        self.optimizer.zero_grad(set_to_none=True)
+        sizes = part_sizes(len(targets), int(settings.accumulate), self.prepared.least)
+        for part, part_targets in zip(inputs.split(sizes), targets.split(sizes), strict=True):
+            with self.device.autocast():
+                outputs = self.model(self.stage(part))
+                loss = self.objective.loss(outputs, self.units.standardised(part_targets))
+            (loss * (len(part_targets) / len(targets))).backward()
+            self.objective.score_sum(outputs.detach(), part_targets)
+        if self.penalties.active:
+            self.penalties.add_gradients()
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.trained, settings.clip_norm)
+        self.optimizer.step()
+
+    def _wait(self) -> None:
+        if self.device.where.type == "cuda":
+            torch.cuda.synchronize(self.device.where)

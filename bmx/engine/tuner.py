@@ -1,0 +1,204 @@
+"""``lr=auto`` and ``batch_size=auto``: short trials on a copy of the model, before the run begins.
+
+Lightning's Tuner needs automatic optimisation and a DataLoader; these do the same with bmx's own batches and leave the
+random state as they found it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from bmx.data.pipeline.loading import available_memory, reader_for
+from bmx.engine import random_state
+from bmx.engine.build import optimizer_maker
+from bmx.engine.fit_task import build_task
+from bmx.engine.prepare import Prepared
+from bmx.engine.schedulers import make_schedule
+from bmx.errors import RunFailed
+from bmx.tasks.fit import FitTask
+
+SMALLEST_LR, LARGEST_LR, LR_STEPS = 1e-6, 10.0, 100
+# In the first steps, whose rates do nothing, the loss shows what it is and how it varies. One that falls by more than
+# that, and by this share, learns; one that rises by so much is harmed; at a multiple there is nothing more to see.
+FIRST, FALLS, RISES, LOST = 20, 0.02, 0.5, 4
+# A batch size is worth doubling while it makes at least this much more samples per second.
+WORTH_DOUBLING = 1.05
+# Fewer steps than this in an epoch make a poor run, however fast each is.
+STEPS_PER_EPOCH = 20
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """A learning-rate range test (Smith 2017).
+
+    Attributes:
+        lr: the suggestion.
+        rates: the learning rate of each step.
+        losses: the smoothed loss of each step.
+    """
+
+    lr: float
+    rates: list[float]
+    losses: list[float]
+
+
+@contextmanager
+def _trial(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask], batch_size: int) -> Iterator[FitTask]:
+    """The task of the run on a copy of its model; random state and what is trained beside the net stay as they were."""
+    random = random_state.capture()
+    order = replace(prepared, batch_size=batch_size).order()
+    task = build_task(prepared, copy.deepcopy(net), order, make_task).to(prepared.device.where).train()
+    beside = copy.deepcopy(task.beside.state_dict()) if task.beside is not None else {}
+    try:
+        task.on_fit_start()
+        yield task
+    finally:
+        if task.beside is not None:
+            task.beside.load_state_dict(beside)
+        random_state.restore(random)
+
+
+def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask) -> RangeTest:
+    """Trains a copy of ``net`` with a rate that grows each step, and suggests one by its loss.
+
+    Args:
+        prepared: the checked configuration.
+        net: the model.
+        make_task: of the run, whose loss it is.
+
+    Raises:
+        RunFailed: the loss neither fell nor rose.
+    """
+    rates: list[float] = []
+    losses: list[float] = []
+    average, growth = 0.0, (LARGEST_LR / SMALLEST_LR) ** (1 / LR_STEPS)
+    with _trial(prepared, net, make_task, prepared.batch_size) as task:
+        optimizer = prepared.make_optimizer(task.trained_parameters())
+        assert task.order is not None
+        workers = int(prepared.cfg.data.workers)
+        reader = reader_for(prepared.data.train, task.order, prepared.device.where, workers)
+        while len(rates) < LR_STEPS:
+            for inputs, targets in reader.epoch(task.position.epoch):
+                rate = SMALLEST_LR * growth ** len(rates)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.zero_grad()
+                with prepared.device.autocast():
+                    loss, _ = task.batch_loss(inputs, targets)
+                loss.backward()
+                optimizer.step()
+                task.position.step += 1
+                task.steps_done += 1
+                average = 0.9 * average + 0.1 * loss.item()
+                smooth = average / (1 - 0.9 ** (len(rates) + 1))
+                rates.append(rate)
+                losses.append(smooth)
+                lost = len(rates) > FIRST and smooth > LOST * statistics.median(losses[:FIRST])
+                if len(rates) >= LR_STEPS or not math.isfinite(smooth) or lost:
+                    return RangeTest(_suggestion(rates, losses), rates, losses)
+            task.position.epoch, task.position.step = task.position.epoch + 1, 0
+    return RangeTest(_suggestion(rates, losses), rates, losses)
+
+
+def settle(
+    prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask
+) -> tuple[Prepared, dict[str, float]]:
+    """Finds what ``auto`` stands for; returns the settled configuration and what was found.
+
+    Args:
+        prepared: the checked configuration.
+        net: the model.
+        make_task: of the run: what a step costs, and what its loss is.
+    """
+    found: dict[str, float] = {}
+    if "batch_size" in prepared.auto:
+        found["batch_size"] = size = find_batch_size(prepared, net, make_task)
+        prepared = replace(prepared, batch_size=size, cfg=_with(prepared.cfg, "batch_size", size))
+        timeline = replace(prepared.timeline, steps_per_epoch=len(prepared.order()))
+        prepared = replace(prepared, timeline=timeline)
+    if "lr" in prepared.auto:
+        found["lr"] = float(f"{find_lr(prepared, net, make_task).lr:.2g}")
+        cfg = _with(prepared.cfg, "lr", found["lr"])
+        maker, schedule = optimizer_maker(cfg.optim, cfg.lr), make_schedule(cfg.scheduler)
+        prepared = replace(prepared, cfg=cfg, make_optimizer=maker, schedule=schedule)
+    return prepared, found
+
+
+def _with(cfg: DictConfig, key: str, value: float) -> DictConfig:
+    changed = copy.deepcopy(cfg)
+    changed[key] = value
+    return changed
+
+
+def _suggestion(rates: list[float], losses: list[float]) -> float:
+    """A tenth of the rate at which the smoothed loss is lowest, right before it rises.
+
+    Where it falls fastest is as usual a choice, but often at the brink: LeNet-5 with SGD learns nothing there, and the
+    noise of the first steps can pass for a fall. A model that is to be tuned further may have nothing left to fall:
+    then it is a tenth of the last rate that did no harm.
+    """
+    finite = [loss for loss in losses if math.isfinite(loss)] or [0.0]
+    first, later = finite[FIRST // 2 : FIRST] or finite, finite[FIRST:]  # smoothing takes some steps to begin
+    before, noise = statistics.median(first), max(first) - min(first)
+    if later and min(later) < before - max(noise, FALLS * abs(before)):
+        return rates[FIRST + later.index(min(later))] / 10
+    harmless = [step for step, loss in enumerate(finite) if loss <= before + RISES * abs(before)]
+    if not harmless or harmless[-1] < FIRST or harmless[-1] == len(losses) - 1:
+        raise RunFailed(
+            "lr=auto found no rate that makes a difference",
+            "the learning-rate range test",
+            "give a rate yourself, such as lr=0.01, and look at the data and the model",
+        )
+    return rates[harmless[-1]] / 10
+
+
+def find_batch_size(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask) -> int:
+    """Doubles the batch while a step fits in memory and still makes more samples per second.
+
+    Returns:
+        A power of two, at most a twentieth of the training set; where ``trainer.accumulate`` or the model need more,
+        that, doubled as often as it pays.
+    """
+    needed = min(prepared.least * int(prepared.cfg.trainer.accumulate), len(prepared.data.train))
+    most = max(1, needed, len(prepared.data.train) // STEPS_PER_EPOCH)
+    size = max(needed, min(16, 1 << (most.bit_length() - 1)))
+    best, best_rate = max(1, needed), 0.0
+    with _trial(prepared, net, make_task, most) as task:
+        while size <= most:
+            try:
+                rate = _samples_per_second(prepared, task, size)
+            except (torch.cuda.OutOfMemoryError, MemoryError):
+                break
+            if best_rate and rate < WORTH_DOUBLING * best_rate:
+                break
+            best, best_rate = size, rate
+            size *= 2
+    return best
+
+
+def _samples_per_second(prepared: Prepared, task: FitTask, size: int) -> float:
+    inputs, targets = (t.to(prepared.device.where) for t in prepared.data.train.batch(torch.arange(size)))
+    seconds = []
+    before = available_memory()
+    for _ in range(5):
+        start = time.perf_counter()
+        with prepared.device.autocast():
+            loss, _ = task.batch_loss(inputs, targets)
+        loss.backward()
+        task.zero_grad()
+        loss.item()
+        seconds.append(time.perf_counter() - start)
+        task.steps_done += 1
+        if before - available_memory() > before // 2:
+            raise MemoryError
+    return size / min(seconds)

@@ -1,0 +1,1 @@
+"""The layers that several architectures are built from, and what all of them check."""

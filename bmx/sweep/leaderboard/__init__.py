@@ -1,0 +1,1 @@
+"""The end of a sweep: which configuration is best, and how sure that is."""

@@ -1,0 +1,55 @@
+"""Who takes part in a pool: where jobs come from, who watches, and the rules for jobs that do not end well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from bmx.sweep.job import Job
+from bmx.sweep.job_status import Outcome
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a pool deals with jobs that do not end well.
+
+    Attributes:
+        stop_on_error: start no further job once one has failed.
+        timeout: seconds that a job may take; None for any.
+        retries: how often a failed job is started again, from its last checkpoint.
+    """
+
+    stop_on_error: bool = False
+    timeout: float | None = None
+    retries: int = 0
+
+
+class Source(Protocol):
+    """Where jobs come from."""
+
+    def next(self) -> Job | None:
+        """The next job to run; None if there is none now."""
+
+    def finished(self, job: Job, end: Outcome) -> None:
+        """Told of every job that came to its end, also of those that had before."""
+
+    def hopeless(self, job: Job, rows: list[dict[str, Any]]) -> bool:
+        """Whether a running job should be ended; ``rows`` are its epochs so far."""
+
+    def exhausted(self) -> bool:
+        """Whether no further job will come."""
+
+
+class Watcher(Protocol):
+    """Shows what happens; every call is cheap."""
+
+    def started(self, job: Job, run: Path, again: bool) -> None: ...
+
+    def progress(self, job: Job, rows: list[dict[str, Any]]) -> None: ...
+
+    def ended(self, job: Job, end: Outcome, seconds: float, before: bool) -> None: ...
+
+    def elsewhere(self, jobs: int) -> None: ...
+
+    def tick(self) -> None: ...

@@ -1,0 +1,130 @@
+"""One optimiser step: backward in parts, penalties, clipping, low precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bmx.data.pipeline.batches import part_sizes
+from bmx.optim.penalties import Penalties
+
+# From a raw batch to its mean loss, to be differentiated, and its score sum.
+BatchLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What shapes the optimiser step, besides optimiser and schedule.
+
+    Args:
+        log_every: steps between two rows of metrics.
+        accumulate: parts a batch is split into, one after another, to save memory; the step stays the same.
+        clip_norm: largest norm of the gradient; None does not clip.
+        l1: strength of the L1 penalty.
+        l2: strength of the L2 penalty.
+        least: samples that the net must be given at once.
+    """
+
+    log_every: int = 100
+    accumulate: int = 1
+    clip_norm: float | None = None
+    l1: float = 0.0
+    l2: float = 0.0
+    least: int = 1
+
+
+class StepHooks(Protocol):
+    """What is called within a step, at the moments that Lightning documents."""
+
+    def before_zero_grad(self, optimizer: Optimizer) -> None: ...
+
+    def before_backward(self, loss: Tensor) -> None: ...
+
+    def after_backward(self) -> None: ...
+
+    def before_optimizer_step(self, optimizer: Optimizer) -> None: ...
+
+
+class Stepper:
+    """Makes optimiser steps.
+
+    Args:
+        optimizer: steps the parameters of ``net``.
+        net: the model.
+        settings: see :class:`FitSettings`.
+        scaler: the loss scaler of fp16, or None.
+        autocast: whether steps are made within an autocast context.
+        hooks: called within the step; None where nobody wants to be.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        net: nn.Module,
+        settings: FitSettings,
+        scaler: Any | None,
+        autocast: bool,
+        hooks: StepHooks | None = None,
+    ) -> None:
+        self.optimizer = optimizer
+        self.settings = settings
+        self.parameters = [p for p in net.parameters() if p.requires_grad]
+        self.penalties = Penalties(self.parameters, settings.l1, settings.l2)
+        self.scaler = scaler
+        self.autocast = autocast
+        self.hooks = hooks
+
+    def step(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Makes one step and returns the batch's detached mean loss and score sum."""
+        optimizer, hooks = self.optimizer, self.hooks
+        if hooks is not None:
+            hooks.before_zero_grad(optimizer)
+        optimizer.zero_grad(set_to_none=True)
+        if self.settings.accumulate == 1:
+            loss, score = batch_loss(inputs, targets)
+            self._backward(loss)
+            loss = loss.detach()
+        else:
+            loss, score = self._accumulated(batch_loss, inputs, targets)
+        if self.scaler is not None:
+            self.scaler.unscale_(optimizer)
+        if hooks is not None:
+            # Gradients are those of the loss, neither scaled nor clipped.
+            hooks.before_optimizer_step(optimizer)
+        if self.penalties.active:
+            self.penalties.add_gradients()
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+        if self.scaler is None:
+            optimizer.step()
+        else:
+            self.scaler.step(optimizer)
+            self.scaler.update()
+        if self.autocast:
+            # Autocast keeps low-precision copies of the weights until its context ends; they are stale now.
+            torch.clear_autocast_cache()
+        return loss, score
+
+    def _accumulated(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        sizes = part_sizes(len(targets), self.settings.accumulate, self.settings.least)
+        total, score = torch.zeros((), device=inputs.device), torch.zeros((), device=inputs.device)
+        for part, part_targets in zip(inputs.split(sizes), targets.split(sizes), strict=True):
+            loss, part_score = batch_loss(part, part_targets)
+            loss = loss * (len(part_targets) / len(targets))
+            self._backward(loss)
+            total += loss.detach()
+            score += part_score
+        return total, score
+
+    def _backward(self, loss: Tensor) -> None:
+        loss = loss if self.scaler is None else self.scaler.scale(loss)
+        if self.hooks is not None:
+            self.hooks.before_backward(loss)
+        loss.backward()
+        if self.hooks is not None:
+            self.hooks.after_backward()

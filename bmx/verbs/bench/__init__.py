@@ -1,0 +1,1 @@
+"""bmx bench: what models cost on this machine."""

@@ -1,0 +1,306 @@
+"""What a compression begins with and ends with: the parent's model, the method, and the model file."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
+from torch import Tensor, nn
+
+from bmx.compression import earlier_stages
+from bmx.compression.low_rank.sensitivity import layer_sensitivity
+from bmx.compression.method import Context, Method, Outcome
+from bmx.compression.recipe import Step, rebuild
+from bmx.data.pipeline.prepare import DataSet
+from bmx.data.spec import DataSpec
+from bmx.engine import random_state
+from bmx.engine.build import make_method, make_model
+from bmx.engine.device import Device
+from bmx.engine.evaluation import evaluate
+from bmx.engine.fit import best_file
+from bmx.engine.predictor import Predictor, load_model, read_model, save_model
+from bmx.engine.prepare import Prepared, prepare
+from bmx.engine.saved_check import CHECKED, check_saved
+from bmx.engine.trust_check import judged
+from bmx.engine.warm_start import model_file
+from bmx.errors import RunFailed, UsageError
+from bmx.export.reading import load, load_predictor
+from bmx.tasks.distill import DistillTask
+from bmx.tasks.fit import FitTask
+from bmx.tasks.losses import objective_for
+from bmx.verbs.compress.comparison import Change
+from bmx.verbs.distill.setup import check_method, load_teachers, make_lesson
+from bmx.verbs.recording.fit_run import Start, part_of
+from bmx.verbs.recording.run_data import what_changed
+
+COMPRESSED = "compressed.ckpt"
+"""The model as the method left it, before fine-tuning; a run that is resumed begins here."""
+
+EPOCHS = 2
+"""Of fine-tuning, where neither the command nor the method says."""
+
+_BATCH = 100
+
+
+def find_parent(cfg: DictConfig) -> Path:
+    """The model file of ``cfg.run``.
+
+    Raises:
+        UsageError: there is no such run, or it has no model.
+    """
+    return model_file(str(cfg.run), Path(cfg.outputs))
+
+
+def split_of(cfg: DictConfig) -> str:
+    """What the compressed model is measured on: ``test`` or ``val``; a training says neither."""
+    return str(OmegaConf.select(cfg, "split") or "test")
+
+
+def prepare_compression(cfg: DictConfig) -> Prepared:
+    """Checks ``cfg`` with the parent's model and data, as a training of it would be.
+
+    Raises:
+        UsageError: the first thing that could not work.
+    """
+    parent = load_predictor(find_parent(cfg))
+    method = make_method(cfg.compression)
+    cfg = _with_parent(cfg, parent.config, find_parent(cfg))
+    if cfg.epochs is None:
+        cfg.epochs = getattr(method, "epochs", EPOCHS)
+    earlier_stages.check(parent.net, method, cfg.epochs)
+    recipe = parent.recipe
+    stored = Path(cfg.resume) / "checkpoints" / COMPRESSED if cfg.resume else None
+    if stored is not None and stored.exists():
+        recipe = read_model(stored).get("recipe", [])
+    trained = copy.deepcopy(cfg)
+    trained.epochs = max(1, cfg.epochs)
+    prepared = prepare(trained, lambda spec: rebuild(make_model(cfg.model, spec), recipe))
+    _same_kind(parent.spec, prepared.data.spec)
+    part_of(prepared.data, split_of(cfg))
+    prepared = replace(prepared, cfg=cfg, output_stage=parent.output_stage)
+    if OmegaConf.select(cfg, "distillation") is not None:
+        check_method(prepared, 1)
+        if cfg.teacher:
+            load_teachers([model_file(str(cfg.teacher), Path(cfg.outputs))], prepared)
+    return prepared
+
+
+def since_then(prepared: Prepared, parent: Path) -> list[str]:
+    """What is not as it was when the parent was made, and its teacher; in sentences.
+
+    Args:
+        prepared: the configuration, with the parent's data where it names none.
+        parent: the model file.
+    """
+    cfg = prepared.cfg
+    told = what_changed(load(parent), prepared.data, cfg.data)
+    if OmegaConf.select(cfg, "distillation") is not None and cfg.teacher:
+        teacher = load(model_file(str(cfg.teacher), Path(cfg.outputs)))
+        told += [f"teacher: {line}" for line in what_changed(teacher, prepared.data, cfg.data) if line not in told]
+    return told
+
+
+def _with_parent(cfg: DictConfig, own: DictConfig, file: Path) -> DictConfig:
+    """The configuration with the parent's model, and its data, batch size and seed where none are given."""
+    cfg = copy.deepcopy(cfg)
+    with open_dict(cfg):
+        cfg.model = judged(own.model, "model", file)
+        cfg.init_from = None
+        if OmegaConf.select(cfg, "data") is None:
+            cfg.data = judged(own.get("data"), "data", file)
+        for knob in ("batch_size", "seed"):
+            if cfg[knob] is None:
+                cfg[knob] = own[knob]
+    return cfg
+
+
+def _same_kind(trained_on: DataSpec, now: DataSpec) -> None:
+    for fact in ("kind", "input_shape", "num_classes", "vocabulary"):
+        if getattr(trained_on, fact) != getattr(now, fact):
+            raise UsageError(
+                f"the run was trained on {trained_on.name}, {now.name} has another {fact.replace('_', ' ')}",
+                f"data={now.name}",
+                "leave data= out to go on with the run's own",
+            )
+
+
+class Compressing:
+    """One compression: made once, at the start of the run, and kept until its end.
+
+    Args:
+        original: the model to begin with.
+        epochs: of fine-tuning.
+    """
+
+    def __init__(self, original: Predictor, epochs: int) -> None:
+        self.original = original
+        self.epochs = epochs
+        self.outcome: Outcome | None = None
+        self.context: Context | None = None
+        self.prepared: Prepared | None = None
+
+    @property
+    def change(self) -> Change:
+        """What was done."""
+        assert self.outcome is not None
+        return Change(self.outcome.layers, self.outcome.facts, self.epochs)
+
+    def start(self, prepared: Prepared, run_dir: Path) -> Start:
+        """Compresses the parent's model and keeps what comes out; takes up what was kept if the run is resumed."""
+        cfg = prepared.cfg
+        random_state.seed_everything(int(cfg.seed))
+        self.prepared = prepared
+        self.context = context_for(prepared, self.original)
+        method = make_method(cfg.compression)
+        self.outcome = outcome = self._compressed(method)
+        if OmegaConf.select(cfg, "sensitivity"):
+            rows = layer_sensitivity(copy.deepcopy(self.original.net).eval(), self.context)
+            self.outcome = outcome = replace(outcome, facts={**outcome.facts, "sensitivity": rows})
+        recipe = [*self.original.recipe, *outcome.recipe]
+        file = run_dir / "checkpoints" / COMPRESSED
+        if file.exists():
+            self._take_up(file, recipe)
+        else:
+            file.parent.mkdir(exist_ok=True)
+            self._save(file, outcome.net, prepared, OmegaConf.to_yaml(cfg, resolve=True), recipe)
+        random_state.seed_everything(int(cfg.seed))
+        # What an earlier compression pruned stays pruned, whatever is done to the model now.
+        tuning = earlier_stages.holding(outcome.net, outcome.tuning)
+        return Start(outcome.net, recipe, tuning, self._task(prepared, outcome.net))
+
+    def _compressed(self, method: Method) -> Outcome:
+        assert self.context is not None
+        try:
+            return method(copy.deepcopy(self.original.net).eval(), self.context)
+        except UsageError as error:
+            if not any(step.get("kind") == "quantize" for step in self.original.recipe):
+                raise
+            fix = "compress the run that it was quantised from: rounding to few bits comes last"
+            raise UsageError(f"{error.what}; this model is quantised already", error.where, fix) from error
+
+    def _task(self, prepared: Prepared, net: nn.Module) -> Callable[..., FitTask]:
+        """Plain fitting, or learning from the original as well."""
+        cfg = prepared.cfg
+        if OmegaConf.select(cfg, "distillation") is None:
+            return FitTask
+        teacher = OmegaConf.select(cfg, "teacher")
+        file = model_file(str(teacher), Path(cfg.outputs)) if teacher else None
+        original = load_predictor(file) if file else copy.deepcopy(self.original)
+        return partial(DistillTask, lesson=make_lesson(prepared, net, [original]))
+
+    def _take_up(self, file: Path, recipe: list[Step]) -> None:
+        """Goes on with the weights that the stopped run began with.
+
+        Raises:
+            RunFailed: the method makes another architecture now; a budget in milliseconds can do that.
+        """
+        assert self.outcome is not None
+        kept = read_model(file)
+        if kept.get("recipe", []) != recipe:
+            if self.outcome.tuning is not None or self.outcome.finish is not None:
+                raise RunFailed(
+                    "the compression came out different from when the run was started",
+                    str(file),
+                    "start it again without resume=",
+                )
+            net = load_model(file).net
+            self.outcome = replace(self.outcome, net=net, recipe=kept.get("recipe", [])[len(self.original.recipe) :])
+            return
+        weights = {k.removeprefix("net."): t for k, t in kept["state_dict"].items() if k.startswith("net.")}
+        self.outcome.net.load_state_dict(weights)
+
+    def finish(self, run_dir: Path) -> None:
+        """Gives the best model its final form, where its method has one."""
+        assert self.outcome is not None and self.context is not None and self.prepared is not None
+        if self.outcome.finish is None:
+            return
+        file = best_file(run_dir)
+        model = load_model(file)
+        recipe = [*self.original.recipe, *self.outcome.recipe]
+        if len(model.recipe) > len(recipe):
+            return  # a run that was stopped after this
+        final = self.outcome.finish(model.net, self.context)
+        content = read_model(file)
+        facts: dict[str, Any] = {
+            name: content[name] for name in ("epoch", "step", "metrics", "origin") if name in content
+        }
+        self._save(file, final.net, self.prepared, content["config"], [*recipe, *final.recipe], facts)
+        self.outcome = replace(
+            self.outcome, layers=final.layers or self.outcome.layers, facts=self.outcome.facts | final.facts
+        )
+
+    def _save(
+        self,
+        file: Path,
+        net: nn.Module,
+        prepared: Prepared,
+        config: str,
+        recipe: list[Step],
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        state = {f"net.{name}": t for name, t in net.state_dict().items()}
+        for part in ("input_stage", "output_stage"):
+            state |= {f"{part}.{name}": t for name, t in getattr(self.original, part).state_dict().items()}
+        save_model(file, state, self.original.spec, config, facts or {"epoch": 0, "step": 0, "metrics": {}}, recipe)
+        check_saved(file, net, self.original.input_stage, prepared.data.train.inputs[:CHECKED])
+
+
+def context_for(prepared: Prepared, model: Predictor) -> Context:
+    """What a compression method may look at: training samples to calibrate with, the loss, the validation score."""
+    data, spec = prepared.data, prepared.data.spec
+    objective = objective_for(spec)
+    stage, units = model.input_stage, model.output_stage
+    cpu = Device(torch.device("cpu"), "32-true")
+
+    def score(net: nn.Module) -> float:
+        if data.val is None:
+            fix = "train the run with data.val_size=0.1, or choose a method that does not measure"
+            raise UsageError("this needs a validation set, and the run held nothing out", "data.val_size=0", fix)
+        was = net.training
+        net.eval()
+        metrics = evaluate(lambda raw: units(net(stage(raw))), data.val, spec, cpu).metrics
+        net.train(was)
+        value = metrics[objective.score_name]
+        return 100 * value if spec.task == "classification" else -value
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        return objective.loss(outputs, units.standardised(targets))
+
+    with torch.inference_mode():
+        example = stage(prepared.example())
+    return Context(spec, example.clone(), _calibration(data, stage, int(prepared.cfg.seed)), loss, score,
+                   int(prepared.cfg.seed), _initial(model))  # fmt: skip
+
+
+def _initial(model: Predictor) -> Callable[[], nn.Module] | None:
+    """Makes the net that the training of ``model`` began with, from its seed; None if it began with other weights."""
+    began_elsewhere = ("init_from", "compression", "teacher")
+    if model.recipe or any(OmegaConf.select(model.config, key) is not None for key in began_elsewhere):
+        return None
+
+    def make() -> nn.Module:
+        random_state.seed_everything(int(model.config.seed))
+        return make_model(model.config.model, model.spec)
+
+    return make
+
+
+def _calibration(data: DataSet, stage: nn.Module, seed: int) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
+    """Training samples drawn without replacement, the same ones each time; never validation or test samples."""
+
+    def samples(n: int) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(data.train), generator=generator)[:n]
+        for part in chosen.split(_BATCH):
+            inputs, targets = data.train.batch(part)
+            with torch.no_grad():
+                staged = stage(inputs)
+            yield staged, targets
+
+    return samples

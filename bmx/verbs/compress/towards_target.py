@@ -1,0 +1,223 @@
+"""Compression towards a target: how much can go is searched for on the validation set, and tested once."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bmx.engine.evaluation import evaluate
+from bmx.engine.fit import best_file
+from bmx.engine.prepare import Prepared
+from bmx.errors import RunFailed, UsageError
+from bmx.export.reading import load_predictor
+from bmx.runs.report import compression as report
+from bmx.runs.report import pareto
+from bmx.sweep.search.settings import need_optuna
+from bmx.tasks.losses import objective_for
+from bmx.verbs.compress.comparison import Change
+from bmx.verbs.compress.pipeline import check as check_pipeline
+from bmx.verbs.compress.pipeline import is_pipeline, take_over, words
+from bmx.verbs.compress.setup import find_parent, prepare_compression
+from bmx.verbs.compress.target import NO_TARGET, Target, drop
+from bmx.verbs.compress.target_search import Point, single
+from bmx.verbs.compress.trial_sweep import TrialSweep
+from bmx.verbs.recording.chosen_words import in_sweep
+from bmx.verbs.recording.fit_run import part_of
+from bmx.verbs.recording.nested_run import compound_run, inner_run
+
+# What is left of a model, as a field of each method: the least that is tried.
+_LEAST = {
+    "bmx.compression.low_rank.LowRank": 0.01,
+    "bmx.compression.prune.Prune": 0.005,
+    "bmx.compression.prune_structured.PruneStructured": 0.02,
+    "bmx.compression.deep.Deep": 0.005,
+}
+_FIELD = "budget.params"
+
+# Compresses by a configuration into a directory, measured on the validation set.
+Compress = Callable[[DictConfig, Path], dict[str, Any]]
+
+
+def check(cfg: DictConfig, target: Target) -> None:
+    """Finds out whether there is something to search over.
+
+    Raises:
+        UsageError: a method without a size to vary, no validation set, or a package that is missing.
+    """
+    named = knobs(cfg)
+    if not named:
+        fix = "use low_rank, prune, prune_structured or deep, or a pipeline with one of them"
+        raise UsageError("this compression has no size to search over", "target", fix)
+    prepared = check_pipeline(cfg) if is_pipeline(cfg) else prepare_compression(cfg)
+    if prepared.data.val is None:
+        fix = "train the run with data.val_size=0.1"
+        raise UsageError("a target needs a validation set to search on", "data.val_size=0", fix)
+    if prepared.data.spec.task != "classification" and target.by_accuracy:
+        raise UsageError("this model has no accuracy", "target.accuracy_drop", "use target.bytes")
+    if len(named) > 1:
+        need_optuna("a target over several stages", "target", "keep one stage that has a budget")
+
+
+def knobs(cfg: DictConfig) -> dict[str, float]:
+    """The fields that say how much is left, as paths below ``compression``, each with the least that is tried."""
+    if not is_pipeline(cfg):
+        least = _LEAST.get(str(cfg.compression._target_))
+        return {} if least is None else {_FIELD: least}
+    found = {}
+    for word in words(cfg):
+        least = _LEAST.get(str(cfg.compression[word]._target_))
+        if least is not None:
+            found[f"{word}.{_FIELD}"] = least
+    return found
+
+
+def search(cfg: DictConfig, target: Target, run_dir: Path | None, quiet: bool, compress: Compress) -> dict[str, Any]:
+    """Searches for the smallest model that keeps to the target, or the best of a size, and tests that one.
+
+    One fraction is bisected: what is left and what is lost are taken to rise and fall together. Several, in a
+    pipeline, are searched by a sweep whose bound is the target. Each trial is a run in ``trials/``, with its
+    fine-tuning, and none of them sees the test set.
+
+    Args:
+        cfg: of ``bmx compress`` with a target.
+        target: what has to hold.
+        run_dir: the run directory; made under ``cfg.outputs`` if None.
+        quiet: print nothing.
+        compress: makes one trial.
+
+    Raises:
+        RunFailed: no trial kept to the target; says which came nearest.
+    """
+    prepared = check_pipeline(cfg) if is_pipeline(cfg) else prepare_compression(cfg)
+    parent, points = find_parent(cfg), list[Point]()
+
+    def make(run_dir: Path) -> dict[str, Any]:
+        trials = _Trials(cfg, target, run_dir / "trials", compress, quiet)
+        points.extend(_search(knobs(cfg), trials, prepared))
+        best = _best(points, target)
+        change = Change(epochs=int(best.result["compression"]["epochs"]), facts={"kept": best.kept})
+        outcome = take_over(prepared, parent, best_file(best.folder), run_dir, change)
+        return outcome | {"trials": [_facts(point, target) for point in points]}
+
+    result, run_dir = compound_run(prepared, "compress", parent, run_dir, make, quiet)
+    if cfg.plots and result["status"] == "done":
+        pareto.draw([_drawn(point) for point in points], run_dir / "plots" / "pareto.png", "validation")
+    if not quiet:
+        report.show(result, run_dir)
+    return result
+
+
+class _Trials:
+    """Makes trials, or takes up those that an interrupted search has made."""
+
+    def __init__(self, cfg: DictConfig, target: Target, folder: Path, compress: Compress, quiet: bool) -> None:
+        self.cfg, self.target, self.folder, self.compress, self.quiet = cfg, target, folder, compress, quiet
+        self.number = 0
+
+    def one_by_one(self, path: str, least: float) -> list[Point]:
+        """Bisects the fraction at ``path``."""
+        return single(lambda kept: self._one({path: kept}), least, self.target.trials, smallest=self.target.by_accuracy)
+
+    def together(self, least: dict[str, float], prepared: Prepared) -> list[Point]:
+        """Searches several fractions, in a sweep."""
+        cfg = self._alone({})
+        cfg.seed = prepared.cfg.seed
+        # Trials that are chosen by their time must not disturb each other, nor the other jobs of a sweep.
+        jobs = "1" if in_sweep(self.folder.parent) or self.target.latency_ms is not None else "auto"
+        keys = {f"compression.{path}": low for path, low in least.items()}
+        score = objective_for(prepared.data.spec).score_name
+        wanted = self.target.objective(f"val/{score}", self._before(prepared)[score])
+        sweep = TrialSweep(cfg, self.folder, keys, wanted, self.target.trials, jobs)
+        points = []
+        for run, kept, end in sweep.run():
+            self.number += 1
+            named = {key.removeprefix("compression."): fraction for key, fraction in kept.items()}
+            points.append(self._say(self._point(named, run, end.result if end.state == "done" else {}, end.reason)))
+        return points
+
+    def _before(self, prepared: Prepared) -> dict[str, float]:
+        """What the model has on the validation set before it is compressed."""
+        model = load_predictor(find_parent(self.cfg)).to(prepared.device.where)
+        return evaluate(model, part_of(prepared.data, "val"), prepared.data.spec, prepared.device).metrics
+
+    def _one(self, kept: dict[str, float]) -> Point:
+        self.number += 1
+        where = self.folder / f"{self.number:02d}"
+
+        def make(begun: bool) -> dict[str, Any]:
+            alone = self._alone(kept, f"trial {self.number}")
+            alone.resume = str(where) if begun else None
+            return self.compress(alone, where)
+
+        try:
+            return self._say(self._point(kept, where, inner_run(where, make)))
+        except UsageError as error:  # a budget that this model cannot meet, with the others it could
+            return self._say(self._point(kept, where, {}, error.what))
+
+    def _point(self, kept: dict[str, float], where: Path, result: dict[str, Any], reason: str = "") -> Point:
+        if not result:
+            return Point(kept, where, {}, math.inf, math.inf, reason)
+        cost = result["compression"]["after"]["cost"]
+        size = float(cost["nonzero_parameters" if self.target.bytes is None else "bytes"])
+        return Point(kept, where, result, self.target.excess(result), size)
+
+    def _alone(self, kept: dict[str, float], name: str | None = None) -> DictConfig:
+        """The configuration of one trial: measured on the validation set, and not drawn."""
+        alone = copy.deepcopy(self.cfg)
+        with open_dict(alone):
+            alone.target, alone.resume, alone.name = dict(NO_TARGET), None, name
+            alone.run = str(find_parent(self.cfg).resolve())
+            alone.split = "val"
+            alone.plots = False
+            alone.engines = ["eager"] if self.target.latency_ms is not None else []
+            for path, fraction in kept.items():
+                OmegaConf.update(alone.compression, path, fraction)
+        return alone
+
+    def _say(self, point: Point) -> Point:
+        if not self.quiet:
+            left = ", ".join(f"{path.removesuffix('.' + _FIELD)} {kept:.3g}" for path, kept in point.kept.items())
+            said = point.reason or f"{-drop(point.result):+.2f} points on the validation set, {point.size:,.0f} left"
+            verdict = "keeps to the target" if point.excess <= 1e-9 else "does not"
+            print(f"trial {self.number}  {left}: {said}: {verdict}", flush=True)
+        return point
+
+
+def _search(named: dict[str, float], trials: _Trials, prepared: Prepared) -> list[Point]:
+    if len(named) == 1:
+        return trials.one_by_one(*next(iter(named.items())))
+    return trials.together(named, prepared)
+
+
+def _best(points: list[Point], target: Target) -> Point:
+    held = [point for point in points if point.excess <= 1e-9]
+    if not held:
+        nearest = min(points, key=lambda point: point.excess)
+        said = nearest.reason or f"it lost {drop(nearest.result):.2f} points with {nearest.size:,.0f} left"
+        kept = ", ".join(f"{path}={fraction:.3g}" for path, fraction in nearest.kept.items())
+        raise RunFailed(
+            f"none of {len(points)} compressions kept to the target; the nearest was {kept}: {said}",
+            "target",
+            "allow more, fine-tune longer (epochs=), or try more (target.trials=)",
+        )
+    if target.by_accuracy:
+        return min(held, key=lambda point: point.size)
+    return min(held, key=lambda point: drop(point.result))
+
+
+def _facts(point: Point, target: Target) -> dict[str, Any]:
+    facts: dict[str, Any] = {"kept": point.kept, "run": str(point.folder), "holds": point.excess <= 1e-9}
+    if not point.result:
+        return facts | {"reason": point.reason}
+    after = point.result["compression"]["after"]
+    return facts | {"drop": drop(point.result), "cost": after["cost"], "metrics": after["metrics"]}
+
+
+def _drawn(point: Point) -> dict[str, Any]:
+    name = ", ".join(f"{fraction:.3g}" for fraction in point.kept.values())
+    return {"name": name, "after": point.result.get("compression", {}).get("after")}

@@ -1,0 +1,1 @@
+"""bmx distill: fit a student against frozen teachers."""

@@ -1,0 +1,64 @@
+"""The student of a distillation: a model word, or the model of an earlier run with its weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from torch import nn
+
+from bmx.compression.recipe import Step, rebuild
+from bmx.data.spec import DataSpec
+from bmx.engine import fit
+from bmx.engine.build import make_model
+from bmx.engine.predictor import read_model
+from bmx.engine.prepare import Prepared
+from bmx.engine.trust_check import judged
+from bmx.engine.warm_start import model_file, weights_for
+
+
+@dataclass(frozen=True)
+class Student:
+    """How the student is made.
+
+    Attributes:
+        cfg: the configuration, with the student's model in it.
+        recipe: what compression did to the model that it comes from.
+    """
+
+    cfg: DictConfig
+    recipe: Sequence[Step] = ()
+
+    def make(self) -> Callable[[DataSpec], nn.Module]:
+        """From a data spec to the architecture."""
+        return lambda spec: rebuild(make_model(self.cfg.model, spec), self.recipe)
+
+    def build(self, prepared: Prepared) -> nn.Module:
+        """The net that training begins with."""
+        cfg = prepared.cfg
+        net = rebuild(fit.build_net(prepared), self.recipe)
+        if cfg.init_from and not prepared.goes_on:
+            net.load_state_dict(weights_for(net, str(cfg.init_from), Path(cfg.outputs)))
+        return net
+
+
+def find_student(cfg: DictConfig) -> Student:
+    """What ``student=`` means.
+
+    Raises:
+        UsageError: a run without a model.
+    """
+    if not cfg.get("student"):
+        return Student(cfg)
+    file = model_file(str(cfg.student), Path(cfg.outputs))
+    content = read_model(file)
+    own = OmegaConf.create(content["config"])
+    assert isinstance(own, DictConfig)
+    cfg = copy.deepcopy(cfg)
+    with open_dict(cfg):
+        cfg.model = judged(own.model, "model", file)
+        cfg.init_from = str(file)
+    return Student(cfg, content.get("recipe", []))

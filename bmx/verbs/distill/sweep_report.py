@@ -1,0 +1,73 @@
+"""After ``bmx distill -m``: what each distillation gained over the same student alone, over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bmx.runs.report import distill_sweep
+from bmx.runs.report.distill_sweep import Line
+from bmx.runs.sweep_jobs import done_jobs, told_apart
+from bmx.sweep.leaderboard.statistics import Mean, mean
+
+# How a role's row is measured on the test set, and what that is multiplied by to be shown.
+_MEASURES: tuple[tuple[str, float, Callable[[dict[str, Any]], Any]], ...] = (
+    ("score", 100, lambda row: row["metrics"].get("accuracy")),
+    ("score", 1, lambda row: row["metrics"].get("rmse")),
+    ("agreement", 100, lambda row: row.get("agreement")),
+    ("calibration", 100, lambda row: row.get("calibration_error")),
+)
+
+
+@dataclass
+class _Group:
+    """The jobs that differ in their seeds only: a number for each, by role and measure."""
+
+    found: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        roles = {row["role"]: row for row in rows}  # of several teachers the last one is all together
+        numbers = {
+            (role, measure): float(value) * scale
+            for role, row in roles.items()
+            for measure, scale, of in _MEASURES
+            if (value := of(row)) is not None
+        }
+        numbers["gain", "score"] = numbers["distilled", "score"] - numbers["alone", "score"]
+        for key, number in numbers.items():
+            self.found.setdefault(key, []).append(number)
+
+    def mean(self, role: str, measure: str = "score") -> Mean | None:
+        values = self.found.get((role, measure))
+        return mean(values) if values else None
+
+
+def report(sweep: Path, _: object = None) -> None:
+    """Prints a line for each configuration of a sweep of distillations that has a student alone to compare with."""
+    compared = [
+        (result, result["distillation"]["rows"])
+        for _, result in done_jobs(sweep)
+        if any(row["role"] == "alone" for row in (result.get("distillation") or {}).get("rows", ()))
+    ]
+    if not compared:
+        return
+    groups: dict[tuple[str, ...], _Group] = {}
+    words = [[w for w in result.get("overrides") or [] if not str(w).startswith("seed=")] for result, _ in compared]
+    for own, (_, rows) in zip(told_apart(words), compared, strict=True):
+        groups.setdefault(tuple(own), _Group()).add(rows)
+    lines = [
+        Line(
+            name=" ".join(name),
+            runs=len(group.found["gain", "score"]),
+            teacher=group.mean("teacher"),
+            alone=group.mean("alone"),
+            distilled=group.mean("distilled"),
+            gain=group.mean("gain"),
+            agreement=group.mean("distilled", "agreement"),
+            calibration=group.mean("distilled", "calibration"),
+        )
+        for name, group in sorted(groups.items())
+    ]
+    distill_sweep.show(lines, higher="accuracy" in compared[0][1][0]["metrics"])

@@ -1,0 +1,1 @@
+"""bmx evaluate: metrics of a finished run or an exported file."""

@@ -1,0 +1,107 @@
+"""bmx evaluate: measure a finished run or an exported file, on its own data or on other data of the same shape."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bmx.config.python_validation import conforming
+from bmx.data.arrays import Arrays
+from bmx.data.pipeline.prepare import DataSet
+from bmx.engine.device import resolve, use_cpu
+from bmx.engine.evaluation import evaluate as measure
+from bmx.engine.mistakes import mistakes
+from bmx.engine.warm_start import model_file
+from bmx.errors import UsageError
+from bmx.export.reading import load
+from bmx.runs import confusion as confusions
+from bmx.runs import result as results
+from bmx.runs.directory import create
+from bmx.runs.locking import lock
+from bmx.runs.report import plots, summary
+from bmx.targets.standing import with_its_trust
+from bmx.verbs.recording.chosen_words import chosen_words
+from bmx.verbs.recording.run_data import data_for, tell, what_changed
+
+
+@conforming("evaluate")
+@with_its_trust
+def check(cfg: DictConfig) -> None:
+    """Finds out whether the evaluation can run, without writing anything.
+
+    Raises:
+        UsageError: no such run, split or device, or data that the model does not take.
+    """
+    model = load(model_file(str(cfg.run), Path(cfg.outputs)))
+    resolve(str(cfg.device), str(cfg.precision or model.config.precision))
+    _split(cfg, data_for(cfg, model.spec, model.config, model.file))
+
+
+@conforming("evaluate")
+@with_its_trust
+def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+    """Measures a run's best checkpoint, or an exported file, and returns the result, which is also in result.json.
+
+    Args:
+        cfg: the composed configuration of ``bmx evaluate``.
+        run_dir: where the result goes; made under ``cfg.outputs`` if None.
+        quiet: print nothing.
+
+    Raises:
+        UsageError: the configuration cannot run.
+    """
+    file = model_file(str(cfg.run), Path(cfg.outputs))
+    model = load(file)
+    device = resolve(str(cfg.device), str(cfg.precision or model.config.precision))
+    threads = use_cpu(model.config.trainer.threads)
+    data = data_for(cfg, model.spec, model.config, model.file)
+    arrays = _split(cfg, data)
+    told = what_changed(model, data, OmegaConf.select(cfg, "data"))
+    name = str(cfg.name or model.config.name or "run")
+    run_dir = run_dir or create(Path(cfg.outputs), "evaluate", name)
+    with lock(run_dir):
+        words, overrides = chosen_words()
+        results.start(
+            run_dir,
+            "evaluate",
+            name,
+            choices=words,
+            overrides=overrides,
+            parent=str(file),
+            seed=int(model.config.seed),
+            device=str(device.where),
+            precision=device.precision,
+            threads=threads,
+            data={"name": data.spec.name, "fingerprint": data.fingerprint, cfg.split: len(arrays)},
+            **({"changes": told} if told else {}),
+        )
+        tell(told, quiet)
+        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        began = time.perf_counter()
+        measured = measure(model.model.to(device.where), arrays, model.spec, device)
+        seconds = time.perf_counter() - began
+        result = results.finish(
+            run_dir,
+            "done",
+            metrics={f"{cfg.split}/{metric}": value for metric, value in measured.metrics.items()},
+            cost=model.cost().to_dict(),
+            seconds={"total": seconds},
+            test=confusions.keep(run_dir, measured.confusion, list(model.spec.labels)),
+        )
+        if cfg.plots:
+            worst, count = mistakes(measured, arrays, model.spec)
+            plots.draw(run_dir, result, worst, model.spec.kind, cfg.split, count)
+    if not quiet:
+        summary.show(result, run_dir)
+    return result
+
+
+def _split(cfg: DictConfig, data: DataSet) -> Arrays:
+    parts = {"test": data.test, "val": data.val, "train": data.train}
+    arrays = parts[cfg.split]
+    if arrays is None:
+        raise UsageError("this run held nothing out for validation", "split=val", "use split=test or split=train")
+    return arrays

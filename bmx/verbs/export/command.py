@@ -1,0 +1,174 @@
+"""bmx export: write a finished run as a file that other programs can load, and prove that it is the same model."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from bmx.compression.quantize.rebuild import is_quantised
+from bmx.config.python_validation import conforming
+from bmx.data.pipeline.prepare import DataSet
+from bmx.engine.predictor import Predictor
+from bmx.engine.warm_start import model_file
+from bmx.errors import RunFailed, UsageError, no_room
+from bmx.export import formats
+from bmx.export.comparison import Comparison, compare
+from bmx.export.description import Description, describe
+from bmx.export.graph import in_float32
+from bmx.export.reading import Loaded, load
+from bmx.runs import result as results
+from bmx.runs.directory import create
+from bmx.runs.locking import lock
+from bmx.runs.report import summary
+from bmx.targets.standing import with_its_trust
+from bmx.verbs.recording.chosen_words import chosen_words
+from bmx.verbs.recording.run_data import data_for, tell, what_changed
+
+
+@conforming("export")
+@with_its_trust
+def check(cfg: DictConfig) -> None:
+    """Finds out whether the export can be made, without writing anything.
+
+    Raises:
+        UsageError: no such run or format, a package that is missing, or data that cannot be loaded for the comparison.
+    """
+    formats.check(str(cfg.format), str(cfg.preprocessing))
+    ending = formats.suffix(str(cfg.format))
+    if cfg.file is not None and Path(cfg.file).suffix != ending:
+        fix = f"write file={Path(cfg.file).with_suffix(ending)}"
+        raise UsageError(f"the name of this file is to end in {ending}", f"file={cfg.file}", fix)
+    model = load(model_file(str(cfg.run), Path(cfg.outputs)))
+    _predictor(model)
+    data_for(cfg, model.spec, model.config, model.file)
+
+
+@conforming("export")
+@with_its_trust
+def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+    """Writes the model of a run to a file, reads it back, compares both on the test set, and returns the result.
+
+    The file gets its name when it has passed; beside it a JSON file says how to feed it and what its answers mean.
+
+    Args:
+        cfg: the composed configuration of ``bmx export``.
+        run_dir: where the result goes, and the file unless ``cfg.file`` names one; made under ``cfg.outputs`` if None.
+        quiet: print nothing.
+
+    Raises:
+        UsageError: the configuration cannot run.
+        RunFailed: the model cannot be written in this format, or what was written is not the same model.
+    """
+    check(cfg)
+    source = model_file(str(cfg.run), Path(cfg.outputs))
+    model = load(source)
+    data = data_for(cfg, model.spec, model.config, model.file)
+    told = what_changed(model, data, OmegaConf.select(cfg, "data"))
+    name = str(cfg.name or model.config.name or "run")
+    run_dir = run_dir or create(Path(cfg.outputs), "export", name)
+    target = Path(cfg.file) if cfg.file is not None else run_dir / f"model{formats.suffix(str(cfg.format))}"
+    with lock(run_dir):
+        words, overrides = chosen_words()
+        results.start(
+            run_dir,
+            "export",
+            name,
+            choices=words,
+            overrides=overrides,
+            parent=str(source),
+            data={"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
+            **({"changes": told} if told else {}),
+        )
+        tell(told, quiet)
+        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        began = time.perf_counter()
+        try:
+            description, compared, needs = _write(cfg, model, data, target)
+        except BaseException as error:
+            spent = {"total": time.perf_counter() - began}
+            results.finish(run_dir, "failed", str(error) or type(error).__name__, seconds=spent)
+            raise
+        result = results.finish(
+            run_dir,
+            "done",
+            metrics={f"test/{metric}": value for metric, value in compared.exported.items()},
+            cost={**description.cost, "bytes": target.stat().st_size},
+            seconds={"total": time.perf_counter() - began},
+            export={
+                "file": str(target),
+                "format": str(cfg.format),
+                "preprocessing": str(cfg.preprocessing),
+                "original_bytes": description.cost["bytes"],
+                "needs": needs,
+                **compared.to_dict(),
+            },
+        )
+    if not quiet:
+        summary.show(result, run_dir)
+    return result
+
+
+def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple[Description, Comparison, str | None]:
+    """Writes under a name of its own, compares, and only then gives the file its name; says what processor it needs."""
+    predictor = _predictor(model)
+    if cfg.format not in formats.OF_WEIGHTS:
+        predictor = in_float32(predictor)
+    raw_dtype = data.test.batch(torch.arange(1))[0].dtype
+    description = describe(predictor, str(cfg.preprocessing), raw_dtype, model.cost().to_dict())
+    unchecked = target.with_name(f".unchecked-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        formats.write(str(cfg.format), predictor, description, raw_dtype, unchecked)
+        compared = compare(predictor, load(unchecked).model, data.test, model.spec)
+        rounds = cfg.format == "onnx" and is_quantised(predictor)
+        require = compared.require_rounded if rounds else compared.require
+        require(float(cfg.tolerance), str(target))
+        needs = _processor(unchecked, predictor, data, float(cfg.tolerance), target) if rounds else None
+        beside = {**description.for_people(), **({"needs": needs} if needs else {}), "compared": compared.to_dict()}
+        text = json.dumps(beside, indent=2, ensure_ascii=False) + "\n"
+        target.with_suffix(".json").write_text(text, encoding="utf-8")
+        unchecked.replace(target)
+    except Exception as error:
+        # Writers in C++ and Rust have errors of their own for a full disk.
+        full = no_room(error, target)
+        if full is None and not isinstance(error, OSError):
+            raise
+        reason = full.what if full else getattr(error, "strerror", None) or error
+        fix = "write it elsewhere with file=, or make room"
+        raise RunFailed(f"the file cannot be written: {reason}", str(target), fix) from error
+    finally:
+        unchecked.unlink(missing_ok=True)
+    return description, compared, needs
+
+
+def _processor(file: Path, predictor: Predictor, data: DataSet, tolerance: float, target: Path) -> str | None:
+    """What a file asks of a processor; None for one that is right on all of them.
+
+    Raises:
+        RunFailed: it asks for more than this one has, and others who read it here would get wrong answers.
+    """
+    from bmx.export import overflow
+    from bmx.export.onnx_file import OnnxModel
+
+    if not overflow.file_can_overflow(file):
+        return None
+    elsewhere = compare(predictor, OnnxModel(file, as_others=True).eval(), data.test, predictor.spec)
+    try:
+        elsewhere.require_rounded(tolerance, str(target))
+    except RunFailed as error:
+        what = f"8-bit products overflow in onnxruntime on this processor, which has no VNNI: {error.what}"
+        raise RunFailed(what, error.where, overflow.REMEDY) from error
+    return overflow.NEEDS
+
+
+def _predictor(model: Loaded) -> Predictor:
+    if not isinstance(model.model, Predictor):
+        fix = "export the run that it was made from: run=<run directory>"
+        what = f"a {model.file.suffix} file is a finished graph and cannot be exported"
+        raise UsageError(what, f"run={model.file}", fix)
+    return model.model

@@ -1,0 +1,1 @@
+"""A fit in its own run directory, and the runs that it needs or is made of."""

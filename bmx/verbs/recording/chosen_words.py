@@ -1,0 +1,30 @@
+"""Which words were chosen on the command line, for the record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from bmx.sweep.workers.locks import CLAIM
+
+
+def chosen_words() -> tuple[dict[str, str], list[str]]:
+    """The chosen word of each group, and the overrides as typed; both empty when called from Python."""
+    if not HydraConfig.initialized():
+        return {}, []
+    hydra = HydraConfig.get()
+    choices = {
+        str(group): str(word)
+        for group, word in hydra.runtime.choices.items()
+        if not str(group).startswith("hydra") and word not in (None, "null")
+    }
+    return choices, [str(word) for word in hydra.overrides.task]
+
+
+def in_sweep(run_dir: Path) -> bool:
+    """Whether the run in this directory is a job of a sweep."""
+    # A job in a process of its own is run by an ordinary command; that it is one says the claim on its directory.
+    multirun = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return multirun or (run_dir / CLAIM).exists()

@@ -1,0 +1,334 @@
+"""One fit in its own run directory: what train, distill and compress have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from bmx.compression.method import Tuning
+from bmx.compression.recipe import Step
+from bmx.data.arrays import Arrays
+from bmx.data.pipeline.input_stage import InputStage
+from bmx.data.pipeline.prepare import DataSet
+from bmx.data.spec import DataSpec
+from bmx.engine import fit
+from bmx.engine.build import trial_of
+from bmx.engine.device import use_cpu
+from bmx.engine.display import Display, Silent, choose
+from bmx.engine.estimate import slower_than_full
+from bmx.engine.evaluation import Evaluation, evaluate
+from bmx.engine.fit import Fit
+from bmx.engine.mistakes import mistakes
+from bmx.engine.predictor import load_model
+from bmx.engine.prepare import Prepared
+from bmx.engine.signals import watch_signals
+from bmx.engine.tuner import settle
+from bmx.errors import BmxError, Interrupted, UsageError
+from bmx.measure.cost import Cost, cost_of
+from bmx.runs import confusion as confusions
+from bmx.runs import result as results
+from bmx.runs import slurm
+from bmx.runs.directory import create, discard
+from bmx.runs.locking import lock
+from bmx.runs.report import numbers, plots, summary
+from bmx.runs.report.foot import FOOT
+from bmx.targets.blame import described, user_line
+from bmx.tasks.fit import FitTask
+from bmx.verbs.recording.chosen_words import chosen_words, in_sweep
+
+log = logging.getLogger("bmx.train")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a fit begins with.
+
+    Attributes:
+        net: the model, on the CPU.
+        recipe: what compression did to the architecture that the configuration builds.
+        tuning: what has to hold after each step.
+        make_task: takes the arguments of :class:`FitTask`.
+    """
+
+    net: nn.Module
+    recipe: Sequence[Step] = ()
+    tuning: Tuning | None = None
+    make_task: Callable[..., FitTask] = FitTask
+
+
+@dataclass(frozen=True)
+class Job:
+    """How the run of a verb differs from plain training.
+
+    Attributes:
+        verb: names the run directory's folder.
+        start: makes what the fit begins with; may write into the run directory.
+        parent: the run or file that the model comes from.
+        facts: more to keep in result.json from the start.
+        finish: gives best.ckpt its final form before it is tested.
+        conclude: adds to the result, and draws, once the model is tested: (result so far, run directory, its test).
+        show: prints the end.
+        split: what the fitted model is measured on: test, or val for a trial that must not look at the test set.
+        validates: measure the final model on the validation set too; else what its epoch had there counts.
+    """
+
+    verb: str
+    start: Callable[[Prepared, Path], Start]
+    parent: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    finish: Callable[[Path], None] = lambda run_dir: None
+    conclude: Callable[[dict[str, Any], Path, Evaluation], dict[str, Any]] = lambda result, run_dir, tested: {}
+    show: Callable[[dict[str, Any], Path], None] = summary.show
+    split: str = "test"
+    validates: bool = False
+
+
+def fit_and_test(
+    prepared: Prepared,
+    job: Job,
+    run_dir: Path | None = None,
+    quiet: bool = False,
+    fits: bool = True,
+) -> dict[str, Any]:
+    """Fits a model, tests its best checkpoint, and returns the result, which is also in result.json.
+
+    Args:
+        prepared: the checked configuration.
+        job: what the verb adds.
+        run_dir: the run directory; made under ``cfg.outputs`` if None.
+        quiet: print nothing.
+        fits: whether there is training; without it what ``job.start`` gives is tested as it is.
+
+    Raises:
+        RunFailed: training could not go on; result.json says ``failed``.
+    """
+    cfg = prepared.cfg
+    threads = use_cpu(cfg.trainer.threads)
+    name = str(cfg.name or "run")
+    run_dir = run_dir or create(Path(cfg.outputs), job.verb, name)
+    display = Silent() if quiet else choose()
+    told = [*(prepared.resumed.told if prepared.resumed else ()), *job.facts.get("changes", [])]
+    facts = {**run_facts(prepared, threads), "parent": job.parent, **job.facts}
+    facts |= {"changes": told} if told else {}
+    with lock(run_dir), watch_signals() as stop:
+        results.start(run_dir, job.verb, name, **facts)
+        slurm.remember(Path(cfg.outputs), run_dir)
+        began, fitting = time.perf_counter(), None
+        try:
+            with _leaving_nothing(prepared, run_dir):
+                start = job.start(prepared, run_dir)
+            net = start.net
+            prepared, found = settle(prepared, net, start.make_task)
+            if found:
+                cfg = prepared.cfg
+                results.write(run_dir, {**results.read(run_dir), "found": found})
+            (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+            cost = cost_of(net, InputStage(prepared.data.spec)(prepared.example()))
+            slower = slower_than_full(prepared, net) if fits and not quiet else None
+            if cfg.compile:
+                net.compile()
+            if fits:
+                parts = (start.make_task, start.recipe, start.tuning)
+                with _leaving_nothing(prepared, run_dir):
+                    fitting = fit.build(prepared, net, run_dir, display, stop, *parts)
+                fitting.watch.began = began
+                steps = prepared.timeline.steps_per_epoch
+                display.start(_title(prepared, cost, run_dir, threads), int(cfg.epochs), steps)
+                if slower is not None:
+                    display.note(f"{prepared.device.precision} is {slower}")
+                stop.deferred = True
+                fitting.run()
+                stop.deferred = False
+                _tell_early(fitting, int(cfg.epochs), display)
+            else:
+                fit.save_unfitted(prepared, net, run_dir, start.recipe)
+            fitted = _seconds(fitting, began)
+            display.stop()
+            FOOT.say("measuring the best checkpoint")
+            job.finish(run_dir)
+            tested = measure_best(prepared, run_dir, job.split)
+            outcome = _outcome(fitting, cost, (job.split, tested), fitted, began)
+            outcome["test"] = confusions.keep(run_dir, tested.confusion, class_labels(prepared.data.spec))
+            if job.validates and job.split == "test" and prepared.data.val is not None:
+                _validated(outcome, measure_best(prepared, run_dir, "val"))
+            outcome |= job.conclude(outcome, run_dir, tested)
+            result = results.finish(run_dir, "done", **outcome)
+        except (Interrupted, KeyboardInterrupt) as error:
+            display.stop()
+            reason = str(error) or "stopped by Ctrl-C"
+            if stop.requeued:
+                reason += f"; {slurm.requeue()}"
+            result = results.finish(run_dir, "interrupted", reason, **_so_far(fitting, began))
+        except BaseException as error:
+            display.stop()
+            if not (run_dir / results.RESULT).exists():  # taken back: it was a wrong command
+                raise
+            results.finish(run_dir, "failed", _reason(error), **_so_far(fitting, began))
+            raise
+        if result["status"] == "done" and cfg.plots:
+            FOOT.say("drawing the plots")
+            worst, count = mistakes(tested, part_of(prepared.data, job.split), prepared.data.spec)
+            plots.draw(run_dir, result, worst, prepared.data.spec.kind, job.split, count)
+    if not quiet:
+        job.show(result, run_dir)
+    return result
+
+
+@contextlib.contextmanager
+def _leaving_nothing(prepared: Prepared, run_dir: Path) -> Iterator[None]:
+    """A run that turns out to be a wrong command before its first step leaves no directory behind."""
+    try:
+        yield
+    except UsageError:
+        if not prepared.cfg.resume and not in_sweep(run_dir):
+            discard(run_dir)
+        raise
+
+
+def _reason(error: BaseException) -> str:
+    """Why a run failed, with the line of the user's own code that did, for its result."""
+    if isinstance(error, BmxError):
+        return f"{error.what} ({error.where})" if ", line " in error.where else error.what
+    line = user_line(error)
+    return described(error) if line is None else f"{described(error)} ({line})"
+
+
+def measure_best(prepared: Prepared, run_dir: Path, split: str = "test") -> Evaluation:
+    """Measures the best checkpoint, as it is on disk; the test set is used at the end of a run and nowhere else."""
+    model = load_model(fit.best_file(run_dir)).to(prepared.device.where)
+    return evaluate(model, part_of(prepared.data, split), prepared.data.spec, prepared.device)
+
+
+def part_of(data: DataSet, split: str) -> Arrays:
+    """The test or the validation set.
+
+    Raises:
+        UsageError: nothing was held out.
+    """
+    part = data.test if split == "test" else data.val
+    if part is None:
+        fix = "use split=test, or a run that was trained with data.val_size=0.1"
+        raise UsageError("there is no validation set to choose by", "data.val_size=0", fix)
+    return part
+
+
+def run_facts(prepared: Prepared, threads: int) -> dict[str, Any]:
+    """What is known of a run before it starts, for ``result.json``."""
+    cfg, data = prepared.cfg, prepared.data
+    words, overrides = chosen_words()
+    return {
+        "choices": words,
+        "overrides": overrides,
+        "seed": int(cfg.seed),
+        "device": _device_name(prepared.device.where),
+        "precision": prepared.device.precision,
+        "threads": threads,
+        "data": {
+            "name": data.spec.name,
+            "fingerprint": data.fingerprint,
+            "train": len(data.train),
+            "val": len(data.val) if data.val is not None else 0,
+            "test": len(data.test),
+        },
+        **({"code": code} if (code := prepared.origin.get("code")) else {}),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def _seconds(fitting: Fit | None, began: float) -> float:
+    """What the run has taken so far, in all its processes."""
+    return fitting.watch.seconds if fitting is not None else time.perf_counter() - began
+
+
+def _so_far(fitting: Fit | None, began: float) -> dict[str, Any]:
+    """What a run that did not end has to tell."""
+    if fitting is None:
+        return {"seconds": {"total": _seconds(fitting, began)}}
+    row = fitting.task.epoch_row
+    return {
+        "metrics": {name: value for name, value in row.items() if "/" in name},
+        "epochs": int(row.get("epoch", 0)),
+        "steps": fitting.task.steps_done,
+        **({"best": _best(fitting)} if fitting.selection.best_epoch else {}),
+        "seconds": {"total": _seconds(fitting, began), "per_epoch": fitting.watch.epoch_seconds},
+    }
+
+
+def _ended_early(fitting: Fit, epochs: int) -> dict[str, Any]:
+    """What there is to say of a training that ended before its last epoch; empty if it did not."""
+    reason = fitting.stopped
+    done = int(fitting.task.epoch_row.get("epoch", 0))
+    return {"ended_early": {"after": done, "of": epochs, "reason": reason}} if reason else {}
+
+
+def _tell_early(fitting: Fit, epochs: int, display: Display) -> None:
+    for ended in _ended_early(fitting, epochs).values():
+        text = f"ended after {ended['after']} of {numbers.counted(epochs, 'epoch')}: {ended['reason']}"
+        log.info(text)
+        display.note(text)
+
+
+def _best(fitting: Fit) -> dict[str, Any]:
+    chosen = fitting.selection
+    return {"epoch": chosen.best_epoch, "metric": chosen.metric, "value": chosen.best_value if chosen.metric else None}
+
+
+def _outcome(
+    fitting: Fit | None,
+    cost: Cost,
+    measured: tuple[str, Evaluation],
+    fitted: float,
+    began: float,
+) -> dict[str, Any]:
+    split, tested = measured
+    outcome: dict[str, Any] = {"metrics": {}, "epochs": 0, "steps": 0} | _so_far(fitting, began)
+    outcome["metrics"] |= {f"{split}/{name}": value for name, value in tested.metrics.items()}
+    outcome["cost"] = cost.to_dict()
+    if fitting is not None:
+        outcome |= _ended_early(fitting, int(fitting.task.timeline.epochs))
+    outcome["seconds"] |= {"fit": fitted}
+    return outcome
+
+
+def class_labels(spec: DataSpec) -> list[str]:
+    """The names of the classes, their numbers where they have none."""
+    return list(spec.labels) or [str(i) for i in range(spec.num_classes)]
+
+
+def _validated(outcome: dict[str, Any], found: Evaluation) -> None:
+    """Puts what the final model has on the validation set in the place of what it had before it was finished."""
+    outcome["metrics"] |= {f"val/{name}": value for name, value in found.metrics.items()}
+    best = outcome.get("best")
+    if best is not None and best["metric"] in outcome["metrics"]:
+        best["value"] = outcome["metrics"][best["metric"]]
+
+
+def rates_shown(prepared: Prepared) -> str:
+    """The step size that the optimiser has; groups of its own making may have several."""
+    groups = trial_of(prepared.make_optimizer).param_groups
+    return " and ".join(dict.fromkeys(f"{float(group['lr']):g}" for group in groups))
+
+
+def _title(prepared: Prepared, cost: Cost, run_dir: Path, threads: int) -> list[str]:
+    cfg, data = prepared.cfg, prepared.data
+    held_out = f"{len(data.val):,} validation, " if data.val is not None else ""
+    where, steps = prepared.device.where, prepared.timeline.steps_per_epoch
+    device = numbers.counted(threads, "thread") if where.type == "cpu" else _device_name(where)
+    return [
+        f"{cfg.name}: {cost.parameters:,} parameters, {len(data.train):,} training, {held_out}{len(data.test):,} test",
+        f"{numbers.counted(cfg.epochs, 'epoch')} of {numbers.counted(steps, 'step')}, batch {prepared.batch_size:,}, "
+        f"lr {rates_shown(prepared)}, seed {cfg.seed}, {device}, {prepared.device.precision}",
+        summary.short_path(run_dir),
+    ]

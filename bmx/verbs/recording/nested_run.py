@@ -1,0 +1,92 @@
+"""A run that is made of other runs: the stages of a pipeline, the trials of a search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from bmx.engine.device import use_cpu
+from bmx.engine.prepare import Prepared
+from bmx.errors import Interrupted
+from bmx.runs import result as results
+from bmx.runs.directory import create
+from bmx.runs.locking import lock
+from bmx.verbs.compress.setup import since_then
+from bmx.verbs.recording.fit_run import run_facts
+from bmx.verbs.recording.run_data import tell
+
+
+def compound_run(
+    prepared: Prepared,
+    verb: str,
+    parent: Path,
+    run_dir: Path | None,
+    make: Callable[[Path], dict[str, Any]],
+    quiet: bool = True,
+) -> tuple[dict[str, Any], Path]:
+    """Makes a run out of others and returns its result, which is also in result.json, and its directory.
+
+    Args:
+        prepared: the configuration.
+        verb: names the folder of the run directory.
+        parent: the model file it begins with.
+        run_dir: the run directory; made under ``cfg.outputs`` if None.
+        make: makes the others inside the directory and says what came of them.
+        quiet: print nothing.
+    """
+    cfg = prepared.cfg
+    name = str(cfg.name or verb)
+    run_dir = run_dir or create(Path(cfg.outputs), verb, name)
+    told = since_then(prepared, parent)
+    tell(told, quiet)
+    facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent)}
+    facts |= {"changes": told} if told else {}
+    with lock(run_dir):
+        before = _seconds_before(run_dir)
+        results.start(run_dir, verb, name, **facts, **({"seconds": {"total": before}} if before else {}))
+        began = time.perf_counter()
+
+        def seconds() -> dict[str, float]:
+            return {"total": before + time.perf_counter() - began}
+
+        try:
+            (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+            outcome = make(run_dir)
+            outcome["seconds"] = seconds()
+            return results.finish(run_dir, "done", **outcome), run_dir
+        except (Interrupted, KeyboardInterrupt) as error:
+            reason = str(error) or "stopped by Ctrl-C"
+            return results.finish(run_dir, "interrupted", reason, seconds=seconds()), run_dir
+        except BaseException as error:
+            results.finish(run_dir, "failed", str(error) or type(error).__name__, seconds=seconds())
+            raise
+
+
+def _seconds_before(run_dir: Path) -> float:
+    """What the run took before it was stopped; a process that was killed has not written it down."""
+    found = results.read(run_dir) if (run_dir / results.RESULT).exists() else {}
+    return float((found.get("seconds") or {}).get("total") or 0.0)
+
+
+def inner_run(where: Path, make: Callable[[bool], dict[str, Any]]) -> dict[str, Any]:
+    """The result of a run inside a compound one: what is there already, or what ``make`` makes now.
+
+    Args:
+        where: its directory.
+        make: makes it; told whether there is something to go on with.
+
+    Raises:
+        Interrupted: it was stopped.
+    """
+    found = results.read(where) if (where / results.RESULT).exists() else {}
+    if found.get("status") != "done":
+        begun = where.exists()
+        where.mkdir(parents=True, exist_ok=True)
+        found = make(begun)
+    if found.get("status") != "done":
+        raise Interrupted(str(found.get("reason") or "stopped"))
+    return found

@@ -1,0 +1,1 @@
+"""bmx train: fit a model, test the best checkpoint, write down everything."""

@@ -1,0 +1,112 @@
+"""bmx train: fit a model, test the best checkpoint, write down everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bmx.config.python_validation import conforming
+from bmx.engine import fit
+from bmx.engine.predictor import read_model
+from bmx.engine.prepare import Prepared, prepare
+from bmx.engine.warm_start import model_file, weights_for
+from bmx.runs.directory import create
+from bmx.runs.origin import changes
+from bmx.targets.standing import with_its_trust
+from bmx.tasks.losses import objective_for
+from bmx.verbs.recording.fit_run import Job, Start, fit_and_test
+from bmx.verbs.recording.run_data import tell
+
+# What check() loaded, for the train() that follows it in the same process.
+_checked: dict[str, Prepared] = {}
+
+
+@conforming("train")
+@with_its_trust
+def check(cfg: DictConfig) -> None:
+    """Finds out whether a configuration can run, without writing anything.
+
+    Raises:
+        UsageError: it cannot; says what, where and what to do.
+    """
+    _checked.clear()
+    if _compresses(cfg):
+        from bmx.verbs.train.with_compression import check_compression
+
+        check_compression(cfg)
+    _checked[_key(cfg)] = prepare(cfg)
+
+
+@conforming("train")
+@with_its_trust
+def chooses_by(cfg: DictConfig) -> str | None:
+    """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
+    prepared = _checked.get(_key(cfg)) or prepare(cfg)
+    return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
+
+
+@conforming("train")
+@with_its_trust
+def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+    """Fits the model of ``cfg``, tests its best checkpoint and returns the result, which is also in result.json.
+
+    With ``cfg.plan`` nothing is run or written: what is returned is what it would take.
+
+    Args:
+        cfg: the composed configuration of ``bmx train``; see :func:`bmx.compose`.
+        run_dir: the run directory; made under ``cfg.outputs`` if None.
+        quiet: print nothing.
+
+    Raises:
+        UsageError: the configuration cannot run.
+        RunFailed: training could not go on; result.json says ``failed``.
+    """
+    if cfg.get("plan"):
+        from bmx.verbs.train.plan import plan
+
+        return plan(cfg, quiet)
+    prepared = _checked.pop(_key(cfg), None) or prepare(cfg)
+    told = _begins_otherwise(prepared)
+    tell(told, quiet)
+    job = Job("train", start, facts={"changes": told} if told else {})
+    if not _compresses(cfg):
+        return fit_and_test(prepared, job, run_dir, quiet)
+    # A third of a second of imports that few trainings need.
+    from bmx.verbs.train.with_compression import DURING, compress_trained, train_compressed
+
+    if cfg.compress_when == DURING:
+        return train_compressed(prepared, run_dir, quiet)
+    run_dir = run_dir or create(Path(cfg.outputs), "train", str(cfg.name or "run"))
+    result = fit_and_test(prepared, job, run_dir, quiet)
+    if result["status"] == "done":
+        result["compressed"] = compress_trained(cfg, run_dir, quiet)
+    return result
+
+
+def start(prepared: Prepared, run_dir: Path) -> Start:
+    """The model of the configuration, freshly initialised or with the weights of ``init_from``."""
+    cfg = prepared.cfg
+    net = fit.build_net(prepared)
+    if cfg.init_from and not prepared.goes_on:
+        net.load_state_dict(weights_for(net, str(cfg.init_from), Path(cfg.outputs)))
+    return Start(net)
+
+
+def _begins_otherwise(prepared: Prepared) -> list[str]:
+    """What of the user's own code is another than when the weights of ``init_from`` were made."""
+    cfg = prepared.cfg
+    if not cfg.init_from or prepared.goes_on or not prepared.origin.get("code"):
+        return []
+    made = read_model(model_file(str(cfg.init_from), Path(cfg.outputs))).get("origin") or {}
+    found = changes(made, prepared.origin)
+    return [f"init_from: {line}" for line in (found.code, found.layout) if line]
+
+
+def _compresses(cfg: DictConfig) -> bool:
+    return OmegaConf.select(cfg, "compression") is not None
+
+
+def _key(cfg: DictConfig) -> str:
+    return repr(OmegaConf.to_container(cfg, resolve=True))

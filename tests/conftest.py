@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.cpu_seconds", "tests.error_texts"]
+pytest_plugins = ["tests.cpu_seconds", "tests.error_texts", "tests.toy_house"]
 
 settings.register_profile("bmx", deadline=None)
 settings.load_profile("bmx")

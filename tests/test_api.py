@@ -79,6 +79,7 @@ def test_what_one_door_refuses_so_does_the_other(here, capsys, verb, words):
         assert not any(file.is_file() for file in here.rglob("*") if file.name != ".clock")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_is_gone_on_with_through_either_door(here):
     """Begun and gone on with in every order, the end is the same to the bit."""
     weights = {}
@@ -254,6 +255,7 @@ class Meddler(torch.nn.Module):
         return self.head(x)
 
 
+@pytest.mark.slow
 def test_nothing_of_a_run_is_left_in_the_process(here):
     words = ["data=iris", "epochs=1", "plots=false", "trainer.threads=1", "trainer.deterministic=true", "seed=5"]
     cfg = bmx.compose("train", [*words, "model=mlp"])

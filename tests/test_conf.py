@@ -112,6 +112,7 @@ def test_experiment(word, tmp_path):
     two_steps(tmp_path, f"experiment={word}", *on_small_data(word, cfg))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", [word for word in words("experiment") if verb_of(word) == "distill"])
 def test_distill_experiment(word, tmp_path):
     cfg = bmx.compose("distill", [f"experiment={word}"])
@@ -139,6 +140,7 @@ def teacher(tmp_path_factory):
     return next(folder.glob("train/*/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", words("distillation"))
 def test_distillation(word, teacher, tmp_path):
     small = [*SMALL, "data.shape=[1,12,12]", "student=cnn", "student.padding=1", f"teacher={teacher}"]
@@ -223,6 +225,7 @@ def test_compression(word, small_cnn, tmp_path):
     assert result["compression"]["before"]["cost"] != result["compression"]["after"]["cost"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", [word for word in words("experiment") if verb_of(word) == "compress"])
 def test_compress_experiment(word, small_cnn, tmp_path):
     compressed(small_cnn, tmp_path, f"experiment={word}", "epochs=1", "batch_size=18")

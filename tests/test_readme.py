@@ -62,6 +62,7 @@ def test_there_are_commands_and_both_make_commands():
             assert re.search(rf"^{line.split()[1]}:", makefile, re.M), line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, folder, capsys):
     words = shlex.split(command)[1:]

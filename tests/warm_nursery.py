@@ -1,7 +1,7 @@
 """Sweeps in tests fork their jobs from a nursery that is forked itself, from a process that has imported everything.
 
 It does what ``python -m bmx.sweep.workers.forkserver`` does, whose imports take five seconds of processor time.
-Tests of the nursery's own process (tests/sweep/test_sweep_pool.py, those of whole process trees) start that.
+Tests of the nursery's own process (tests/sweep/workers/test_pool.py, those of whole process trees) start that.
 """
 
 from __future__ import annotations

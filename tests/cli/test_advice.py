@@ -16,6 +16,7 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "advised"),
     [
@@ -56,6 +57,7 @@ def test_a_word_is_replaced_as_advised(word, advised, capsys):
         assert main(["train", *_WORDS, "--plan", better]) == 0, (better, capsys.readouterr().err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["lr=0.1,0.2", "model=mlp,linear", "model.hidden=8,4"])
 def test_several_values_run_with_m_as_advised(word, capsys):
     words = [one for one in _WORDS if one.partition("=")[0] != word.partition("=")[0]]
@@ -66,6 +68,7 @@ def test_several_values_run_with_m_as_advised(word, capsys):
     assert main(["train", "-m", *words, word, "jobs=1"]) == 0
 
 
+@pytest.mark.slow
 def test_names_are_what_was_typed(tmp_path):
     """A number to Hydra, a text to its user."""
     for text in ("1e3", "0", "true", "0x10", "2026-01-01", "007", "1_000", "inf"):

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 import bmx
 from bmx.cli.main import main
 from bmx.errors import UsageError
-from tests.cli.conftest import tree, write
+from tests.toy_house import tree, write
 
 FILES = {
     "experiment/twice.yaml": "# @package _global_\ndefaults:\n  - /model: cnn\n",

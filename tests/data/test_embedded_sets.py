@@ -96,6 +96,7 @@ def test_points_are_two():
     assert source.train.targets.tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_second_start_imports_none_of_the_packages_that_carry_the_data():
     mnist_5k(), digits(), iris()
     script = (

@@ -105,6 +105,7 @@ def test_a_resumed_run_has_the_same_batches(tmp_path):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 def test_students_and_compressed_models_too(tmp_path):
     _, run = train(tmp_path, *LEFT_ALONE)
     common = ["plots=false", f"outputs={tmp_path}", "epochs=1", *LEFT_ALONE]

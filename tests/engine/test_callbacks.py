@@ -184,6 +184,7 @@ def test_without_a_validation_set_the_average_is_what_is_kept(tmp_path):
         assert not torch.equal(kept[name], last["current_model_state"][name])
 
 
+@pytest.mark.slow
 def test_an_average_goes_on_exactly_after_a_resume(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     callbacks = f"trainer.callbacks=[{node(PL + 'EMAWeightAveraging', decay=0.9)}, {node(OWN + 'Draws')}]"

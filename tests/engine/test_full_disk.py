@@ -100,6 +100,7 @@ def _unmount(folder):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_told_by_every_verb(trained, small, capfd, monkeypatch):
     """Sizes from too small for Hydra's records to almost enough; a disk with room for it all must work."""
     commands = [

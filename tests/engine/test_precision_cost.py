@@ -12,6 +12,7 @@ from tests import warm_process
 WORDS = ["data=digits", "model=cnn", "epochs=1", "batch_size=64", "plots=false", "device=cpu"]
 
 
+@pytest.mark.slow
 def test_a_processor_without_bf16_instructions_is_told_of_before_the_start(tmp_path):
     # oneDNN reads this when it first computes, so it needs processes of its own.
     for more in ([], ["--plan"]):

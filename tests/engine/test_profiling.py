@@ -87,6 +87,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["full", "raises"])
 def test_a_run_that_fails_while_it_is_recorded_ends_cleanly(why, tmp_path):
     """In a process of its own: a recorder that is left running takes the interpreter down as it ends."""

@@ -178,6 +178,7 @@ class _Other:
         return (np.roll(outputs, 1, -1),)
 
 
+@pytest.mark.slow
 def test_the_message_names_the_cause(tmp_path, monkeypatch, trained_int8):
     import bmx
     from bmx.verbs.export.command import export

@@ -20,6 +20,7 @@ def export(case: Case, format: str, preprocessing: str, folder: Path) -> Loaded:
     return load(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", formats.FORMATS)
 def test_every_kind_of_data(case: Case, format: str, tmp_path: Path) -> None:
     loaded = export(case, format, "inside", tmp_path)

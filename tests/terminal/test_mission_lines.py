@@ -82,6 +82,7 @@ def test_a_training_that_is_watched_while_the_window_changes(tmp_path: Path, ref
     assert "test accuracy" in text and "60/60" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize(
     "env",

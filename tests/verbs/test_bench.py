@@ -69,6 +69,7 @@ def test_any_model_on_any_data(words: list[str], macs: int | None, tmp_path: Pat
     assert len(model["timings"]) == 2
 
 
+@pytest.mark.slow
 def test_runs_and_files_side_by_side(tmp_path: Path, trained_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "model.pt2"
     outputs = [f"outputs={tmp_path}", "name=two"]

@@ -101,6 +101,7 @@ def test_the_model_that_is_kept_is_validated_not_the_one_that_was_tuned(trained)
     assert result["best"]["value"] == result["metrics"]["val/accuracy"] == evaluated_on_val(run)
 
 
+@pytest.mark.slow
 def test_what_one_stage_pruned_the_next_leaves_zero(trained):
     words = ["compression=pipeline", "stages=[prune,quantize]", "compression.prune.sparsity=0.8", "epochs=1"]
     assert main(["compress", "run=latest", *words, *QUICK]) == 0
@@ -116,6 +117,7 @@ def test_a_compressed_run_can_be_compressed_again(trained):
     assert [step["kind"] for step in recipe] == ["low_rank", "quantize"]
 
 
+@pytest.mark.slow
 def test_a_packed_file_is_a_model_like_any_other(trained, capsys):
     """Loaded, compressed again, and a teacher, as the run it was exported from."""
     assert main(["compress", "run=latest", "compression=deep", "epochs=0", *QUICK]) == 0
@@ -135,6 +137,7 @@ def test_a_packed_file_is_a_model_like_any_other(trained, capsys):
     assert "finished graph" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_tuning_can_learn_from_the_original(trained):
     words = ["compression=low_rank", "compression.budget.params=0.3", "epochs=2", "seed=0", *QUICK]
     assert main(["compress", f"run={trained.name}", *words]) == 0
@@ -150,6 +153,7 @@ def test_tuning_can_learn_from_the_original(trained):
     )
 
 
+@pytest.mark.slow
 def test_a_pipeline_weighs_every_stage(trained, capsys):
     words = ["compression=pipeline", "stages=[low_rank,quantize]", "epochs=1", *QUICK]
     assert main(["compress", "run=latest", *words]) == 0
@@ -165,6 +169,7 @@ def test_a_pipeline_weighs_every_stage(trained, capsys):
     assert "original" in said and "low_rank" in said and f"{result['name']}: " in said
 
 
+@pytest.mark.slow
 def test_a_target_keeps_to_the_validation_accuracy(trained):
     words = ["compression=low_rank", "target.accuracy_drop=3", "target.trials=3", "epochs=0", *QUICK]
     assert main(["compress", "run=latest", *words]) == 0
@@ -178,6 +183,7 @@ def test_a_target_keeps_to_the_validation_accuracy(trained):
     assert not any(name.startswith("test/") for name in trial["metrics"])
 
 
+@pytest.mark.slow
 def test_one_fraction_among_several_stages_is_bisected(trained):
     words = ["compression=pipeline", "stages=[low_rank,quantize]", "target.bytes=11000", "target.trials=3", "epochs=0"]
     assert main(["compress", "run=latest", *words, *QUICK]) == 0
@@ -202,6 +208,7 @@ def test_a_batch_that_memory_cannot_hold_is_left_out_and_named(trained, capsys, 
 STAGES = ("compression=pipeline", "stages=[prune_structured,low_rank]", "epochs=1", *QUICK)
 
 
+@pytest.mark.slow
 def test_several_fractions_are_searched_together_by_a_sweep(trained, capsys):
     assert main(["compress", "run=latest", *STAGES, "target.accuracy_drop=6", "target.trials=3"]) == 0
     run, said = newest(), capsys.readouterr().out
@@ -220,6 +227,7 @@ def test_several_fractions_are_searched_together_by_a_sweep(trained, capsys):
     assert (run / "trials/leaderboard.csv").exists()
 
 
+@pytest.mark.slow
 def test_several_fractions_are_searched_for_what_is_fast_enough(trained, capsys):
     words = ["target.latency_ms=100000", "target.trials=2", "epochs=0", *QUICK]
     assert main(["compress", "run=latest", *STAGES[:2], *words]) == 0
@@ -236,6 +244,7 @@ def test_a_run_that_was_stopped_before_it_was_timed_is_timed_and_not_made_again(
     assert (trained / "checkpoints" / "best.ckpt").stat().st_mtime_ns == weights
 
 
+@pytest.mark.slow
 def test_a_pipeline_can_be_chosen_by_its_validation_accuracy(trained, capsys):
     words = ["compression.low_rank.budget.params=0.6,0.1", "split=val", "jobs=1", *QUICK[:3]]
     assert main(["compress", "-m", "run=latest", "compression=pipeline", "stages=[low_rank]", "epochs=0", *words]) == 0
@@ -250,6 +259,7 @@ def test_a_pipeline_can_be_chosen_by_its_validation_accuracy(trained, capsys):
     assert all(result["compression"]["split"] == "val" for result in results)
 
 
+@pytest.mark.slow
 def test_a_sweep_names_what_cannot_run_and_how_to_repeat_the_rest(trained, capsys):
     """That a budget is too small is found out while the job runs."""
     Path("conf").mkdir()
@@ -265,6 +275,7 @@ def test_a_sweep_names_what_cannot_run_and_how_to_repeat_the_rest(trained, capsy
         assert f"budget.params={budget}:  {command}={budget}\n" in said
 
 
+@pytest.mark.slow
 def test_the_latest_run_is_settled_for_all_jobs_though_nobody_wrote_it(trained, capsys):
     words = ["compression=low_rank,prune", "epochs=0", "jobs=1"]  # prune makes no file smaller: another beats it
     assert main(["compress", "-m", *words]) == 0
@@ -285,6 +296,7 @@ def test_a_search_without_optuna_names_what_to_install(trained, capsys, monkeypa
     assert not list(Path.cwd().glob("outputs/compress/*/*"))
 
 
+@pytest.mark.slow
 def test_a_target_of_bytes_is_not_exceeded(trained):
     words = ["compression=low_rank", "target.bytes=12000", "target.trials=4", "epochs=0", *QUICK]
     assert main(["compress", "run=latest", *words]) == 0
@@ -378,6 +390,7 @@ def test_a_resumed_compression_ends_as_one_that_was_never_stopped(trained):
     assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["compression=pipeline", "stages=[low_rank,quantize]"], ["target.accuracy_drop=50", "target.trials=2"]]
 )

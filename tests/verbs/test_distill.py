@@ -86,6 +86,7 @@ def test_a_teacher_that_is_a_model_word_is_trained_first_and_once(here):
     assert rows[0][0]["metrics"] == rows[1][0]["metrics"] != rows[0][1]["metrics"]
 
 
+@pytest.mark.slow
 def test_several_teachers_and_oneself(here, trained_run):
     assert main(["distill", f"teacher={trained_run}", *QUICK, "baseline=false"]) == 0
     first = runs(here)[0].parent
@@ -96,6 +97,7 @@ def test_several_teachers_and_oneself(here, trained_run):
     assert rows[2]["agreement"] == 1.0
 
 
+@pytest.mark.slow
 def test_teachers_of_one_word_and_several_seeds(here):
     words = ["teacher=linear", "teacher_seeds=1,0", "teacher_epochs=1", *QUICK, "baseline=false"]
     assert main(["distill", *words]) == 0
@@ -183,6 +185,7 @@ def test_kept_outputs_change_nothing(here, trained_run):
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_kept_outputs_are_of_this_teacher_with_its_code_as_it_is(here, monkeypatch):
     """Another weight or another line of its own module makes another answer; a comment does not."""
     monkeypatch.setenv("BMX_CACHE", str(here / "cache"))
@@ -224,6 +227,7 @@ def test_a_run_that_goes_on_keeps_its_teacher(here, word, capsys):
     assert f"{word.partition('=')[0]} cannot change on resume" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[*FITNET, "augmentation=jitter"], ["distillation=patient"], ["distillation=crd"]])
 def test_a_run_that_was_stopped_ends_with_the_same_weights(here, trained_run, words, monkeypatch):
     """Adapters, augmentation and mixup are part of an exact resume."""

@@ -101,6 +101,7 @@ def test_a_finished_graph_is_not_exported_again(tmp_path: Path, trained_run: Pat
         exported(f"run={file}", outputs=tmp_path)
 
 
+@pytest.mark.slow
 def test_sixteen_bit_weights_become_float32_where_the_runtime_needs_it(tmp_path: Path) -> None:
     words = ["model=mlp", "model.hidden=[8]", "data=iris", "epochs=1", "precision=bf16-true", "plots=false"]
     bmx.train(bmx.compose("train", [*words, f"outputs={tmp_path}"]), quiet=True)

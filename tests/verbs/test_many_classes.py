@@ -33,6 +33,7 @@ def words(*more: str) -> list[str]:
     return ["data=iris", target, "model=linear", "lr=0.1", "batch_size=500", "epochs=1", *more]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "samples"), [(2_000, 4_000), (20_000, 1_500), pytest.param(100_000, 1_500, marks=pytest.mark.slow)]
 )

@@ -188,6 +188,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("typed", "what", "fix", "better"), CASES, ids=[" ".join(case[0]) for case in CASES])
 def test_it_is_refused_and_the_advice_works(place, trained_run, capsys, typed, what, fix, better):
     words = [word.format(run=trained_run) for word in typed]

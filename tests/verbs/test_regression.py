@@ -46,6 +46,7 @@ def least_squares() -> float:
     return math.sqrt(np.mean((fitted.predict(data.test.inputs.numpy()) - data.test.targets.numpy()) ** 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["linear", "mlp"])
 @pytest.mark.parametrize("optim", ["sgd", "gd", "adam", "adamw", "rmsprop"])
 def test_every_optimiser_learns_at_its_own_defaults(
@@ -92,6 +93,7 @@ def test_exported_files_predict_the_same(trained: tuple[dict, Path], kind: str, 
         assert beside["target_statistics"]["scale"][0] == pytest.approx(SPREAD, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["low_rank", "quantize", "prune"])
 def test_compressed_models_predict_in_the_same_units(trained: tuple[dict, Path], method: str) -> None:
     result, run = trained
@@ -100,6 +102,7 @@ def test_compressed_models_predict_in_the_same_units(trained: tuple[dict, Path],
     assert small["metrics"]["test/rmse"] < 1.4 * result["metrics"]["test/rmse"]
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_predictions_in_any_units(trained: tuple[dict, Path], tmp_path: Path) -> None:
     _, run = trained
     for keep in ("true", "false"):

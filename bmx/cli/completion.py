@@ -18,7 +18,7 @@ from bmx.config.yaml_source import find
 from bmx.errors import UsageError
 
 if TYPE_CHECKING:
-    from bmx.config.compose import Composed
+    from bmx.config.raw import Composed
 
 _RUN_KEYS = ("run", "resume", "init_from", "teacher", "student")
 _FOLDER_KEYS = ("outputs", "data.dir", "hydra.run.dir", "hydra.sweep.dir")
@@ -201,8 +201,8 @@ def _of_key(key: str, composed: Composed) -> list[str]:
 
 def _composed(name: str, verb: Verb, before: list[str]) -> tuple[Composed, list[str]]:
     """The configuration under the words before the cursor, or the default one if they do not compose yet."""
-    from bmx.config.compose import compose_raw
     from bmx.config.flags import parse
+    from bmx.config.raw import compose_raw
 
     try:
         command = parse(name, before)

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 
 from bmx.cli.help_sweep import sweep_rows
-from bmx.config.compose import Composed, compose_raw
 from bmx.config.experiments import words_of
 from bmx.config.flags import FLAGS, Command, Flag
 from bmx.config.keys import flatten, is_node
+from bmx.config.raw import Composed, compose_raw
 from bmx.config.schema import declaration_of
 from bmx.config.verbs import VERBS, Verb
 from bmx.config.yaml_source import Entry, describe, entries, find

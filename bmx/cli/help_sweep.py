@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from bmx.config.compose import Composed
+from bmx.config.raw import Composed
 from bmx.config.yaml_source import Entry, find, read
 
 # A grid has no trials: what the chosen word does not have is shown as this one has it.

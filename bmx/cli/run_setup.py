@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, open_dict
 
 from bmx.caller_state import kept
-from bmx.config.compose import Composed, compose_raw, hydra_config, job_config, settle
+from bmx.config.compose import hydra_config, job_config, settle
 from bmx.config.declared import check_sweeping, refuse_values, text_of
 from bmx.config.invocation import Invocation
 from bmx.config.no_effect import refuse_idle, refuse_idle_in_all
 from bmx.config.override_errors import find_wrong_word, is_group_choice
 from bmx.config.quoting import quoted
+from bmx.config.raw import Composed, compose_raw
 from bmx.config.resolve_runs import pin_runs, plain_values, words_for_runs
 from bmx.config.run_name import AUTO, run_name
 from bmx.config.search_path import make_loader

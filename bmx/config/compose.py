@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
@@ -23,10 +23,11 @@ from bmx.config.knobs import link_rate
 from bmx.config.no_effect import refuse_idle
 from bmx.config.outputs_folder import outputs_folder
 from bmx.config.overrides import rewrite_aliases, rewrite_words, write_switches
+from bmx.config.raw import compose_raw
 from bmx.config.request import Asked
 from bmx.config.resolve_runs import pin_runs
 from bmx.config.run_name import run_name
-from bmx.config.search_path import extend_sys_path, make_loader
+from bmx.config.search_path import extend_sys_path
 from bmx.config.suggestions import suggestion
 from bmx.config.sweep_options import refuse_sweep_words
 from bmx.config.validation import conform
@@ -37,14 +38,6 @@ from bmx.targets.standing import last_named
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
-
-
-class Composed(NamedTuple):
-    """A composed configuration: with Hydra's own node, and what it was composed by."""
-
-    config: DictConfig
-    loader: ConfigLoader
-    asked: Asked
 
 
 Judge = Callable[[DictConfig, tuple[str, ...]], None]
@@ -132,26 +125,6 @@ def _refuse_about_hydra(command: flags.Command, entry: Verb) -> None:
                 fix = f"name the directory when it is run: bmx.{command.verb}(cfg, run_dir=...)"
             what = f"{override_grammar.key_of(typed)} is about how the command line runs, not about one configuration"
             raise UsageError(what, f"the argument '{typed}'", fix)
-
-
-def compose_raw(
-    verb: str,
-    words: list[str],
-    config_dir: str | None = None,
-    config_name: str | None = None,
-    config_path: str | None = None,
-    multirun: bool = False,
-) -> Composed:
-    """As Hydra composes it: nothing named, nothing checked but the words themselves."""
-    from hydra.types import RunMode
-
-    asked = Asked(verb, config_name or VERBS[verb].config, tuple(words), multirun)
-    loader = make_loader(verb, config_dir, config_path)
-    try:
-        config = loader.load_configuration(asked.config, list(words), RunMode.MULTIRUN if multirun else RunMode.RUN)
-    except Exception as error:
-        raise explain(error, asked, loader) from error
-    return Composed(config, loader, asked)
 
 
 def settle(config: DictConfig, asked: Asked, loader: ConfigLoader, judge: Judge | None = None) -> None:

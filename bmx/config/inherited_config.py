@@ -133,7 +133,7 @@ def _built_by(path: Path, group: str) -> Any:
 
 def _changed(name: str, word: str, group: str, fields: Mapping[str, Any], folder: str | None) -> list[str]:
     """The word, and each field that is not as the word alone makes it; nothing where there is no such word."""
-    from bmx.config.compose import compose_raw
+    from bmx.config.raw import compose_raw
 
     try:
         usual = OmegaConf.to_container(compose_raw(name, [word], folder).config[group])

@@ -49,8 +49,8 @@ def value_of(
 
 
 def _composed(verb: str, words: tuple[str, ...], flags: tuple[tuple[str, str], ...]) -> DictConfig | None:
-    from bmx.config.compose import compose_raw
     from bmx.config.overrides import open_groups, rewrite_aliases, without_group, write_beginning, write_lists
+    from bmx.config.raw import compose_raw
     from bmx.config.verbs import VERBS
 
     entry, given = VERBS[verb], dict(flags)

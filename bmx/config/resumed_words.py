@@ -39,8 +39,8 @@ def check_folder(verb: str, words: list[str], added: list[str], folder: str, run
     Raises:
         UsageError: it does.
     """
-    from bmx.config.compose import compose_raw
     from bmx.config.overrides import rewrite_words
+    from bmx.config.raw import compose_raw
     from bmx.config.verbs import VERBS
 
     where = f"--config-dir in {run / '.hydra' / 'hydra.yaml'}"

@@ -10,7 +10,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from bmx.compression.recipe import Step, rebuild
+from bmx.compression.rebuild import rebuild
+from bmx.compression.recipe import Step
 from bmx.data.pipeline.input_stage import InputStage
 from bmx.data.pipeline.output_stage import OutputStage
 from bmx.data.spec import DataSpec

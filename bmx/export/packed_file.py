@@ -17,7 +17,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.data.spec import DataSpec
 from bmx.engine.build import make_model
 from bmx.engine.predictor import Predictor, lay_out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.engine.build import make_model
 from bmx.engine.predictor import Predictor, lay_out
 from bmx.engine.trust_check import judged

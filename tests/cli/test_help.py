@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from bmx.cli.completion import candidates
 from bmx.cli.help import _table
 from bmx.cli.main import main
-from bmx.config.compose import compose, compose_raw
+from bmx.config.compose import compose
 from bmx.config.flags import FLAGS
 from bmx.config.keys import keys
+from bmx.config.raw import compose_raw
 from bmx.config.schema import declaration_of, schema
 from bmx.config.verbs import VERBS
 from bmx.config.yaml_source import read

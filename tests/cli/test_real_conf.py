@@ -3,8 +3,9 @@
 import pytest
 
 from bmx.cli.main import main
-from bmx.config.compose import compose, compose_raw
+from bmx.config.compose import compose
 from bmx.config.keys import flatten, is_node
+from bmx.config.raw import compose_raw
 from bmx.config.verbs import VERBS
 from bmx.config.yaml_source import describe, entries
 from bmx.targets.entry_point import locate

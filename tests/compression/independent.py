@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bmx.compression.quantize.layers import QuantizedConv, QuantizedLayer, StaticGrid
 from bmx.compression.quantize.recurrent import QuantizedRecurrent
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 
 
 def masked(net: nn.Module, pruned: nn.Module) -> nn.Module:

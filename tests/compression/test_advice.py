@@ -15,7 +15,7 @@ from bmx.compression.low_rank.method import LowRank
 from bmx.compression.prune.method import Prune
 from bmx.compression.prune_structured.method import PruneStructured
 from bmx.compression.quantize.method import Quantize
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.errors import UsageError
 from tests.compression.low_rank_nets import context, perceptron, rows
 

@@ -14,7 +14,7 @@ from bmx.compression.prune.method import Prune
 from bmx.compression.prune_structured.method import PruneStructured
 from bmx.compression.quantize.layers import QuantizedLayer
 from bmx.compression.quantize.method import Quantize
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.errors import UsageError
 from tests.compression.pruning import SPEC, context
 

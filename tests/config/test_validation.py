@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf, open_dict
 
 from bmx.cli.main import main
-from bmx.config.compose import compose, compose_raw
+from bmx.config.compose import compose
 from bmx.config.folders import conf_dir
+from bmx.config.raw import compose_raw
 from bmx.config.schema import declaration_of, of_hydra, schema, target_of
 from bmx.config.validation import conform
 from bmx.config.value_kinds import NOTHING

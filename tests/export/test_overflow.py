@@ -15,7 +15,7 @@ from bmx.compression.quantize import quantization_grid
 from bmx.compression.quantize.layers import QuantizedLinear
 from bmx.compression.quantize.method import Quantize
 from bmx.compression.quantize.recurrent import QuantizedRecurrent
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.errors import RunFailed
 from bmx.export import int8, onnx_file, overflow
 from bmx.export.graph import ready

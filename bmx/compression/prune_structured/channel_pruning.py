@@ -19,7 +19,8 @@ from bmx.compression.prune_structured.channel_removal import (
     silenced,
     take_out,
 )
-from bmx.compression.prune_structured.channel_trace import ChannelTrace, trace_channels
+from bmx.compression.prune_structured.channel_rules import trace_channels
+from bmx.compression.prune_structured.channel_trace import ChannelTrace
 
 # From a group of channels to a score for each of them.
 Importance = Callable[[Group], Tensor]

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bmx.compression.prune_structured import channel_layers as layers
 from bmx.compression.prune_structured.channel_layers import MIXED, forget, unknown
 from bmx.compression.prune_structured.channel_shapes import SHAPES, follow_shape
 from bmx.compression.prune_structured.channel_trace import FIXED, ChannelTrace, compact, tensors_in, varies
+from bmx.measure.meta_copy import no_fast_path
 
 # Channel by channel, whatever the numbers are.
 _SAME = {
@@ -41,6 +42,27 @@ _CONVOLUTIONS = {f"conv{n}d" for n in (1, 2, 3)}
 _TRANSPOSED = {f"conv_transpose{n}d" for n in (1, 2, 3)}
 _RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 _CELLS = {"lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
+
+
+def trace_channels(net: nn.Module, inputs: Tensor, keep: Sequence[str] = ()) -> ChannelTrace:
+    """Runs ``net`` on ``inputs`` (N, ...) and says what became of its channels.
+
+    Args:
+        net: in eval mode; stays as it is.
+        inputs: two samples or more, so that no dimension of one is taken for a channel.
+        keep: names of parameters whose outputs stay.
+    """
+    trace = ChannelTrace(net, follow)
+    with torch.no_grad(), no_fast_path(), trace:
+        returned = net(inputs)
+    for value in tensors_in([returned]):
+        trace.fix(trace.of(value), "its outputs are those of the net")
+    for name, parameter in net.named_parameters(remove_duplicate=False):
+        if name in keep:
+            for span in list(trace.spans.values()):
+                if span.tensor is parameter and span.makes:
+                    trace.fix(span.labels(), "named in skip")
+    return trace
 
 
 def follow(trace: ChannelTrace, func: Any, args: Sequence[Any], kwargs: dict[str, Any], returned: Any) -> None:

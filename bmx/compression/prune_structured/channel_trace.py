@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-
-from bmx.measure.meta_copy import no_fast_path
 
 FIXED = 0
 """The label of what is no channel, and of channels that have to stay."""
@@ -58,6 +56,10 @@ class Split:
     axis: int | None
 
 
+Follow = Callable[["ChannelTrace", Any, Sequence[Any], dict[str, Any], Any], None]
+"""Notes in a trace what one operation did, given its function, arguments and what it returned."""
+
+
 class ChannelTrace(TorchFunctionMode):
     """What became of the channels while a net ran: labels that mean the same channel, that stay, that are taken apart.
 
@@ -72,8 +74,9 @@ class ChannelTrace(TorchFunctionMode):
             (heads and positions, width).
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, follow: Follow) -> None:
         super().__init__()
+        self._follow = follow
         self.spans: dict[tuple[int, int | None, bool], Span] = {}
         self.same: list[Tensor] = []
         self.fixed: list[tuple[Tensor, str]] = []
@@ -152,35 +155,12 @@ class ChannelTrace(TorchFunctionMode):
             self.splits.append(Split(rows.view(len(rows), *labels.shape[1:]), axis))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        from bmx.compression.prune_structured.channel_rules import follow
-
         kwargs = kwargs or {}
         followed = any(id(value) in self._labels or self.owns(value) for value in tensors_in([args, kwargs]))
         returned = func(*args, **kwargs)
         if followed:
-            follow(self, func, args, kwargs, returned)
+            self._follow(self, func, args, kwargs, returned)
         return returned
-
-
-def trace_channels(net: nn.Module, inputs: Tensor, keep: Sequence[str] = ()) -> ChannelTrace:
-    """Runs ``net`` on ``inputs`` (N, ...) and says what became of its channels.
-
-    Args:
-        net: in eval mode; stays as it is.
-        inputs: two samples or more, so that no dimension of one is taken for a channel.
-        keep: names of parameters whose outputs stay.
-    """
-    trace = ChannelTrace(net)
-    with torch.no_grad(), no_fast_path(), trace:
-        returned = net(inputs)
-    for value in tensors_in([returned]):
-        trace.fix(trace.of(value), "its outputs are those of the net")
-    for name, parameter in net.named_parameters(remove_duplicate=False):
-        if name in keep:
-            for span in list(trace.spans.values()):
-                if span.tensor is parameter and span.makes:
-                    trace.fix(span.labels(), "named in skip")
-    return trace
 
 
 def compact(*labels: Tensor) -> list[Tensor]:

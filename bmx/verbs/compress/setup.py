@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from bmx.compression import earlier_stages
 from bmx.compression.low_rank.sensitivity import layer_sensitivity
 from bmx.compression.method import Context, Method, Outcome
-from bmx.compression.recipe import Step, rebuild
+from bmx.compression.rebuild import rebuild
+from bmx.compression.recipe import Step
 from bmx.data.pipeline.prepare import DataSet
 from bmx.data.spec import DataSpec
 from bmx.engine import random_state

@@ -10,7 +10,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import nn
 
-from bmx.compression.recipe import Step, rebuild
+from bmx.compression.rebuild import rebuild
+from bmx.compression.recipe import Step
 from bmx.data.spec import DataSpec
 from bmx.engine import fit
 from bmx.engine.build import make_model

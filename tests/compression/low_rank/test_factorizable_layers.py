@@ -9,7 +9,7 @@ from torch import nn
 from bmx.compression.low_rank.factored import Factored
 from bmx.compression.low_rank.factorizable_layers import find_targets
 from bmx.compression.low_rank.method import LowRank
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.models.transformer import Transformer
 from bmx.models.vit import ViT
 from tests.compression.low_rank_nets import context, images, rows

@@ -17,7 +17,7 @@ from bmx.compression.low_rank.factored import Factored, weights_of
 from bmx.compression.low_rank.factorizable_layers import find_targets
 from bmx.compression.low_rank.layer_costs import layer_costs
 from bmx.compression.low_rank.method import LowRank
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.errors import UsageError
 from bmx.measure.cost import file_bytes
 from bmx.measure.macs import count_macs

@@ -9,7 +9,7 @@ from torch import nn
 from bmx.compression.method import Context
 from bmx.compression.prune_structured.channel_pruning import even, find_channels
 from bmx.compression.prune_structured.method import PruneStructured
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 from tests.compression.kinds_of_nets import CLASSES, KINDS, SHAPE, made

@@ -10,7 +10,7 @@ from torch import nn
 from bmx.compression import budget
 from bmx.compression.prune_structured.channel_pruning import find_channels
 from bmx.compression.prune_structured.method import PruneStructured
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 from bmx.measure.cost import cost_of

@@ -8,7 +8,7 @@ from bmx.compression.quantize import quantization_grid
 from bmx.compression.quantize.batch_norm_folding import fold, foldable
 from bmx.compression.quantize.layers import QuantizedConv
 from bmx.compression.quantize.method import Quantize
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.data.spec import DataSpec
 from tests.compression.kinds_of_nets import CLASSES, KINDS, SHAPE, made
 from tests.compression.quantising import context

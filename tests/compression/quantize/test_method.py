@@ -12,7 +12,7 @@ from bmx.compression.quantize.bit_widths import least_bits
 from bmx.compression.quantize.dataflow import flows
 from bmx.compression.quantize.layers import QuantizedConv, QuantizedLinear, TunedWeights
 from bmx.compression.quantize.method import Quantize
-from bmx.compression.recipe import rebuild
+from bmx.compression.rebuild import rebuild
 from bmx.errors import UsageError
 from bmx.measure.macs import count_macs
 from tests.compression.quantising import context, inputs, small

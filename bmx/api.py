@@ -37,10 +37,10 @@ def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | Path | N
         UsageError: for a word, key or value that does not exist or does not fit, and for words about how the command
             line runs (``seeds=``, ``-m``, ``hydra.…``), which a configuration does not hold.
     """
+    from bmx.cli.run_setup import judge
     from bmx.config import compose as config
-    from bmx.engine.resumed_trust import judge_resumed
 
-    return config.compose(verb, overrides, config_dir, judge_resumed)
+    return config.compose(verb, overrides, config_dir, judge)
 
 
 def train(cfg: DictConfig, run_dir: str | Path | None = None, quiet: bool = False) -> dict[str, Any]:

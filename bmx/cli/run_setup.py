@@ -18,7 +18,6 @@ from bmx.config.raw import Composed, compose_raw
 from bmx.config.resolve_runs import pin_runs, plain_values, words_for_runs
 from bmx.config.run_name import AUTO, run_name
 from bmx.config.search_path import make_loader
-from bmx.engine.resumed_trust import judge_resumed
 from bmx.errors import UsageError
 from bmx.runs.report.foot import FOOT
 from bmx.sweep.workers.locks import CLAIM
@@ -27,6 +26,13 @@ from bmx.targets.entry_point import locate
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
+
+
+def judge(config: DictConfig, words: tuple[str, ...]) -> None:
+    """Refuses what a resumed run brings that nobody trusts; PyTorch is imported for a run that is resumed only."""
+    from bmx.engine.resumed_trust import judge_resumed
+
+    judge_resumed(config, words)
 
 
 def prepare_run(config: DictConfig, invocation: Invocation) -> None:
@@ -88,7 +94,7 @@ def check(config: DictConfig, invocation: Invocation) -> None:
 
 
 def _settle(config: DictConfig, invocation: Invocation) -> None:
-    settle(config, invocation.asked, _loader(invocation), judge_resumed)
+    settle(config, invocation.asked, _loader(invocation), judge)
     # A word of a sweep need not have an effect in each of its jobs.
     if not (Path(str(config.hydra.run.dir)) / CLAIM).exists():
         with hydra_config(config):
@@ -203,7 +209,7 @@ def _try(words: list[str], invocation: Invocation) -> Composed:
     tried = compose_raw(
         invocation.asked.verb, words, invocation.config_dir, invocation.asked.config, invocation.config_path
     )
-    settle(tried.config, tried.asked, tried.loader, judge_resumed)
+    settle(tried.config, tried.asked, tried.loader, judge)
     return tried
 
 

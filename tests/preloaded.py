@@ -7,7 +7,7 @@ import tempfile
 from bmx.sweep.workers.forkserver import warm_up
 from bmx.sweep.workers.processes import PRELOAD
 
-VERBS = [f"bmx.verbs.{verb}" for verb in ("train", "compress", "distill", "export", "evaluate", "bench")]
+VERBS = [f"bmx.verbs.{verb}.command" for verb in ("train", "compress", "distill", "export", "evaluate", "bench")]
 
 _folder, _path, _conf = os.getcwd(), list(sys.path), os.environ.pop("BMX_CONF", None)  # noqa: PTH109
 with tempfile.TemporaryDirectory() as _empty:

@@ -76,7 +76,7 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
     if verb in ("_complete", "completion"):
         read_by_programs()
     if verb == "_complete":
-        from bmx.cli.completion import answer
+        from bmx.verbs.completion.command import answer
 
         return answer()
     if verb not in VERBS:

@@ -18,6 +18,13 @@ def conf_dir() -> Path:
     raise UsageError("bmx's own configuration is missing", str(package / "conf"), "install bmx again")
 
 
+def root_file(root: str) -> Path:
+    """The root configuration of a verb: bmx's own, or where the user has it, for verbs that other packages bring."""
+    own = conf_dir() / f"{root}.yaml"
+    found = (folder / own.name for folder in user_dirs())
+    return own if own.is_file() else next((file for file in found if file.is_file()), own)
+
+
 def user_dirs() -> list[Path]:
     """Folders searched before bmx's own, first match wins: those of $BMX_CONF, then ``bmx_conf`` where the user is.
 

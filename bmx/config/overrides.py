@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 
 from bmx.config import override_grammar
+from bmx.config.folders import root_file
 from bmx.config.literal_names import spelt_out
 from bmx.config.quoting import quoted
 from bmx.config.resolve_runs import write_runs
@@ -41,11 +42,10 @@ def without_group(word: str, groups: Container[str]) -> str:
 
 def open_groups(root: str) -> frozenset[str]:
     """The groups that a root file, or those it builds on, leaves open, and those that no run needs."""
-    from bmx.config import search_path
     from bmx.config.yaml_comments import load
 
     found: set[str] = set()
-    for default in load(search_path.conf_dir() / f"{root}.yaml").defaults:
+    for default in load(root_file(root)).defaults:
         if isinstance(default, str):
             found |= open_groups(default) if default != "_self_" else frozenset()
         else:

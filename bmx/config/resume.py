@@ -195,8 +195,9 @@ def _root_of(run: Path, verb: str, added: list[str]) -> str:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
+    from bmx.config.folders import root_file
     from bmx.config.override_errors import groups
-    from bmx.config.search_path import conf_dir, make_loader
+    from bmx.config.search_path import make_loader
 
     file = run / "config.yaml"
     kept = _read(file)
@@ -208,7 +209,7 @@ def _root_of(run: Path, verb: str, added: list[str]) -> str:
     own = {"defaults", "hydra", *(word.key for word in chosen)}
     content = {key: value for key, value in kept.items() if key not in own} | {TRUST: None}
     # What the verb's own root says beside a group, as data.leave_out, is there again.
-    root = _read(conf_dir() / f"{VERBS[verb].config}.yaml") or {}
+    root = _read(root_file(VERBS[verb].config)) or {}
     content |= {word.key: root[word.key] for word in chosen if isinstance(root.get(word.key), dict)}
     for node, keys in RETIRED.items():
         for key in keys:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmx.config import hydra_cache
-from bmx.config.folders import conf_dir, user_dirs
+from bmx.config.folders import conf_dir, root_file, user_dirs
 from bmx.targets.standing import lies_in_run, stand_beside, word_folders
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def root_groups(verb: str) -> list[str]:
 
     from bmx.config.verbs import VERBS
 
-    root = yaml.safe_load((conf_dir() / f"{VERBS[verb].config}.yaml").read_text(encoding="utf-8"))
+    root = yaml.safe_load(root_file(VERBS[verb].config).read_text(encoding="utf-8"))
     chosen = [one for one in root.get("defaults", []) if isinstance(one, dict)]
     return [str(key) for one in chosen for key, word in one.items() if word is not None and key != "hydra"]
 

@@ -1,8 +1,15 @@
-"""The verbs of ``bmx``, one entry each; a new verb is a new entry."""
+"""What a verb of ``bmx`` is, and which there are.
+
+They are found, not listed: each folder of the room of verbs holds one, and so does each module of a namespace package
+``bmx_verbs`` on the import path, for verbs that other packages bring. A module says what it is by its ``VERB``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pkgutil
+from collections.abc import Iterator, Mapping, MutableMapping
+from functools import cache
+from importlib import import_module
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -39,6 +46,8 @@ class Verb(NamedTuple):
     without one its target is a plain command, called as ``f(words) -> exit code``.
     """
 
+    place: int
+    """Where it stands in the list of ``bmx --help``."""
     help: str
     """One line, shown by ``bmx --help``."""
     target: str
@@ -77,136 +86,40 @@ class Verb(NamedTuple):
     """Beginnings of keys that stand for others: ``student.`` for ``model.``."""
 
 
-VERBS: dict[str, Verb] = {
-    "train": Verb(
-        help="fit a model from scratch or from init_from=, test the best checkpoint",
-        target="bmx.verbs.train.command:train",
-        config="train",
-        check="bmx.verbs.train.command:check",
-        examples=(
-            "bmx train model=lenet5 optim=sgd",
-            "bmx train model=transformer data=language_id epochs=5",
-            "bmx train -m lr=0.1,0.01 seed=0,1",
-            "bmx train experiment=lenet5_mnist --cfg job",
-            "bmx train model=cnn epochs=20 --plan",
-        ),
-        aliases=SWEEPING,
-        resumes=True,
-        switches={"--plan": ("plan=true", "say what the run will cost and stop; nothing is written")},
-        preview="bmx.verbs.train.plan:plan",
-        named_runs={"init_from": ""},
-    ),
-    "compress": Verb(
-        help="make the model of a run smaller or faster, fine-tune it, and show what it cost",
-        target="bmx.verbs.compress.command:compress",
-        config="compress",
-        check="bmx.verbs.compress.command:check",
-        examples=(
-            "bmx compress run=latest",
-            "bmx compress run=latest compression=low_rank compression.budget.params=0.1 epochs=3",
-            "bmx compress run=latest compression=quantize",
-            "bmx compress run=latest compression=pipeline stages=[prune_structured,low_rank,quantize]",
-            "bmx compress run=latest compression=low_rank target.accuracy_drop=0.2",
-            "bmx compress -m run=latest compression=low_rank,prune,quantize",
-        ),
-        aliases=SWEEPING,
-        named_runs={"run": "", "teacher": ""},
-        job_words=("plots=false", "engines=[]"),
-        resumes=True,
-        report="bmx.verbs.compress.sweep_report:report",
-    ),
-    "distill": Verb(
-        help="fit a student against frozen teachers, and show what it learned from them",
-        target="bmx.verbs.distill.command:distill",
-        config="distill",
-        check="bmx.verbs.distill.command:check",
-        examples=(
-            "bmx distill teacher=latest student=mlp",
-            "bmx distill teacher=vit student=cnn student.width=8 teacher_epochs=5",
-            "bmx distill teacher=20261122-0500,20261122-0601 student=cnn distillation=dkd",
-            "bmx distill teacher=lenet5_caffe student=cnn distillation=fitnet distillation.student_layers=[features.1]",
-            "bmx distill -m teacher=latest distillation=kd,kd_std,dkd distillation.temperature=2,4,8",
-        ),
-        aliases=SWEEPING,
-        job_words=("plots=false",),
-        resumes=True,
-        report="bmx.verbs.distill.sweep_report:report",
-        lists=("teacher", "teacher_words", "teacher_seeds"),
-        named_runs={"teacher": "", "student": "model"},
-        inherits={"teacher": "data", "student": "data"},
-        beginnings={"student.": "model.", "teacher.": "++teacher_fields."},
-    ),
-    "sweep": Verb(
-        help="many trainings, in parallel and resumable: a grid or a search, ending in a leaderboard",
-        target="bmx.verbs.train.command:train",
-        config="sweep",
-        check="bmx.verbs.train.command:check",
-        examples=(
-            "bmx sweep lr=0.1,0.01 seeds=5",
-            "bmx sweep model=lenet5,cnn optim=sgd,adam jobs=2",
-            "bmx sweep 'experiment=glob(*)' epochs=1",
-            "bmx sweep sweeper=tpe 'lr=tag(log,interval(1e-4,1))' trials=30",
-            "bmx sweep sweeper=tpe model=cnn 'model.depth=range(1,4)' 'model.width=choice(8,16,32)' pruner=median",
-            "bmx sweep sweeper=nsga2 model=cnn 'model.width=choice(4,8,16)' objective=[accuracy,macs]",
-            "bmx sweep sweeper=tpe optim=sgd,adam space=optim",
-        ),
-        aliases=SWEEPING,
-        flags=("--multirun",),
-        jobs="train",
-        job_words=("plots=false",),
-        named_runs={"init_from": ""},
-    ),
-    "evaluate": Verb(
-        help="metrics of a run or an exported file on any split or data set",
-        target="bmx.verbs.evaluate.command:evaluate",
-        config="evaluate",
-        check="bmx.verbs.evaluate.command:check",
-        examples=(
-            "bmx evaluate run=latest",
-            "bmx evaluate run=latest split=val",
-            "bmx evaluate run=latest data=digits",
-            "bmx evaluate run=model.onnx",
-        ),
-        aliases=SWEEPING,
-        named_runs={"run": ""},
-    ),
-    "bench": Verb(
-        help="what a model or a run costs: parameters, MACs, memory, file size, latency",
-        target="bmx.verbs.bench.command:bench",
-        config="bench",
-        check="bmx.verbs.bench.command:check",
-        examples=(
-            "bmx bench model=torchvision model.name=vgg16 data=cifar10",
-            "bmx bench run=latest engines=eager,onnx,onnx_int8 batch_sizes=1,256",
-            "bmx bench run=20261122-0500,20261122-0601",
-            "bmx bench -m model=cnn model.depth=1,2,3 model.width=16,32,64",
-        ),
-        aliases=SWEEPING,
-        lists=("run", "engines", "batch_sizes"),
-        named_runs={"run": ""},
-        report="bmx.runs.report.bench_sweep:report",
-    ),
-    "export": Verb(
-        help="write a run as onnx, pt2 or safetensors, checked against the original",
-        target="bmx.verbs.export.command:export",
-        config="export",
-        check="bmx.verbs.export.command:check",
-        examples=(
-            "bmx export run=latest",
-            "bmx export run=latest format=pt2 file=lenet5.pt2",
-            "bmx export run=latest preprocessing=beside",
-        ),
-        aliases=SWEEPING,
-        named_runs={"run": ""},
-    ),
-    "runs": Verb(
-        help="what has been run, newest first",
-        target="bmx.cli.runs:main",
-        examples=("bmx runs", "bmx runs list limit=5", "bmx runs list outputs=elsewhere --json"),
-    ),
-    "completion": Verb(
-        help="print the tab completion script of a shell: bash, zsh or fish",
-        target="bmx.cli.completion:main",
-        examples=('eval "$(bmx completion bash)"', 'eval "$(bmx completion zsh)"', "bmx completion fish | source"),
-    ),
-}
+@cache
+def _found() -> dict[str, Verb]:
+    """Every verb by its name; the modules that say what they are import nothing heavy."""
+    own = f"{__name__.partition('.')[0]}.verbs"
+    verbs: dict[str, Verb] = {}
+    for package in (own, "bmx_verbs"):
+        try:
+            path = import_module(package).__path__
+        except ModuleNotFoundError:  # no other package brings any
+            continue
+        for module in pkgutil.iter_modules(path):
+            verb = getattr(import_module(f"{package}.{module.name}"), "VERB", None)
+            if isinstance(verb, Verb):
+                verbs.setdefault(module.name, verb)
+    return dict(sorted(verbs.items(), key=lambda item: item[1].place))
+
+
+class _Verbs(MutableMapping[str, Verb]):
+    """The verbs by name; looked for when the first is wanted."""
+
+    def __getitem__(self, name: str) -> Verb:
+        return _found()[name]
+
+    def __setitem__(self, name: str, verb: Verb) -> None:
+        _found()[name] = verb
+
+    def __delitem__(self, name: str) -> None:
+        del _found()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_found())
+
+    def __len__(self) -> int:
+        return len(_found())
+
+
+VERBS: MutableMapping[str, Verb] = _Verbs()

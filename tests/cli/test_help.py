@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.cli.completion import candidates
 from bmx.cli.help import _table
 from bmx.cli.main import main
 from bmx.config.compose import compose
@@ -14,6 +13,7 @@ from bmx.config.raw import compose_raw
 from bmx.config.schema import declaration_of, schema
 from bmx.config.verbs import VERBS
 from bmx.config.yaml_source import read
+from bmx.verbs.completion.command import candidates
 from tests.toy_house import tree, write
 
 

@@ -36,7 +36,7 @@ def test_it_leaves_no_state_and_needs_none(house):
     compose("evaluate")
     assert not GlobalHydra.instance().is_initialized()
     assert HydraConfig.instance().cfg is before
-    assert bmx.compose is compose
+    assert bmx.compose is bmx.api.compose
 
 
 @pytest.mark.parametrize(

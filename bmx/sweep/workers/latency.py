@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     run = Path(named[-1]) if named else None
     code = 0
     if run is None or job_status.read(run).state != "done":
-        code = int(import_module("bmx.cli.main").main(arguments))
+        code = int(import_module("bmx.__main__").main(arguments))
     if code == 0 and run is not None:
         with trusting(*_trust(arguments)):
             measure(run)

@@ -23,7 +23,7 @@ from bmx.sweep.workers.processes import Fresh, Process, Starter
 from bmx.sweep.workers.protocols import Rules, Source, Watcher
 from bmx.sweep.workers.resources import Slot
 
-RUN = "bmx.cli.main:main"
+RUN = "bmx.__main__:main"
 """What a job's process calls with its command line."""
 _TICK = 0.1
 _LOOK = 0.5

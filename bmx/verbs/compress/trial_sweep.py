@@ -83,7 +83,7 @@ class TrialSweep:
         root = "defaults: [_self_, {hydra: bmx}]\n" + OmegaConf.to_yaml(self.cfg, resolve=True)
         (conf / f"{_ROOT}.yaml").write_text(root, encoding="utf-8")
         log = str((self.folder / job_status.LOG).resolve())
-        spec = Spec(call="bmx.cli.main:main", arguments=[self.words()], log=log, env={}, threads=0)
+        spec = Spec(call="bmx.__main__:main", arguments=[self.words()], log=log, env={}, threads=0)
         command = [sys.executable, "-m", "bmx.sweep.workers.child", str(os.getpid())]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
         assert process.stdin is not None

@@ -1,1 +1,23 @@
 """bmx train: fit a model, test the best checkpoint, write down everything."""
+
+from bmx.config.verbs import SWEEPING, Verb
+
+VERB = Verb(
+    place=10,
+    help="fit a model from scratch or from init_from=, test the best checkpoint",
+    target="bmx.verbs.train.command:train",
+    config="train",
+    check="bmx.verbs.train.command:check",
+    examples=(
+        "bmx train model=lenet5 optim=sgd",
+        "bmx train model=transformer data=language_id epochs=5",
+        "bmx train -m lr=0.1,0.01 seed=0,1",
+        "bmx train experiment=lenet5_mnist --cfg job",
+        "bmx train model=cnn epochs=20 --plan",
+    ),
+    aliases=SWEEPING,
+    resumes=True,
+    switches={"--plan": ("plan=true", "say what the run will cost and stop; nothing is written")},
+    preview="bmx.verbs.train.plan:plan",
+    named_runs={"init_from": ""},
+)

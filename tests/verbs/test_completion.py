@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from bmx.cli.completion import candidates
 from bmx.cli.main import main
-from bmx.cli.shell_scripts import SCRIPTS
 from bmx.config.verbs import VERBS
+from bmx.verbs.completion.command import candidates
+from bmx.verbs.completion.shell_scripts import SCRIPTS
 from tests.toy_house import REPOSITORY
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmx.cli.shell_scripts import SCRIPTS
 from bmx.config.declared import about_of, choices_of
 from bmx.config.overrides import rewrite_aliases
 from bmx.config.suggestions import suggestion
@@ -16,6 +15,7 @@ from bmx.config.verbs import VERBS, Verb
 from bmx.config.yaml_comments import load
 from bmx.config.yaml_source import find
 from bmx.errors import UsageError
+from bmx.verbs.completion.shell_scripts import SCRIPTS
 
 if TYPE_CHECKING:
     from bmx.config.raw import Composed

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bmx.cli.completion import candidates
 from bmx.config.schema import declaration_of, schema
 from bmx.config.search_path import conf_dir
 from bmx.config.verbs import VERBS
 from bmx.config.yaml_comments import load
+from bmx.verbs.completion.command import candidates
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,10 @@
+"""bmx completion: the tab completion script of a shell."""
+
+from bmx.config.verbs import Verb
+
+VERB = Verb(
+    place=90,
+    help="print the tab completion script of a shell: bash, zsh or fish",
+    target="bmx.verbs.completion.command:main",
+    examples=('eval "$(bmx completion bash)"', 'eval "$(bmx completion zsh)"', "bmx completion fish | source"),
+)

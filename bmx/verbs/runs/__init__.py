@@ -1,0 +1,10 @@
+"""bmx runs: what has been run."""
+
+from bmx.config.verbs import Verb
+
+VERB = Verb(
+    place=80,
+    help="what has been run, newest first",
+    target="bmx.verbs.runs.command:main",
+    examples=("bmx runs", "bmx runs list limit=5", "bmx runs list outputs=elsewhere --json"),
+)

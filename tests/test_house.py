@@ -1,0 +1,131 @@
+"""How the house is laid out, where import-linter does not look: names of modules in strings, circles, strangers."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = {
+    ".".join(path.with_suffix("").relative_to(ROOT).parts).removesuffix(".__init__"): path
+    for path in (ROOT / "bmx").rglob("*.py")
+}
+
+
+def layers():
+    """The rooms from the highest to the lowest, as import-linter is told."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (found,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return [[name.strip() for name in layer.split("|")] for layer in found]
+
+
+def strings(tree):
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+@pytest.mark.parametrize("height, room", [(i, room) for i, layer in enumerate(layers()) for room in layer])
+def test_no_string_names_a_module_of_a_higher_room(height, room):
+    above = {name for layer in layers()[:height] for name in layer}
+    wrong = [
+        f"{module}: {text[:60]}"
+        for module, path in MODULES.items()
+        if f"{module}.".startswith(f"{room}.")
+        for text in strings(ast.parse(path.read_text()))
+        if (named := re.match(r"(bmx\.[a-z_]+)[.:]", text)) and named[1] in above
+    ]
+    assert not wrong
+
+
+def imported(module):
+    """The modules of bmx that a module imports, wherever in it, but for types alone."""
+    tree = ast.parse(MODULES[module].read_text())
+    types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in types:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    left = {module: {name for name in imported(module) if name in MODULES} - {module} for module in MODULES}
+    while free := [module for module, names in left.items() if not names & left.keys()]:
+        for module in free:
+            del left[module]
+    while ends := [module for module in left if not any(module in names for names in left.values())]:
+        for module in ends:
+            del left[module]
+    assert not left
+
+
+def test_a_verb_of_another_package(tmp_path):
+    (tmp_path / "bmx_verbs").mkdir()
+    (tmp_path / "bmx_conf").mkdir()
+    (tmp_path / "bmx_verbs" / "count.py").write_text(
+        textwrap.dedent(
+            """
+            from bmx.config.verbs import Verb
+
+            VERB = Verb(place=200, help="counts", target="counting:count", config="count", check="counting:check")
+            """
+        )
+    )
+    (tmp_path / "counting.py").write_text(
+        textwrap.dedent(
+            """
+            import json
+            from bmx.errors import UsageError
+
+            def check(cfg):
+                if cfg.upto > 9:
+                    raise UsageError("too far", "upto", "write upto=9")
+
+            def count(cfg, run_dir):
+                (run_dir / "counted.json").write_text(json.dumps(list(range(cfg.upto))))
+                return {"status": "done"}
+            """
+        )
+    )
+    root = """
+        # bmx count: counts.
+        defaults: [_self_, {hydra: bmx}]
+
+        # How far.
+        #: int >= 1, such as 3
+        upto: 3
+        # Names the run.
+        #: name or null
+        name: null
+        # Folder of runs.
+        #: folder, such as outputs
+        outputs: outputs
+        """
+    (tmp_path / "bmx_conf" / "count.yaml").write_text(textwrap.dedent(root))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+
+    def bmx(*words):
+        command = [sys.executable, "-m", "bmx", *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert "counts" in bmx("--help").stdout
+    done = bmx("count", "upto=2")
+    assert done.returncode == 0, done.stderr
+    (counted,) = (tmp_path / "outputs" / "count").rglob("counted.json")
+    assert counted.read_text() == "[0, 1]"
+    assert bmx("count", "upto=10").returncode == 2
+    wrong = bmx("count", "upt=1")
+    assert wrong.returncode == 2 and "upto" in wrong.stderr

@@ -91,3 +91,8 @@ def use_cpu(threads: int | None) -> int:
         # Beyond this small models only wait for each other.
         torch.set_num_threads(16)
     return torch.get_num_threads()
+
+
+def device_name(device: torch.device) -> str:
+    """A device as reports name it, with the model of a GPU."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.config.python_validation import conforming
-from bmx.engine.device import resolve, use_cpu
+from bmx.engine.device import device_name, resolve, use_cpu
 from bmx.errors import UsageError
 from bmx.export import engines
-from bmx.runs import result as results
 from bmx.runs.directory import create
-from bmx.runs.locking import lock
+from bmx.runs.recording import recorded
 from bmx.runs.report import bench as report
 from bmx.targets.standing import with_its_trust
 from bmx.verbs.bench import models as subjects
 from bmx.verbs.bench.measuring import Ruler, measure
-from bmx.verbs.recording.chosen_words import chosen_words
+from bmx.verbs.recording.chosen_words import chosen_facts
 from bmx.verbs.recording.run_data import tell, what_changed
 
 
@@ -60,44 +57,29 @@ def bench(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
     told = [f"{m.name}: {line}" for m in models if m.run for line in what_changed(m.loaded, m.data, group)]
     name = str(cfg.name or "bench")
     run_dir = run_dir or create(Path(cfg.outputs), "bench", name)
-    with lock(run_dir):
-        choices, overrides = chosen_words()
-        results.start(
-            run_dir,
-            "bench",
-            name,
-            choices=choices,
-            overrides=overrides,
-            parent=models[0].run if len(models) == 1 else None,
-            device=_device_name(where),
-            threads=threads,
-            data={"name": models[0].spec.name},
-            **({"changes": told} if told else {}),
-        )
+    facts = {
+        **chosen_facts(),
+        "parent": models[0].run if len(models) == 1 else None,
+        "device": device_name(where),
+        "threads": threads,
+        "data": {"name": models[0].spec.name},
+        **({"changes": told} if told else {}),
+    }
+    with recorded(run_dir, "bench", name, **facts) as run:
         tell(told, quiet)
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
-        began = time.perf_counter()
-        try:
-            wanted = {"check_memory": bool(cfg.check_memory), "accuracy": bool(cfg.accuracy), "layers": True}
-            ruler = Ruler(words, sizes, float(cfg.seconds), where, **wanted)
-            measured = measure(models, ruler)
-        except BaseException as error:
-            spent = {"total": time.perf_counter() - began}
-            results.finish(run_dir, "failed", str(error) or type(error).__name__, seconds=spent)
-            raise
-        result = results.finish(
-            run_dir,
-            "done",
-            cost=models[0].cost.to_dict(),
-            metrics=_main_metrics(measured),
-            seconds={"total": time.perf_counter() - began},
-            bench={"engines": words, "batch_sizes": sizes, "seconds": float(cfg.seconds), "subjects": measured},
-        )
-        if cfg.plots:
-            report.draw(result, run_dir / "plots" / "bench.png")
+        wanted = {"check_memory": bool(cfg.check_memory), "accuracy": bool(cfg.accuracy), "layers": True}
+        measured = measure(models, Ruler(words, sizes, float(cfg.seconds), where, **wanted))
+        run.outcome = {
+            "cost": models[0].cost.to_dict(),
+            "metrics": _main_metrics(measured),
+            "bench": {"engines": words, "batch_sizes": sizes, "seconds": float(cfg.seconds), "subjects": measured},
+        }
+    if cfg.plots:
+        report.draw(run.result, run_dir / "plots" / "bench.png")
     if not quiet:
-        report.show(result, run_dir)
-    return result
+        report.show(run.result, run_dir)
+    return run.result
 
 
 def _engines(cfg: DictConfig) -> list[str]:
@@ -110,10 +92,6 @@ def _batch_sizes(cfg: DictConfig) -> list[int]:
     if not sizes:
         raise UsageError("no batch size", "batch_sizes=[]", "write batch_sizes=1,256")
     return list(dict.fromkeys(sizes))
-
-
-def _device_name(device: torch.device) -> str:
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def _main_metrics(measured: list[dict[str, Any]]) -> dict[str, float]:

@@ -16,10 +16,10 @@ from bmx.engine.build import make_model, sources_kept
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.warm_start import model_file
-from bmx.errors import Interrupted
 from bmx.export.reading import load
 from bmx.runs import result as results
 from bmx.runs.directory import create
+from bmx.runs.recording import Recording
 from bmx.runs.report import distillation as report
 from bmx.targets.standing import with_its_trust
 from bmx.tasks.distill import DistillTask
@@ -100,13 +100,9 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
     try:
         files = [_file(one, cfg, quiet) for one in named]
         alone = _alone(prepared, student, quiet) if cfg.baseline else None
-    except (Interrupted, KeyboardInterrupt) as error:
-        results.start(run_dir, "distill", name)
-        results.finish(run_dir, "interrupted", str(error) or "stopped by Ctrl-C")
-        raise
     except BaseException as error:
         results.start(run_dir, "distill", name)
-        results.finish(run_dir, "failed", str(error) or type(error).__name__)
+        Recording(run_dir).end(error)
         raise
 
     def start(prepared: Prepared, run_dir: Path) -> Start:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,11 @@ from bmx.engine.warm_start import model_file
 from bmx.errors import UsageError
 from bmx.export.reading import load
 from bmx.runs import confusion as confusions
-from bmx.runs import result as results
 from bmx.runs.directory import create
-from bmx.runs.locking import lock
+from bmx.runs.recording import recorded
 from bmx.runs.report import plots, summary
 from bmx.targets.standing import with_its_trust
-from bmx.verbs.recording.chosen_words import chosen_words
+from bmx.verbs.recording.chosen_words import chosen_facts
 from bmx.verbs.recording.run_data import data_for, tell, what_changed
 
 
@@ -62,41 +60,31 @@ def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) 
     told = what_changed(model, data, OmegaConf.select(cfg, "data"))
     name = str(cfg.name or model.config.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "evaluate", name)
-    with lock(run_dir):
-        words, overrides = chosen_words()
-        results.start(
-            run_dir,
-            "evaluate",
-            name,
-            choices=words,
-            overrides=overrides,
-            parent=str(file),
-            seed=int(model.config.seed),
-            device=str(device.where),
-            precision=device.precision,
-            threads=threads,
-            data={"name": data.spec.name, "fingerprint": data.fingerprint, cfg.split: len(arrays)},
-            **({"changes": told} if told else {}),
-        )
+    facts = {
+        **chosen_facts(),
+        "parent": str(file),
+        "seed": int(model.config.seed),
+        "device": str(device.where),
+        "precision": device.precision,
+        "threads": threads,
+        "data": {"name": data.spec.name, "fingerprint": data.fingerprint, cfg.split: len(arrays)},
+        **({"changes": told} if told else {}),
+    }
+    with recorded(run_dir, "evaluate", name, **facts) as run:
         tell(told, quiet)
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
-        began = time.perf_counter()
         measured = measure(model.model.to(device.where), arrays, model.spec, device)
-        seconds = time.perf_counter() - began
-        result = results.finish(
-            run_dir,
-            "done",
-            metrics={f"{cfg.split}/{metric}": value for metric, value in measured.metrics.items()},
-            cost=model.cost().to_dict(),
-            seconds={"total": seconds},
-            test=confusions.keep(run_dir, measured.confusion, list(model.spec.labels)),
-        )
-        if cfg.plots:
-            worst, count = mistakes(measured, arrays, model.spec)
-            plots.draw(run_dir, result, worst, model.spec.kind, cfg.split, count)
+        run.outcome = {
+            "metrics": {f"{cfg.split}/{metric}": value for metric, value in measured.metrics.items()},
+            "cost": model.cost().to_dict(),
+            "test": confusions.keep(run_dir, measured.confusion, list(model.spec.labels)),
+        }
+    if cfg.plots:
+        worst, count = mistakes(measured, arrays, model.spec)
+        plots.draw(run_dir, run.result, worst, model.spec.kind, cfg.split, count)
     if not quiet:
-        summary.show(result, run_dir)
-    return result
+        summary.show(run.result, run_dir)
+    return run.result
 
 
 def _split(cfg: DictConfig, data: DataSet) -> Arrays:

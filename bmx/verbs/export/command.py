@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,11 @@ from bmx.export.comparison import Comparison, compare
 from bmx.export.description import Description, describe
 from bmx.export.graph import in_float32
 from bmx.export.reading import Loaded, load
-from bmx.runs import result as results
 from bmx.runs.directory import create
-from bmx.runs.locking import lock
+from bmx.runs.recording import recorded
 from bmx.runs.report import summary
 from bmx.targets.standing import with_its_trust
-from bmx.verbs.recording.chosen_words import chosen_words
+from bmx.verbs.recording.chosen_words import chosen_facts
 from bmx.verbs.recording.run_data import data_for, tell, what_changed
 
 
@@ -72,34 +70,20 @@ def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) ->
     name = str(cfg.name or model.config.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "export", name)
     target = Path(cfg.file) if cfg.file is not None else run_dir / f"model{formats.suffix(str(cfg.format))}"
-    with lock(run_dir):
-        words, overrides = chosen_words()
-        results.start(
-            run_dir,
-            "export",
-            name,
-            choices=words,
-            overrides=overrides,
-            parent=str(source),
-            data={"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
-            **({"changes": told} if told else {}),
-        )
+    facts = {
+        **chosen_facts(),
+        "parent": str(source),
+        "data": {"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
+        **({"changes": told} if told else {}),
+    }
+    with recorded(run_dir, "export", name, **facts) as run:
         tell(told, quiet)
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
-        began = time.perf_counter()
-        try:
-            description, compared, needs = _write(cfg, model, data, target)
-        except BaseException as error:
-            spent = {"total": time.perf_counter() - began}
-            results.finish(run_dir, "failed", str(error) or type(error).__name__, seconds=spent)
-            raise
-        result = results.finish(
-            run_dir,
-            "done",
-            metrics={f"test/{metric}": value for metric, value in compared.exported.items()},
-            cost={**description.cost, "bytes": target.stat().st_size},
-            seconds={"total": time.perf_counter() - began},
-            export={
+        description, compared, needs = _write(cfg, model, data, target)
+        run.outcome = {
+            "metrics": {f"test/{metric}": value for metric, value in compared.exported.items()},
+            "cost": {**description.cost, "bytes": target.stat().st_size},
+            "export": {
                 "file": str(target),
                 "format": str(cfg.format),
                 "preprocessing": str(cfg.preprocessing),
@@ -107,10 +91,10 @@ def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) ->
                 "needs": needs,
                 **compared.to_dict(),
             },
-        )
+        }
     if not quiet:
-        summary.show(result, run_dir)
-    return result
+        summary.show(run.result, run_dir)
+    return run.result
 
 
 def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple[Description, Comparison, str | None]:

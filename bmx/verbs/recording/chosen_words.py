@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -21,6 +22,12 @@ def chosen_words() -> tuple[dict[str, str], list[str]]:
         if not str(group).startswith("hydra") and word not in (None, "null")
     }
     return choices, [str(word) for word in hydra.overrides.task]
+
+
+def chosen_facts() -> dict[str, Any]:
+    """The same as result.json has them."""
+    choices, overrides = chosen_words()
+    return {"choices": choices, "overrides": overrides}
 
 
 def in_sweep(run_dir: Path) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -22,7 +21,7 @@ from bmx.data.pipeline.prepare import DataSet
 from bmx.data.spec import DataSpec
 from bmx.engine import fit
 from bmx.engine.build import trial_of
-from bmx.engine.device import use_cpu
+from bmx.engine.device import device_name, use_cpu
 from bmx.engine.display import Display, Silent, choose
 from bmx.engine.estimate import slower_than_full
 from bmx.engine.evaluation import Evaluation, evaluate
@@ -32,18 +31,17 @@ from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
 from bmx.engine.signals import watch_signals
 from bmx.engine.tuner import settle
-from bmx.errors import BmxError, Interrupted, UsageError
+from bmx.errors import Interrupted, UsageError
 from bmx.measure.cost import Cost, cost_of
 from bmx.runs import confusion as confusions
 from bmx.runs import result as results
 from bmx.runs import slurm
 from bmx.runs.directory import create, discard
-from bmx.runs.locking import lock
+from bmx.runs.recording import recorded
 from bmx.runs.report import numbers, plots, summary
 from bmx.runs.report.foot import FOOT
-from bmx.targets.blame import described, user_line
 from bmx.tasks.fit import FitTask
-from bmx.verbs.recording.chosen_words import chosen_words, in_sweep
+from bmx.verbs.recording.chosen_words import chosen_facts, in_sweep
 
 log = logging.getLogger("bmx.train")
 
@@ -119,65 +117,58 @@ def fit_and_test(
     told = [*(prepared.resumed.told if prepared.resumed else ()), *job.facts.get("changes", [])]
     facts = {**run_facts(prepared, threads), "parent": job.parent, **job.facts}
     facts |= {"changes": told} if told else {}
-    with lock(run_dir), watch_signals() as stop:
-        results.start(run_dir, job.verb, name, **facts)
+    with (
+        contextlib.suppress(Interrupted, KeyboardInterrupt),
+        recorded(run_dir, job.verb, name, **facts) as run,
+        watch_signals() as stop,
+        _stopping(display),
+    ):
+        run.postscript = lambda: f"; {slurm.requeue()}" if stop.requeued else ""
         slurm.remember(Path(cfg.outputs), run_dir)
         began, fitting = time.perf_counter(), None
-        try:
+        run.so_far = lambda: _so_far(fitting, began)
+        with _leaving_nothing(prepared, run_dir):
+            start = job.start(prepared, run_dir)
+        net = start.net
+        prepared, found = settle(prepared, net, start.make_task)
+        if found:
+            cfg = prepared.cfg
+            results.write(run_dir, {**results.read(run_dir), "found": found})
+        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        cost = cost_of(net, InputStage(prepared.data.spec)(prepared.example()))
+        slower = slower_than_full(prepared, net) if fits and not quiet else None
+        if cfg.compile:
+            net.compile()
+        if fits:
+            parts = (start.make_task, start.recipe, start.tuning)
             with _leaving_nothing(prepared, run_dir):
-                start = job.start(prepared, run_dir)
-            net = start.net
-            prepared, found = settle(prepared, net, start.make_task)
-            if found:
-                cfg = prepared.cfg
-                results.write(run_dir, {**results.read(run_dir), "found": found})
-            (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
-            cost = cost_of(net, InputStage(prepared.data.spec)(prepared.example()))
-            slower = slower_than_full(prepared, net) if fits and not quiet else None
-            if cfg.compile:
-                net.compile()
-            if fits:
-                parts = (start.make_task, start.recipe, start.tuning)
-                with _leaving_nothing(prepared, run_dir):
-                    fitting = fit.build(prepared, net, run_dir, display, stop, *parts)
-                fitting.watch.began = began
-                steps = prepared.timeline.steps_per_epoch
-                display.start(_title(prepared, cost, run_dir, threads), int(cfg.epochs), steps)
-                if slower is not None:
-                    display.note(f"{prepared.device.precision} is {slower}")
-                stop.deferred = True
-                fitting.run()
-                stop.deferred = False
-                _tell_early(fitting, int(cfg.epochs), display)
-            else:
-                fit.save_unfitted(prepared, net, run_dir, start.recipe)
-            fitted = _seconds(fitting, began)
-            display.stop()
-            FOOT.say("measuring the best checkpoint")
-            job.finish(run_dir)
-            tested = measure_best(prepared, run_dir, job.split)
-            outcome = _outcome(fitting, cost, (job.split, tested), fitted, began)
-            outcome["test"] = confusions.keep(run_dir, tested.confusion, class_labels(prepared.data.spec))
-            if job.validates and job.split == "test" and prepared.data.val is not None:
-                _validated(outcome, measure_best(prepared, run_dir, "val"))
-            outcome |= job.conclude(outcome, run_dir, tested)
-            result = results.finish(run_dir, "done", **outcome)
-        except (Interrupted, KeyboardInterrupt) as error:
-            display.stop()
-            reason = str(error) or "stopped by Ctrl-C"
-            if stop.requeued:
-                reason += f"; {slurm.requeue()}"
-            result = results.finish(run_dir, "interrupted", reason, **_so_far(fitting, began))
-        except BaseException as error:
-            display.stop()
-            if not (run_dir / results.RESULT).exists():  # taken back: it was a wrong command
-                raise
-            results.finish(run_dir, "failed", _reason(error), **_so_far(fitting, began))
-            raise
-        if result["status"] == "done" and cfg.plots:
-            FOOT.say("drawing the plots")
-            worst, count = mistakes(tested, part_of(prepared.data, job.split), prepared.data.spec)
-            plots.draw(run_dir, result, worst, prepared.data.spec.kind, job.split, count)
+                fitting = fit.build(prepared, net, run_dir, display, stop, *parts)
+            fitting.watch.began = began
+            steps = prepared.timeline.steps_per_epoch
+            display.start(_title(prepared, cost, run_dir, threads), int(cfg.epochs), steps)
+            if slower is not None:
+                display.note(f"{prepared.device.precision} is {slower}")
+            stop.deferred = True
+            fitting.run()
+            stop.deferred = False
+            _tell_early(fitting, int(cfg.epochs), display)
+        else:
+            fit.save_unfitted(prepared, net, run_dir, start.recipe)
+        fitted = _seconds(fitting, began)
+        display.stop()
+        FOOT.say("measuring the best checkpoint")
+        job.finish(run_dir)
+        tested = measure_best(prepared, run_dir, job.split)
+        outcome = _outcome(fitting, cost, (job.split, tested), fitted, began)
+        outcome["test"] = confusions.keep(run_dir, tested.confusion, class_labels(prepared.data.spec))
+        if job.validates and job.split == "test" and prepared.data.val is not None:
+            _validated(outcome, measure_best(prepared, run_dir, "val"))
+        run.outcome = outcome | job.conclude(outcome, run_dir, tested)
+    result = run.result
+    if result["status"] == "done" and cfg.plots:
+        FOOT.say("drawing the plots")
+        worst, count = mistakes(tested, part_of(prepared.data, job.split), prepared.data.spec)
+        plots.draw(run_dir, result, worst, prepared.data.spec.kind, job.split, count)
     if not quiet:
         job.show(result, run_dir)
     return result
@@ -194,12 +185,13 @@ def _leaving_nothing(prepared: Prepared, run_dir: Path) -> Iterator[None]:
         raise
 
 
-def _reason(error: BaseException) -> str:
-    """Why a run failed, with the line of the user's own code that did, for its result."""
-    if isinstance(error, BmxError):
-        return f"{error.what} ({error.where})" if ", line " in error.where else error.what
-    line = user_line(error)
-    return described(error) if line is None else f"{described(error)} ({line})"
+@contextlib.contextmanager
+def _stopping(display: Display) -> Iterator[None]:
+    """The display ends before anything is said of how the run did."""
+    try:
+        yield
+    finally:
+        display.stop()
 
 
 def measure_best(prepared: Prepared, run_dir: Path, split: str = "test") -> Evaluation:
@@ -224,12 +216,10 @@ def part_of(data: DataSet, split: str) -> Arrays:
 def run_facts(prepared: Prepared, threads: int) -> dict[str, Any]:
     """What is known of a run before it starts, for ``result.json``."""
     cfg, data = prepared.cfg, prepared.data
-    words, overrides = chosen_words()
     return {
-        "choices": words,
-        "overrides": overrides,
+        **chosen_facts(),
         "seed": int(cfg.seed),
-        "device": _device_name(prepared.device.where),
+        "device": device_name(prepared.device.where),
         "precision": prepared.device.precision,
         "threads": threads,
         "data": {
@@ -241,10 +231,6 @@ def run_facts(prepared: Prepared, threads: int) -> dict[str, Any]:
         },
         **({"code": code} if (code := prepared.origin.get("code")) else {}),
     }
-
-
-def _device_name(device: torch.device) -> str:
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def _seconds(fitting: Fit | None, began: float) -> float:
@@ -325,7 +311,7 @@ def _title(prepared: Prepared, cost: Cost, run_dir: Path, threads: int) -> list[
     cfg, data = prepared.cfg, prepared.data
     held_out = f"{len(data.val):,} validation, " if data.val is not None else ""
     where, steps = prepared.device.where, prepared.timeline.steps_per_epoch
-    device = numbers.counted(threads, "thread") if where.type == "cpu" else _device_name(where)
+    device = numbers.counted(threads, "thread") if where.type == "cpu" else device_name(where)
     return [
         f"{cfg.name}: {cost.parameters:,} parameters, {len(data.train):,} training, {held_out}{len(data.test):,} test",
         f"{numbers.counted(cfg.epochs, 'epoch')} of {numbers.counted(steps, 'step')}, batch {prepared.batch_size:,}, "

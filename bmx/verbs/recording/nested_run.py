@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bmx.engine.prepare import Prepared
 from bmx.errors import Interrupted
 from bmx.runs import result as results
 from bmx.runs.directory import create
-from bmx.runs.locking import lock
+from bmx.runs.recording import recorded
 from bmx.verbs.compress.setup import since_then
 from bmx.verbs.recording.fit_run import run_facts
 from bmx.verbs.recording.run_data import tell
@@ -45,25 +45,12 @@ def compound_run(
     tell(told, quiet)
     facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent)}
     facts |= {"changes": told} if told else {}
-    with lock(run_dir):
-        before = _seconds_before(run_dir)
-        results.start(run_dir, verb, name, **facts, **({"seconds": {"total": before}} if before else {}))
-        began = time.perf_counter()
-
-        def seconds() -> dict[str, float]:
-            return {"total": before + time.perf_counter() - began}
-
-        try:
-            (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
-            outcome = make(run_dir)
-            outcome["seconds"] = seconds()
-            return results.finish(run_dir, "done", **outcome), run_dir
-        except (Interrupted, KeyboardInterrupt) as error:
-            reason = str(error) or "stopped by Ctrl-C"
-            return results.finish(run_dir, "interrupted", reason, seconds=seconds()), run_dir
-        except BaseException as error:
-            results.finish(run_dir, "failed", str(error) or type(error).__name__, seconds=seconds())
-            raise
+    before = _seconds_before(run_dir)
+    facts |= {"seconds": {"total": before}} if before else {}
+    with suppress(Interrupted, KeyboardInterrupt), recorded(run_dir, verb, name, before, **facts) as run:
+        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        run.outcome = {key: value for key, value in make(run_dir).items() if key != "seconds"}
+    return run.result, run_dir
 
 
 def _seconds_before(run_dir: Path) -> float:

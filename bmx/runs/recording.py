@@ -1,0 +1,97 @@
+"""The bracket around a run: held by one process, begun, and ended as done, failed or interrupted, with its reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from bmx.errors import BmxError, Interrupted
+from bmx.runs import result as results
+from bmx.runs import stop_signals
+from bmx.runs.locking import lock
+from bmx.targets.blame import described, user_line
+
+
+@dataclass
+class Recording:
+    """A run that is being made.
+
+    Attributes:
+        run: its directory.
+        outcome: what result.json gets when it is done.
+        so_far: what a run that does not get there has to tell.
+        postscript: what is added to the reason of a run that was stopped.
+        result: the whole of result.json, once it has ended.
+    """
+
+    run: Path
+    outcome: dict[str, Any] = field(default_factory=dict)
+    so_far: Callable[[], dict[str, Any]] = dict
+    postscript: Callable[[], str] = str
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def end(self, error: BaseException) -> None:
+        """Writes down why the run has no outcome; nothing where it has been taken back, as a wrong command is."""
+        if not (self.run / results.RESULT).exists():
+            return
+        if isinstance(error, Interrupted | KeyboardInterrupt):
+            status, why = "interrupted", (str(error) or f"stopped by {stop_signals.CTRL_C}") + self.postscript()
+        else:
+            status, why = "failed", _why(error)
+        self.result = results.finish(self.run, status, why, **self.so_far())
+
+
+@contextmanager
+def recorded(run: Path, verb: str, name: str, spent: float = 0.0, **facts: Any) -> Iterator[Recording]:
+    """While it lasts, the directory is this process's, and result.json says ``running``.
+
+    What is left in ``outcome`` is written when it ends; a signal that asks to stop is raised as Interrupted wherever
+    nothing else waits for it. Errors are raised again once they are written down.
+
+    Args:
+        run: the run directory.
+        verb: what makes it.
+        name: of the run.
+        spent: seconds that it took before it was stopped.
+        facts: more for result.json from the start.
+
+    Raises:
+        UsageError: another process is writing the run.
+    """
+    with lock(run), stop_signals.handled(_raise):
+        results.start(run, verb, name, **facts)
+        began = time.perf_counter()
+
+        def seconds() -> dict[str, Any]:
+            return {"seconds": {"total": spent + time.perf_counter() - began}}
+
+        recording = Recording(run, so_far=seconds)
+        try:
+            yield recording
+            recording.result = results.finish(run, "done", **{**seconds(), **recording.outcome})
+        except BaseException as error:
+            recording.end(error)
+            if isinstance(error, _Stop):
+                raise Interrupted(str(error)) from None
+            raise
+
+
+class _Stop(KeyboardInterrupt):
+    """A signal that asks to stop; whoever tries things and goes on when they fail does not go on after it."""
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise _Stop(stop_signals.reason(number))
+
+
+def _why(error: BaseException) -> str:
+    """Why a run failed, with the line of the user's own code that did."""
+    if isinstance(error, BmxError):
+        return f"{error.what} ({error.where})" if ", line " in error.where else error.what
+    line = user_line(error) if isinstance(error, Exception) else None
+    return described(error) if line is None else f"{described(error)} ({line})"

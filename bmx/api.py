@@ -19,9 +19,6 @@ from bmx.errors import UsageError
 if TYPE_CHECKING:
     from bmx.engine.predictor import Predictor
 
-# Verbs whose function takes what their check has loaded; the others check by themselves as they begin.
-_CHECKED_FIRST = ("train", "compress", "distill")
-
 
 def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | Path | None = None) -> DictConfig:
     """The configuration that ``bmx VERB overrides...`` would run with, named and checked but with nothing written.
@@ -176,9 +173,9 @@ def _call(verb: str, cfg: DictConfig, run_dir: str | Path | None, quiet: bool) -
         if entry.preview and cfg.get("plan"):
             found: dict[str, Any] = locate(entry.preview)(cfg, quiet)
             return found
-        if verb in _CHECKED_FIRST or run_dir is not None:  # before that directory is made
-            check(cfg)
-        result: dict[str, Any] = target(cfg, _place(verb, cfg, run_dir), quiet)
+        checked = check(cfg)  # before a directory is made
+        handed = {} if checked is None else {"checked": checked}
+        result: dict[str, Any] = target(cfg, _place(verb, cfg, run_dir), quiet, **handed)
         return result
 
 

@@ -75,7 +75,7 @@ def _attempt(cfg: DictConfig, run_dir: Path, in_sweep: bool, own: bool, invocati
     run = _once if own else _target
     try:
         if in_sweep:
-            _check_job(cfg, invocation)
+            invocation.checked = _check_job(cfg, invocation)
         result = run(cfg, run_dir, invocation)
     except BmxError as error:
         if own and isinstance(error, UsageError):
@@ -102,7 +102,8 @@ def _attempt(cfg: DictConfig, run_dir: Path, in_sweep: bool, own: bool, invocati
 def _target(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
     target = locate(invocation.verb.target)
     with kept():  # torch is loaded by now: what this job sets in it is not for the next
-        return target(cfg, run_dir)
+        checked, invocation.checked = invocation.checked, None
+        return target(cfg, run_dir) if checked is None else target(cfg, run_dir, checked=checked)
 
 
 def _once(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
@@ -124,7 +125,7 @@ def _once(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
         return _target(cfg, run_dir, invocation)
 
 
-def _check_job(cfg: DictConfig, invocation: Invocation) -> None:
+def _check_job(cfg: DictConfig, invocation: Invocation) -> Any:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict
 
@@ -137,10 +138,11 @@ def _check_job(cfg: DictConfig, invocation: Invocation) -> None:
         with open_dict(cfg):
             cfg.name = run_name(cast(DictConfig, HydraConfig.instance().cfg))
     check_values(cfg, invocation.asked, None)
-    if invocation.verb.check:
-        check = locate(invocation.verb.check)
-        with kept():
-            check(cfg)
+    if not invocation.verb.check:
+        return None
+    check = locate(invocation.verb.check)
+    with kept():
+        return check(cfg)
 
 
 def _unexpected(error: Exception, run_dir: Path, debug: bool) -> BmxError:

@@ -90,7 +90,7 @@ def check(config: DictConfig, invocation: Invocation) -> None:
     FOOT.say("loading PyTorch")
     check_verb = locate(invocation.verb.check)
     with hydra_config(config), kept():
-        check_verb(job_config(config))
+        invocation.checked = check_verb(job_config(config))
 
 
 def _settle(config: DictConfig, invocation: Invocation) -> None:

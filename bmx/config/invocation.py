@@ -35,14 +35,16 @@ class Invocation:
     """The directory that was made for them."""
     plan: Any = None
     """What a sweep of bmx's own is going to do, a :class:`Plan` of the room above."""
+    checked: Any = None
+    """What the verb's check returned of one run, for the run itself."""
     codes: list[int] = field(default_factory=list)
     """The exit code of each job that ended in this process."""
     failed: list[str] = field(default_factory=list)
     """The directories of the jobs among them that failed."""
 
     def __getstate__(self) -> dict[str, object]:
-        """For launchers that send a job elsewhere: the plan's processes stay here."""
-        return {**self.__dict__, "plan": None}
+        """For launchers that send a job elsewhere: the plan's processes and what was loaded stay here."""
+        return {**self.__dict__, "plan": None, "checked": None}
 
     @property
     def verb(self) -> Verb:

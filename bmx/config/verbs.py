@@ -55,7 +55,9 @@ class Verb(NamedTuple):
     config: str = ""
     """The root file in ``conf/``, without ``.yaml``."""
     check: str = ""
-    """``module:function`` that raises UsageError for a configuration that cannot run, before anything is written."""
+    """``module:function`` that raises UsageError for a configuration that cannot run, before anything is written.
+
+    What it returns, if anything, is given to the target as ``checked``."""
     examples: tuple[str, ...] = ()
     aliases: Mapping[str, str] = _NONE
     """Words that stand for a longer key: ``teacher=`` for ``model@teacher=``."""
@@ -97,6 +99,8 @@ def _found() -> dict[str, Verb]:
         except ModuleNotFoundError:  # no other package brings any
             continue
         for module in pkgutil.iter_modules(path):
+            if package == own and not module.ispkg:
+                continue
             verb = getattr(import_module(f"{package}.{module.name}"), "VERB", None)
             if isinstance(verb, Verb):
                 verbs.setdefault(module.name, verb)

@@ -64,6 +64,12 @@ class Loaded:
         known = {name: counted.get(name, 0) for name in Cost.__dataclass_fields__}
         return Cost(**{**known, "bytes": self.file.stat().st_size})
 
+    @property
+    def predictor(self) -> Predictor:
+        """The model, where it is no finished graph."""
+        assert isinstance(self.model, Predictor)
+        return self.model
+
 
 def dtype_of(net: nn.Module) -> torch.dtype:
     """The type of a model's weights, which its inputs must have; float32 where it has none."""
@@ -103,8 +109,8 @@ def load(file: Path) -> Loaded:
     return Loaded(predictor, predictor.spec, predictor.config, file)
 
 
-def load_predictor(file: Path) -> Predictor:
-    """The plain model of a checkpoint, .bmxp or .safetensors file, which can be compressed, taught and learned from.
+def load_plain(file: Path) -> Loaded:
+    """Reads a checkpoint, a .bmxp or .safetensors file: models that can be compressed, taught and learned from.
 
     Raises:
         UsageError: it is not what its suffix says, or a finished graph.
@@ -112,6 +118,13 @@ def load_predictor(file: Path) -> Predictor:
     if file.suffix in (".onnx", ".pt2"):
         fix = "name the run that it was exported from, or a .bmxp or .safetensors file"
         raise UsageError("this file is a finished graph, no model that can be taken apart", str(file), fix)
-    model = load(file).model
-    assert isinstance(model, Predictor)
-    return model
+    return load(file)
+
+
+def load_predictor(file: Path) -> Predictor:
+    """The model of :func:`load_plain`.
+
+    Raises:
+        UsageError: as there.
+    """
+    return load_plain(file).predictor

@@ -145,7 +145,7 @@ def answer(target: str, asked: str, told: str) -> int:
 
     module_name, _, name = target.partition(":")
     module = import_module(module_name)
-    verb_check: Callable[[DictConfig], None] = getattr(module, name)
+    verb_check: Callable[[DictConfig], Any] = getattr(module, name)
     says = getattr(module, "chooses_by", None)
     problems: list[list[Any]] = []
     chooses_by, checked, began = None, 0, time.monotonic()
@@ -157,8 +157,9 @@ def answer(target: str, asked: str, told: str) -> int:
             OmegaConf.set_struct(config, True)
             checked += 1
             try:
-                verb_check(config)
-                chooses_by = chooses_by or (says(config) if says else None)
+                found = verb_check(config)
+                if says and not chooses_by:
+                    chooses_by = says(config) if found is None else says(config, found)
             except BmxError as error:
                 problems.append([index, error.what, error.where, error.fix])
             except Exception as error:

@@ -51,7 +51,7 @@ def test_a_check_that_breaks_in_the_users_code_names_the_line(house):
     house.behave["check"] = lambda cfg: 1 / 0
     called = house("train")
     assert called.code == 2 and "ZeroDivisionError" in called.err and "Traceback" not in called.err
-    assert "test_cli_run.py, line" in called.err
+    assert "test_job.py, line" in called.err
     assert tree(house.work) == {}
     assert "Traceback" in house("train", "--debug").err
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.config.checked import Checked, prepared_for
 from bmx.config.python_validation import conforming
 from bmx.engine.device import device_name, resolve, use_cpu
 from bmx.errors import UsageError
@@ -23,32 +24,40 @@ from bmx.verbs.recording.run_data import tell, what_changed
 
 @conforming("bench")
 @with_its_trust
-def check(cfg: DictConfig) -> None:
+def check(cfg: DictConfig) -> Checked[bool]:
     """Finds out whether the measurement can be made, without writing anything.
 
     Raises:
         UsageError: nothing to measure, an unknown engine, a package that is missing, a size that cannot be.
     """
+    return Checked(cfg, _sound(cfg))
+
+
+def _sound(cfg: DictConfig) -> bool:
     resolve(str(cfg.device), "32-true")
     engines.check(_engines(cfg))
     _batch_sizes(cfg)
     subjects.check(cfg)
+    return True
 
 
 @conforming("bench")
 @with_its_trust
-def bench(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+def bench(
+    cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False, checked: Checked[bool] | None = None
+) -> dict[str, Any]:
     """Measures models and returns the result, which is also in result.json under ``bench``.
 
     Args:
         cfg: the composed configuration of ``bmx bench``.
         run_dir: where the result goes; made under ``cfg.outputs`` if None.
         quiet: print nothing.
+        checked: what ``check`` returned for this configuration.
 
     Raises:
         UsageError: the configuration cannot run.
     """
-    check(cfg)
+    prepared_for(cfg, checked, _sound)
     where = resolve(str(cfg.device), "32-true").where
     threads = use_cpu(cfg.threads)
     words, sizes = _engines(cfg), _batch_sizes(cfg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from bmx.engine.evaluation import Evaluation, evaluate
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared
 from bmx.export import engines
-from bmx.export.reading import load, load_predictor
+from bmx.export.reading import Loaded, load
 from bmx.measure.significance import only_right
 from bmx.runs.report import compression as report
 from bmx.verbs.bench.measuring import Ruler, measure
@@ -45,7 +46,7 @@ class Change:
 
 def weigh(
     prepared: Prepared,
-    parent: Path,
+    parent: Loaded,
     result: dict[str, Any],
     run_dir: Path,
     measured: Evaluation,
@@ -56,7 +57,7 @@ def weigh(
 
     Args:
         prepared: the configuration.
-        parent: the model file it began with.
+        parent: the model it began with.
         result: what is known of the run so far.
         run_dir: the run, with its final best.ckpt.
         measured: the compressed model on that part of the data.
@@ -65,12 +66,13 @@ def weigh(
     """
     cfg, data = prepared.cfg, prepared.data
     arrays = part_of(data, split)
-    original = evaluate(load_predictor(parent).to(prepared.device.where), arrays, data.spec, prepared.device)
+    where = prepared.device.where
+    original = evaluate(copy.deepcopy(parent.predictor).to(where), arrays, data.spec, prepared.device)
     subjects, exact = [], prepared.device.precision == "32-true"
-    for name, file, tested in ((BEFORE, parent, original), (AFTER, best_file(run_dir), measured)):
-        loaded, known = load(file), tested.metrics if exact else {}
-        subjects.append(Subject(name, loaded, str(file), loaded.cost(), replace(data, test=arrays), metrics=known))
-    entries = {entry["name"]: entry for entry in measure(subjects, ruler_of(cfg, prepared.device.where))}
+    for name, loaded, tested in ((BEFORE, parent, original), (AFTER, load(best_file(run_dir)), measured)):
+        known, part = tested.metrics if exact else {}, replace(data, test=arrays)
+        subjects.append(Subject(name, loaded, str(loaded.file), loaded.cost(), part, metrics=known))
+    entries = {entry["name"]: entry for entry in measure(subjects, ruler_of(cfg, where))}
     sides = {}
     for subject, evaluation in zip(subjects, (original, measured), strict=True):
         entry = entries[subject.name]

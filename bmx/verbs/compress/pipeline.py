@@ -16,11 +16,12 @@ from bmx.engine.build import make_method, sources_kept
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared
 from bmx.errors import UsageError, did_you_mean
+from bmx.export.reading import Loaded, load_plain
 from bmx.runs import confusion as confusions
 from bmx.runs.report import numbers
 from bmx.runs.report import pipeline as report
 from bmx.verbs.compress.comparison import Change, weigh
-from bmx.verbs.compress.setup import EPOCHS, find_parent, prepare_compression, split_of
+from bmx.verbs.compress.setup import EPOCHS, Parent, find_parent, prepare_compression, split_of
 from bmx.verbs.compress.target import NO_TARGET
 from bmx.verbs.recording.fit_run import measure_best
 from bmx.verbs.recording.nested_run import compound_run, inner_run
@@ -74,20 +75,21 @@ def stage(cfg: DictConfig, number: int, run: str) -> DictConfig:
     return alone
 
 
-def check(cfg: DictConfig) -> Prepared:
-    """Checks the pipeline and each of its stages as far as the first model tells.
+def check(cfg: DictConfig) -> Parent:
+    """Checks the pipeline and each of its stages as far as the first model tells; what all of them begin with.
 
     Raises:
         UsageError: the first thing that could not work.
     """
     _check_order(cfg, words(cfg))
     with sources_kept():
-        prepared = [prepare_compression(stage(cfg, number, str(cfg.run))) for number in range(len(words(cfg)))]
-    first = prepared[0].cfg
+        model = load_plain(find_parent(cfg))
+        begun = [prepare_compression(stage(cfg, number, str(cfg.run)), model) for number in range(len(words(cfg)))]
+    first = begun[0].prepared.cfg
     with open_dict(first):  # with what it takes from the model it begins with, but of all stages
         for key in ("name", "compression", "target", "teacher"):
             first[key] = cfg.get(key)
-    return prepared[0]
+    return begun[0]
 
 
 def _check_order(cfg: DictConfig, stages: list[str]) -> None:
@@ -137,19 +139,20 @@ def _said(result: dict[str, Any]) -> str:
     return f"{said}, {numbers.size(after['cost']['bytes'])} of weights, after {took}"
 
 
-def pipeline(cfg: DictConfig, run_dir: Path | None, quiet: bool, compress: Compress) -> dict[str, Any]:
+def pipeline(cfg: DictConfig, begun: Parent, run_dir: Path | None, quiet: bool, compress: Compress) -> dict[str, Any]:
     """Runs all stages and weighs the last model against the first.
 
     Args:
         cfg: of ``bmx compress compression=pipeline``.
+        begun: what ``check`` returned.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
         quiet: print nothing.
         compress: makes one stage.
     """
-    prepared, parent = check(cfg), find_parent(cfg)
+    prepared, parent = begun.prepared, begun.model
 
     def make(run_dir: Path) -> dict[str, Any]:
-        stages = run_stages(cfg, run_dir / FOLDER, parent, compress, quiet)
+        stages = run_stages(cfg, run_dir / FOLDER, parent.file, compress, quiet)
         epochs = sum(int(s["result"].get("epochs") or 0) for s in stages)
         model = best_file(Path(stages[-1]["run"]))
         weighed = take_over(prepared, parent, model, run_dir, Change(epochs=epochs))
@@ -161,7 +164,7 @@ def pipeline(cfg: DictConfig, run_dir: Path | None, quiet: bool, compress: Compr
     return result
 
 
-def take_over(prepared: Prepared, parent: Path, model: Path, run_dir: Path, change: Change) -> dict[str, Any]:
+def take_over(prepared: Prepared, parent: Loaded, model: Path, run_dir: Path, change: Change) -> dict[str, Any]:
     """Makes a finished model file the one of ``run_dir`` and weighs it against the parent, for ``result.json``.
 
     What it has on the validation set is measured too, so that a sweep can choose by it.

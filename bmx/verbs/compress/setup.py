@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from bmx.engine.saved_check import CHECKED, check_saved
 from bmx.engine.trust_check import judged
 from bmx.engine.warm_start import model_file
 from bmx.errors import RunFailed, UsageError
-from bmx.export.reading import load, load_predictor
+from bmx.export.reading import Loaded, load, load_plain, load_predictor
 from bmx.tasks.distill import DistillTask
 from bmx.tasks.fit import FitTask
 from bmx.tasks.losses import objective_for
@@ -63,15 +63,33 @@ def split_of(cfg: DictConfig) -> str:
     return str(OmegaConf.select(cfg, "split") or "test")
 
 
-def prepare_compression(cfg: DictConfig) -> Prepared:
+@dataclass(frozen=True)
+class Parent:
+    """What a compression begins with, found sound.
+
+    Attributes:
+        prepared: the configuration of its fine-tuning.
+        model: the model that is compressed, as its file holds it.
+    """
+
+    prepared: Prepared
+    model: Loaded
+
+
+def prepare_compression(cfg: DictConfig, model: Loaded | None = None) -> Parent:
     """Checks ``cfg`` with the parent's model and data, as a training of it would be.
+
+    Args:
+        cfg: of ``bmx compress``.
+        model: the model of ``cfg.run``, where it has been loaded.
 
     Raises:
         UsageError: the first thing that could not work.
     """
-    parent = load_predictor(find_parent(cfg))
+    model = model or load_plain(find_parent(cfg))
+    parent = model.predictor
     method = make_method(cfg.compression)
-    cfg = _with_parent(cfg, parent.config, find_parent(cfg))
+    cfg = _with_parent(cfg, parent.config, model.file)
     if cfg.epochs is None:
         cfg.epochs = getattr(method, "epochs", EPOCHS)
     earlier_stages.check(parent.net, method, cfg.epochs)
@@ -89,18 +107,18 @@ def prepare_compression(cfg: DictConfig) -> Prepared:
         check_method(prepared, 1)
         if cfg.teacher:
             load_teachers([model_file(str(cfg.teacher), Path(cfg.outputs))], prepared)
-    return prepared
+    return Parent(prepared, model)
 
 
-def since_then(prepared: Prepared, parent: Path) -> list[str]:
+def since_then(prepared: Prepared, parent: Loaded) -> list[str]:
     """What is not as it was when the parent was made, and its teacher; in sentences.
 
     Args:
         prepared: the configuration, with the parent's data where it names none.
-        parent: the model file.
+        parent: the model that is compressed.
     """
     cfg = prepared.cfg
-    told = what_changed(load(parent), prepared.data, cfg.data)
+    told = what_changed(parent, prepared.data, cfg.data)
     if OmegaConf.select(cfg, "distillation") is not None and cfg.teacher:
         teacher = load(model_file(str(cfg.teacher), Path(cfg.outputs)))
         told += [f"teacher: {line}" for line in what_changed(teacher, prepared.data, cfg.data) if line not in told]

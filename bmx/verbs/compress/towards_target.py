@@ -12,17 +12,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bmx.engine.evaluation import evaluate
 from bmx.engine.fit import best_file
-from bmx.engine.prepare import Prepared
 from bmx.errors import RunFailed, UsageError
-from bmx.export.reading import load_predictor
 from bmx.runs.report import compression as report
 from bmx.runs.report import pareto
 from bmx.sweep.search.settings import need_optuna
 from bmx.tasks.losses import objective_for
 from bmx.verbs.compress.comparison import Change
-from bmx.verbs.compress.pipeline import check as check_pipeline
 from bmx.verbs.compress.pipeline import is_pipeline, take_over, words
-from bmx.verbs.compress.setup import find_parent, prepare_compression
+from bmx.verbs.compress.setup import Parent, find_parent
 from bmx.verbs.compress.target import NO_TARGET, Target, drop
 from bmx.verbs.compress.target_search import Point, single
 from bmx.verbs.compress.trial_sweep import TrialSweep
@@ -43,7 +40,7 @@ _FIELD = "budget.params"
 Compress = Callable[[DictConfig, Path], dict[str, Any]]
 
 
-def check(cfg: DictConfig, target: Target) -> None:
+def check(cfg: DictConfig, target: Target, begun: Parent) -> None:
     """Finds out whether there is something to search over.
 
     Raises:
@@ -53,7 +50,7 @@ def check(cfg: DictConfig, target: Target) -> None:
     if not named:
         fix = "use low_rank, prune, prune_structured or deep, or a pipeline with one of them"
         raise UsageError("this compression has no size to search over", "target", fix)
-    prepared = check_pipeline(cfg) if is_pipeline(cfg) else prepare_compression(cfg)
+    prepared = begun.prepared
     if prepared.data.val is None:
         fix = "train the run with data.val_size=0.1"
         raise UsageError("a target needs a validation set to search on", "data.val_size=0", fix)
@@ -76,7 +73,9 @@ def knobs(cfg: DictConfig) -> dict[str, float]:
     return found
 
 
-def search(cfg: DictConfig, target: Target, run_dir: Path | None, quiet: bool, compress: Compress) -> dict[str, Any]:
+def search(
+    cfg: DictConfig, target: Target, begun: Parent, run_dir: Path | None, quiet: bool, compress: Compress
+) -> dict[str, Any]:
     """Searches for the smallest model that keeps to the target, or the best of a size, and tests that one.
 
     One fraction is bisected: what is left and what is lost are taken to rise and fall together. Several, in a
@@ -86,6 +85,7 @@ def search(cfg: DictConfig, target: Target, run_dir: Path | None, quiet: bool, c
     Args:
         cfg: of ``bmx compress`` with a target.
         target: what has to hold.
+        begun: what the check returned.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
         quiet: print nothing.
         compress: makes one trial.
@@ -93,12 +93,11 @@ def search(cfg: DictConfig, target: Target, run_dir: Path | None, quiet: bool, c
     Raises:
         RunFailed: no trial kept to the target; says which came nearest.
     """
-    prepared = check_pipeline(cfg) if is_pipeline(cfg) else prepare_compression(cfg)
-    parent, points = find_parent(cfg), list[Point]()
+    prepared, parent, points = begun.prepared, begun.model, list[Point]()
 
     def make(run_dir: Path) -> dict[str, Any]:
         trials = _Trials(cfg, target, run_dir / "trials", compress, quiet)
-        points.extend(_search(knobs(cfg), trials, prepared))
+        points.extend(_search(knobs(cfg), trials, begun))
         best = _best(points, target)
         change = Change(epochs=int(best.result["compression"]["epochs"]), facts={"kept": best.kept})
         outcome = take_over(prepared, parent, best_file(best.folder), run_dir, change)
@@ -112,6 +111,13 @@ def search(cfg: DictConfig, target: Target, run_dir: Path | None, quiet: bool, c
     return result
 
 
+def _before(begun: Parent) -> dict[str, float]:
+    """What the model has on the validation set before it is compressed."""
+    prepared = begun.prepared
+    model = copy.deepcopy(begun.model.predictor).to(prepared.device.where)
+    return evaluate(model, part_of(prepared.data, "val"), prepared.data.spec, prepared.device).metrics
+
+
 class _Trials:
     """Makes trials, or takes up those that an interrupted search has made."""
 
@@ -123,15 +129,16 @@ class _Trials:
         """Bisects the fraction at ``path``."""
         return single(lambda kept: self._one({path: kept}), least, self.target.trials, smallest=self.target.by_accuracy)
 
-    def together(self, least: dict[str, float], prepared: Prepared) -> list[Point]:
+    def together(self, least: dict[str, float], begun: Parent) -> list[Point]:
         """Searches several fractions, in a sweep."""
         cfg = self._alone({})
+        prepared = begun.prepared
         cfg.seed = prepared.cfg.seed
         # Trials that are chosen by their time must not disturb each other, nor the other jobs of a sweep.
         jobs = "1" if in_sweep(self.folder.parent) or self.target.latency_ms is not None else "auto"
         keys = {f"compression.{path}": low for path, low in least.items()}
         score = objective_for(prepared.data.spec).score_name
-        wanted = self.target.objective(f"val/{score}", self._before(prepared)[score])
+        wanted = self.target.objective(f"val/{score}", _before(begun)[score])
         sweep = TrialSweep(cfg, self.folder, keys, wanted, self.target.trials, jobs)
         points = []
         for run, kept, end in sweep.run():
@@ -139,11 +146,6 @@ class _Trials:
             named = {key.removeprefix("compression."): fraction for key, fraction in kept.items()}
             points.append(self._say(self._point(named, run, end.result if end.state == "done" else {}, end.reason)))
         return points
-
-    def _before(self, prepared: Prepared) -> dict[str, float]:
-        """What the model has on the validation set before it is compressed."""
-        model = load_predictor(find_parent(self.cfg)).to(prepared.device.where)
-        return evaluate(model, part_of(prepared.data, "val"), prepared.data.spec, prepared.device).metrics
 
     def _one(self, kept: dict[str, float]) -> Point:
         self.number += 1
@@ -188,10 +190,10 @@ class _Trials:
         return point
 
 
-def _search(named: dict[str, float], trials: _Trials, prepared: Prepared) -> list[Point]:
+def _search(named: dict[str, float], trials: _Trials, begun: Parent) -> list[Point]:
     if len(named) == 1:
         return trials.one_by_one(*next(iter(named.items())))
-    return trials.together(named, prepared)
+    return trials.together(named, begun)
 
 
 def _best(points: list[Point], target: Target) -> Point:

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
+from bmx.config.checked import Checked, prepared_for
 from bmx.config.compose import compose_other
 from bmx.config.python_validation import conforming
 from bmx.engine.build import make_model, sources_kept
@@ -39,7 +40,7 @@ _ALONE = "student alone"
 
 
 @dataclass(frozen=True)
-class _Checked:
+class Begun:
     """What a distillation begins with, found sound."""
 
     prepared: Prepared
@@ -49,33 +50,30 @@ class _Checked:
     changes: list[str]
 
 
-# What check() prepared, for the distill() that follows it in the same process.
-_checked: dict[str, _Checked] = {}
-
-
 @conforming("distill")
 @with_its_trust
-def check(cfg: DictConfig) -> None:
-    """Finds out whether a configuration can run, without writing anything.
+def check(cfg: DictConfig) -> Checked[Begun]:
+    """Finds out whether a configuration can run, without writing anything; what it has prepared, for the run.
 
     Raises:
         UsageError: it cannot; says what, where and what to do.
     """
-    _checked.clear()
-    _checked[_key(cfg)] = _prepare(cfg)
+    return Checked(cfg, _prepare(cfg))
 
 
 @conforming("distill")
 @with_its_trust
-def chooses_by(cfg: DictConfig) -> str | None:
+def chooses_by(cfg: DictConfig, checked: Checked[Begun] | None = None) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
-    prepared = (_checked.get(_key(cfg)) or _prepare(cfg)).prepared
+    prepared = prepared_for(cfg, checked, _prepare).prepared
     return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
 
 
 @conforming("distill")
 @with_its_trust
-def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+def distill(
+    cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False, checked: Checked[Begun] | None = None
+) -> dict[str, Any]:
     """Fits a student and returns the result, which is also in result.json, with the comparison under ``distillation``.
 
     Teachers that are model words are trained first, and so is the student alone with ``cfg.baseline``; each in a run
@@ -85,15 +83,16 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
         cfg: the composed configuration of ``bmx distill``; see :func:`bmx.compose`.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
         quiet: print nothing.
+        checked: what ``check`` returned for this configuration.
 
     Raises:
         UsageError: the configuration cannot run.
         RunFailed: a training could not go on; result.json says ``failed``.
     """
-    checked = _checked.pop(_key(cfg)) if _key(cfg) in _checked else _prepare(cfg)
-    prepared, student, named = checked.prepared, checked.student, checked.teachers
+    begun = prepared_for(cfg, checked, _prepare)
+    prepared, student, named = begun.prepared, begun.student, begun.teachers
     cfg = prepared.cfg
-    for note in () if quiet else [*checked.notes, *checked.changes]:
+    for note in () if quiet else [*begun.notes, *begun.changes]:
         print(note, flush=True)
     name = str(cfg.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "distill", name)
@@ -113,7 +112,7 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
 
     facts: dict[str, Any] = {"teachers": [str(file) for file in files], "alone": str(alone) if alone else None}
     words, _ = chosen_words()
-    facts |= {"changes": checked.changes} if checked.changes else {}
+    facts |= {"changes": begun.changes} if begun.changes else {}
     if cfg.get("student"):
         facts["choices"] = {**words, "model": Path(str(cfg.student)).name}
     job = Job(
@@ -129,7 +128,7 @@ def distill(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -
     return fit_and_test(prepared, job, run_dir, quiet)
 
 
-def _prepare(cfg: DictConfig) -> _Checked:
+def _prepare(cfg: DictConfig) -> Begun:
     notes, other = [], []
     student = find_student(cfg)
     if cfg.get("student"):
@@ -157,7 +156,7 @@ def _prepare(cfg: DictConfig) -> _Checked:
                 samples = (random_inputs(prepared.data.spec, 2), random_inputs(spec, 2))
                 own = student.make()(prepared.data.spec)
                 match_layers(method, own, net, samples, prepared.data.train.targets)
-    return _Checked(prepared, student, named, notes, other)
+    return Begun(prepared, student, named, notes, other)
 
 
 def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:
@@ -193,7 +192,3 @@ def _alone(prepared: Prepared, student: Student, quiet: bool) -> Path:
         return Start(student.build(prepared), student.recipe)
 
     return trained(cfg, _ALONE, brief_job(words, _ALONE, Job("train", start)), quiet, student.make())
-
-
-def _key(cfg: DictConfig) -> str:
-    return OmegaConf.to_yaml(cfg, resolve=True)

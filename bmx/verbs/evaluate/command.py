@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.config.checked import Checked, prepared_for
 from bmx.config.python_validation import conforming
 from bmx.data.arrays import Arrays
 from bmx.data.pipeline.prepare import DataSet
@@ -15,7 +16,7 @@ from bmx.engine.evaluation import evaluate as measure
 from bmx.engine.mistakes import mistakes
 from bmx.engine.warm_start import model_file
 from bmx.errors import UsageError
-from bmx.export.reading import load
+from bmx.export.reading import Loaded, load
 from bmx.runs import confusion as confusions
 from bmx.runs.directory import create
 from bmx.runs.recording import recorded
@@ -27,42 +28,44 @@ from bmx.verbs.recording.run_data import data_for, tell, what_changed
 
 @conforming("evaluate")
 @with_its_trust
-def check(cfg: DictConfig) -> None:
-    """Finds out whether the evaluation can run, without writing anything.
+def check(cfg: DictConfig) -> Checked[tuple[Loaded, DataSet]]:
+    """Finds out whether the evaluation can run, without writing anything; what it has loaded, for the run.
 
     Raises:
         UsageError: no such run, split or device, or data that the model does not take.
     """
-    model = load(model_file(str(cfg.run), Path(cfg.outputs)))
-    resolve(str(cfg.device), str(cfg.precision or model.config.precision))
-    _split(cfg, data_for(cfg, model.spec, model.config, model.file))
+    return Checked(cfg, _loaded(cfg))
 
 
 @conforming("evaluate")
 @with_its_trust
-def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+def evaluate(
+    cfg: DictConfig,
+    run_dir: Path | None = None,
+    quiet: bool = False,
+    checked: Checked[tuple[Loaded, DataSet]] | None = None,
+) -> dict[str, Any]:
     """Measures a run's best checkpoint, or an exported file, and returns the result, which is also in result.json.
 
     Args:
         cfg: the composed configuration of ``bmx evaluate``.
         run_dir: where the result goes; made under ``cfg.outputs`` if None.
         quiet: print nothing.
+        checked: what ``check`` returned for this configuration.
 
     Raises:
         UsageError: the configuration cannot run.
     """
-    file = model_file(str(cfg.run), Path(cfg.outputs))
-    model = load(file)
+    model, data = prepared_for(cfg, checked, _loaded)
     device = resolve(str(cfg.device), str(cfg.precision or model.config.precision))
     threads = use_cpu(model.config.trainer.threads)
-    data = data_for(cfg, model.spec, model.config, model.file)
     arrays = _split(cfg, data)
     told = what_changed(model, data, OmegaConf.select(cfg, "data"))
     name = str(cfg.name or model.config.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "evaluate", name)
     facts = {
         **chosen_facts(),
-        "parent": str(file),
+        "parent": str(model.file),
         "seed": int(model.config.seed),
         "device": str(device.where),
         "precision": device.precision,
@@ -85,6 +88,14 @@ def evaluate(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) 
     if not quiet:
         summary.show(run.result, run_dir)
     return run.result
+
+
+def _loaded(cfg: DictConfig) -> tuple[Loaded, DataSet]:
+    model = load(model_file(str(cfg.run), Path(cfg.outputs)))
+    resolve(str(cfg.device), str(cfg.precision or model.config.precision))
+    data = data_for(cfg, model.spec, model.config, model.file)
+    _split(cfg, data)
+    return model, data
 
 
 def _split(cfg: DictConfig, data: DataSet) -> Arrays:

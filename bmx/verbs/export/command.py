@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.compression.quantize.rebuild import is_quantised
+from bmx.config.checked import Checked, prepared_for
 from bmx.config.python_validation import conforming
 from bmx.data.pipeline.prepare import DataSet
 from bmx.engine.predictor import Predictor
@@ -30,12 +31,16 @@ from bmx.verbs.recording.run_data import data_for, tell, what_changed
 
 @conforming("export")
 @with_its_trust
-def check(cfg: DictConfig) -> None:
-    """Finds out whether the export can be made, without writing anything.
+def check(cfg: DictConfig) -> Checked[tuple[Loaded, DataSet]]:
+    """Finds out whether the export can be made, without writing anything; what it has loaded, for the run.
 
     Raises:
         UsageError: no such run or format, a package that is missing, or data that cannot be loaded for the comparison.
     """
+    return Checked(cfg, _loaded(cfg))
+
+
+def _loaded(cfg: DictConfig) -> tuple[Loaded, DataSet]:
     formats.check(str(cfg.format), str(cfg.preprocessing))
     ending = formats.suffix(str(cfg.format))
     if cfg.file is not None and Path(cfg.file).suffix != ending:
@@ -43,12 +48,17 @@ def check(cfg: DictConfig) -> None:
         raise UsageError(f"the name of this file is to end in {ending}", f"file={cfg.file}", fix)
     model = load(model_file(str(cfg.run), Path(cfg.outputs)))
     _predictor(model)
-    data_for(cfg, model.spec, model.config, model.file)
+    return model, data_for(cfg, model.spec, model.config, model.file)
 
 
 @conforming("export")
 @with_its_trust
-def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+def export(
+    cfg: DictConfig,
+    run_dir: Path | None = None,
+    quiet: bool = False,
+    checked: Checked[tuple[Loaded, DataSet]] | None = None,
+) -> dict[str, Any]:
     """Writes the model of a run to a file, reads it back, compares both on the test set, and returns the result.
 
     The file gets its name when it has passed; beside it a JSON file says how to feed it and what its answers mean.
@@ -57,22 +67,20 @@ def export(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) ->
         cfg: the composed configuration of ``bmx export``.
         run_dir: where the result goes, and the file unless ``cfg.file`` names one; made under ``cfg.outputs`` if None.
         quiet: print nothing.
+        checked: what ``check`` returned for this configuration.
 
     Raises:
         UsageError: the configuration cannot run.
         RunFailed: the model cannot be written in this format, or what was written is not the same model.
     """
-    check(cfg)
-    source = model_file(str(cfg.run), Path(cfg.outputs))
-    model = load(source)
-    data = data_for(cfg, model.spec, model.config, model.file)
+    model, data = prepared_for(cfg, checked, _loaded)
     told = what_changed(model, data, OmegaConf.select(cfg, "data"))
     name = str(cfg.name or model.config.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "export", name)
     target = Path(cfg.file) if cfg.file is not None else run_dir / f"model{formats.suffix(str(cfg.format))}"
     facts = {
         **chosen_facts(),
-        "parent": str(source),
+        "parent": str(model.file),
         "data": {"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
         **({"changes": told} if told else {}),
     }

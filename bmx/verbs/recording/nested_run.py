@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from bmx.engine.device import use_cpu
 from bmx.engine.prepare import Prepared
 from bmx.errors import Interrupted
+from bmx.export.reading import Loaded
 from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.recording import recorded
@@ -23,7 +24,7 @@ from bmx.verbs.recording.run_data import tell
 def compound_run(
     prepared: Prepared,
     verb: str,
-    parent: Path,
+    parent: Loaded,
     run_dir: Path | None,
     make: Callable[[Path], dict[str, Any]],
     quiet: bool = True,
@@ -33,7 +34,7 @@ def compound_run(
     Args:
         prepared: the configuration.
         verb: names the folder of the run directory.
-        parent: the model file it begins with.
+        parent: the model it begins with.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
         make: makes the others inside the directory and says what came of them.
         quiet: print nothing.
@@ -43,7 +44,7 @@ def compound_run(
     run_dir = run_dir or create(Path(cfg.outputs), verb, name)
     told = since_then(prepared, parent)
     tell(told, quiet)
-    facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent)}
+    facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent.file)}
     facts |= {"changes": told} if told else {}
     before = _seconds_before(run_dir)
     facts |= {"seconds": {"total": before}} if before else {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.config.checked import Checked, prepared_for
 from bmx.config.python_validation import conforming
 from bmx.engine import fit
 from bmx.engine.predictor import read_model
@@ -19,37 +20,35 @@ from bmx.tasks.losses import objective_for
 from bmx.verbs.recording.fit_run import Job, Start, fit_and_test
 from bmx.verbs.recording.run_data import tell
 
-# What check() loaded, for the train() that follows it in the same process.
-_checked: dict[str, Prepared] = {}
-
 
 @conforming("train")
 @with_its_trust
-def check(cfg: DictConfig) -> None:
-    """Finds out whether a configuration can run, without writing anything.
+def check(cfg: DictConfig) -> Checked[Prepared]:
+    """Finds out whether a configuration can run, without writing anything; what it has prepared, for the run.
 
     Raises:
         UsageError: it cannot; says what, where and what to do.
     """
-    _checked.clear()
     if _compresses(cfg):
         from bmx.verbs.train.with_compression import check_compression
 
         check_compression(cfg)
-    _checked[_key(cfg)] = prepare(cfg)
+    return Checked(cfg, prepare(cfg))
 
 
 @conforming("train")
 @with_its_trust
-def chooses_by(cfg: DictConfig) -> str | None:
+def chooses_by(cfg: DictConfig, checked: Checked[Prepared] | None = None) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
-    prepared = _checked.get(_key(cfg)) or prepare(cfg)
+    prepared = prepared_for(cfg, checked, prepare)
     return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
 
 
 @conforming("train")
 @with_its_trust
-def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> dict[str, Any]:
+def train(
+    cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False, checked: Checked[Prepared] | None = None
+) -> dict[str, Any]:
     """Fits the model of ``cfg``, tests its best checkpoint and returns the result, which is also in result.json.
 
     With ``cfg.plan`` nothing is run or written: what is returned is what it would take.
@@ -58,6 +57,7 @@ def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
         cfg: the composed configuration of ``bmx train``; see :func:`bmx.compose`.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
         quiet: print nothing.
+        checked: what ``check`` returned for this configuration.
 
     Raises:
         UsageError: the configuration cannot run.
@@ -67,7 +67,7 @@ def train(cfg: DictConfig, run_dir: Path | None = None, quiet: bool = False) -> 
         from bmx.verbs.train.plan import plan
 
         return plan(cfg, quiet)
-    prepared = _checked.pop(_key(cfg), None) or prepare(cfg)
+    prepared = prepared_for(cfg, checked, prepare)
     told = _begins_otherwise(prepared)
     tell(told, quiet)
     job = Job("train", start, facts={"changes": told} if told else {})
@@ -106,7 +106,3 @@ def _begins_otherwise(prepared: Prepared) -> list[str]:
 
 def _compresses(cfg: DictConfig) -> bool:
     return OmegaConf.select(cfg, "compression") is not None
-
-
-def _key(cfg: DictConfig) -> str:
-    return repr(OmegaConf.to_container(cfg, resolve=True))

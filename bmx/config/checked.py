@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.targets.standing import all_vouched, vouch
+
 T = TypeVar("T")
 
 
@@ -21,6 +23,7 @@ class Checked(Generic[T]):
     def __init__(self, cfg: DictConfig, content: T) -> None:
         self._key = _key(cfg)
         self._content = content
+        self._vouched = all_vouched()
 
     def fits(self, cfg: DictConfig) -> bool:
         """Whether this is the configuration that was checked."""
@@ -29,7 +32,10 @@ class Checked(Generic[T]):
 
 def prepared_for(cfg: DictConfig, checked: Checked[T] | None, prepare: Callable[[DictConfig], T]) -> T:
     """What a verb begins with: what its check has prepared for the same configuration, else what it prepares now."""
-    return checked._content if checked is not None and checked.fits(cfg) else prepare(cfg)
+    if checked is None or not checked.fits(cfg):
+        return prepare(cfg)
+    vouch(checked._vouched)  # what the check has judged is read again, out of the files that the verb writes
+    return checked._content
 
 
 def _key(cfg: DictConfig) -> str:

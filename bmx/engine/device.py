@@ -46,6 +46,10 @@ class Device:
         dtype = torch.float16 if self.precision == "16-mixed" else torch.bfloat16
         return torch.autocast(self.where.type, dtype=dtype, enabled=self.precision.endswith("-mixed"))
 
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """A loss scaler, which 16-bit floats need; for steps that Lightning does not make."""
+        return torch.amp.GradScaler(self.where.type) if self.precision == "16-mixed" else None
+
 
 def resolve(device: str, precision: str) -> Device:
     """The device and precision that ``device=`` and ``precision=`` mean on this machine.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from bmx.data.pipeline.batches import part_sizes
 from bmx.data.pipeline.input_stage import InputStage
-from bmx.data.pipeline.loading import Batch, available_memory, reader_for
-from bmx.engine import durable, random_state
+from bmx.data.pipeline.loading import Batch, available_memory
+from bmx.engine import durable
 from bmx.engine.device import Device
 from bmx.engine.evaluation import batch_size_for
+from bmx.engine.fit_task import Trial, trial
 from bmx.engine.prepare import Prepared
 from bmx.measure.memory import predict_memory
-from bmx.optim.penalties import Penalties
+from bmx.tasks.fit import FitTask
 from bmx.tasks.losses import objective_for
 
 # Steps that are let pass before the clock is read: the first ones allocate and choose kernels.
@@ -131,14 +132,11 @@ def time_needed(prepared: Prepared, net: nn.Module, seconds: float = 2.0) -> Tim
 
     The model is a copy and the random state is put back, so that the run itself begins as if this had not been.
     """
-    random = random_state.capture()
-    try:
-        steps = _Steps(prepared, net)
-        step, made = steps.measure(seconds)
-        validation = steps.validation()
-        checkpoint = steps.checkpoint()
-    finally:
-        random_state.restore(random)
+    with trial(prepared, net) as run:
+        if prepared.cfg.get("compile"):
+            run.task.net.compile()
+        step, made = seconds_of_step(run, seconds)
+        validation, checkpoint = _validation(run), _checkpoint(run)
     # The last batch of an epoch holds what is left.
     in_epoch = len(prepared.data.train) / prepared.batch_size
     epoch = step * in_epoch + validation + checkpoint
@@ -162,7 +160,9 @@ class Slower:
         return f"{times:.1f} times as slow as 32-true on this CPU: {milliseconds} a step, measured"
 
 
-def slower_than_full(prepared: Prepared, net: nn.Module, seconds: float = 0.15) -> Slower | None:
+def slower_than_full(
+    prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask, seconds: float = 0.15
+) -> Slower | None:
     """What bf16 costs on a CPU that has no fast instructions for it; None where it is as fast as 32-true or faster.
 
     A few steps are made in both precisions, twice in turn, on copies: the random state is put back.
@@ -170,113 +170,77 @@ def slower_than_full(prepared: Prepared, net: nn.Module, seconds: float = 0.15) 
     Args:
         prepared: the checked configuration.
         net: the model.
+        make_task: of the run.
         seconds: for each of the four.
     """
     device = prepared.device
     if device.where.type != "cpu" or not device.precision.startswith("bf16"):
         return None
-    random = random_state.capture()
-    try:
-        as_asked = _Steps(prepared, net)
-        in_full = _Steps(replace(prepared, device=Device(device.where, "32-true")), net)
-        found = [(as_asked.measure(seconds)[0], in_full.measure(seconds)[0]) for _ in range(2)]
-    finally:
-        random_state.restore(random)
-    step, full = (min(times) for times in zip(*found, strict=True))
+    in_full = replace(prepared, device=Device(device.where, "32-true"))
+    found: list[list[float]] = [[], []]
+    for _ in range(2):
+        for times, one in zip(found, (prepared, in_full), strict=True):
+            with trial(one, net, make_task) as run:
+                times.append(seconds_of_step(run, seconds)[0])
+    step, full = map(min, found)
     return Slower(step, full) if step > NO_GAIN * full else None
 
 
-class _Steps:
-    """The steps of a run on a copy of its model, without Trainer, rows and checkpoints."""
+def seconds_of_step(run: Trial, seconds: float) -> tuple[float, int]:
+    """Seconds of a step on average, and how many were measured; whole batches only, unless there are none."""
+    batches = _whole(run)
+    warm_up_ends = time.perf_counter() + seconds
+    for _ in range(WARM_UP):
+        run.step(*next(batches))
+        _wait(run.device)
+        if time.perf_counter() > warm_up_ends:
+            break
+    began = now = time.perf_counter()
+    made = 0
+    while made == 0 or (now - began < seconds and made < MOST_STEPS):
+        run.step(*next(batches))
+        made += 1
+        if made % 10 == 0 or run.device.where.type != "cuda":
+            _wait(run.device)
+            now = time.perf_counter()
+    _wait(run.device)
+    return (time.perf_counter() - began) / made, made
 
-    def __init__(self, prepared: Prepared, net: nn.Module) -> None:
-        self.prepared = prepared
-        self.device = prepared.device
-        data, cfg = prepared.data, prepared.cfg
-        self.model = copy.deepcopy(net).to(self.device.where, self.device.dtype).train()
-        self.stage = InputStage.fitted(data.spec, data.train).to(self.device.where, self.device.dtype)
-        self.units = prepared.units().to(self.device.where, self.device.dtype)
-        self.objective = objective_for(data.spec)
-        self.trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = prepared.make_optimizer(self.trained)
-        self.penalties = Penalties(self.model.parameters(), cfg.regularization.l1, cfg.regularization.l2)
-        if cfg.get("compile"):
-            self.model.compile()
 
-    def measure(self, seconds: float) -> tuple[float, int]:
-        """Seconds of a step on average, and how many were measured; whole batches only, unless there are none."""
-        batches = self._batches()
-        warm_up_ends = time.perf_counter() + seconds
-        for _ in range(WARM_UP):
-            self._step(*next(batches))
-            self._wait()
-            if time.perf_counter() > warm_up_ends:
-                break
-        began = now = time.perf_counter()
-        made = 0
-        while made == 0 or (now - began < seconds and made < MOST_STEPS):
-            self._step(*next(batches))
-            made += 1
-            if made % 10 == 0 or self.device.where.type != "cuda":
-                self._wait()
-                now = time.perf_counter()
-        self._wait()
-        return (time.perf_counter() - began) / made, made
+def _whole(run: Trial) -> Iterator[Batch]:
+    size = min(run.prepared.batch_size, len(run.prepared.data.train))
+    return (batch for batch in run.batches() if len(batch[1]) >= size)
 
-    def validation(self) -> float:
-        """Seconds of a pass over the validation set, from a part of it."""
-        held_out = self.prepared.data.val
-        if held_out is None:
-            return 0.0
-        some = torch.arange(min(batch_size_for(self.prepared.data.spec), len(held_out)))
-        inputs = held_out.batch(some)[0].to(self.device.where)
-        self.model.eval()
-        took = []
-        with torch.no_grad(), self.device.autocast():
-            for _ in range(2):
-                began = time.perf_counter()
-                self.model(self.stage(inputs))
-                self._wait()
-                took.append(time.perf_counter() - began)
-        self.model.train()
-        return min(took) * len(held_out) / len(some)
 
-    def checkpoint(self) -> float:
-        """Seconds to save the model once and the state of the run once, into the folder for temporary files."""
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        with tempfile.TemporaryDirectory(prefix="bmx-plan-") as folder:
+def _validation(run: Trial) -> float:
+    """Seconds of a pass over the validation set, from a part of it."""
+    held_out, task = run.prepared.data.val, run.task
+    if held_out is None:
+        return 0.0
+    some = torch.arange(min(batch_size_for(run.prepared.data.spec), len(held_out)))
+    inputs = held_out.batch(some)[0].to(run.device.where)
+    task.eval()
+    took = []
+    with torch.no_grad(), run.device.autocast():
+        for _ in range(2):
             began = time.perf_counter()
-            durable.write(Path(folder) / "best.ckpt", partial(torch.save, state["model"]))
-            durable.write(Path(folder) / "last.ckpt", partial(torch.save, state))
-            return time.perf_counter() - began
+            task(inputs)
+            _wait(run.device)
+            took.append(time.perf_counter() - began)
+    task.train()
+    return min(took) * len(held_out) / len(some)
 
-    def _batches(self) -> Iterator[Batch]:
-        data, cfg = self.prepared.data.train, self.prepared.cfg
-        reader = reader_for(data, self.prepared.order(), self.device.where, int(cfg.data.workers))
-        whole = max(1, len(data) // self.prepared.batch_size)
-        epoch = 0
-        while True:
-            for number, batch in enumerate(reader.epoch(epoch)):
-                if number < whole:
-                    yield batch
-            epoch += 1
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> None:
-        settings = self.prepared.cfg.trainer
-        self.optimizer.zero_grad(set_to_none=True)
-        sizes = part_sizes(len(targets), int(settings.accumulate), self.prepared.least)
-        for part, part_targets in zip(inputs.split(sizes), targets.split(sizes), strict=True):
-            with self.device.autocast():
-                outputs = self.model(self.stage(part))
-                loss = self.objective.loss(outputs, self.units.standardised(part_targets))
-            (loss * (len(part_targets) / len(targets))).backward()
-            self.objective.score_sum(outputs.detach(), part_targets)
-        if self.penalties.active:
-            self.penalties.add_gradients()
-        if settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.trained, settings.clip_norm)
-        self.optimizer.step()
+def _checkpoint(run: Trial) -> float:
+    """Seconds to save the model once and the state of the run once, into the folder for temporary files."""
+    state = {"model": run.task.net.state_dict(), "optimizer": run.optimizer.state_dict()}
+    with tempfile.TemporaryDirectory(prefix="bmx-plan-") as folder:
+        began = time.perf_counter()
+        durable.write(Path(folder) / "best.ckpt", partial(torch.save, state["model"]))
+        durable.write(Path(folder) / "last.ckpt", partial(torch.save, state))
+        return time.perf_counter() - began
 
-    def _wait(self) -> None:
-        if self.device.where.type == "cuda":
-            torch.cuda.synchronize(self.device.where)
+
+def _wait(device: Device) -> None:
+    if device.where.type == "cuda":
+        torch.cuda.synchronize(device.where)

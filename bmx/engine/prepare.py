@@ -37,6 +37,7 @@ from bmx.runs.origin import changes, origin, origin_of
 from bmx.runs.report.foot import FOOT
 from bmx.targets.standing import named_in, vouch
 from bmx.tasks.losses import objective_for
+from bmx.tasks.optimizer_step import wants_closure
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     order = BatchOrder(len(data.train), batch_size, least=least)
     timeline = Timeline(steps_per_epoch=len(order), epochs=int(cfg.epochs))
     validated = objective if data.val is not None else None
+    _check_closure(make_optimizer, cfg)
     check_schedule(schedule, timeline, lambda: trial_of(make_optimizer), validated)
     _check_minimum(schedule, None if "lr" in auto else float(cfg.lr))
     made_from = origin(OmegaConf.to_container(cfg, resolve=True), data.spec.name, data.marks)
@@ -219,3 +221,10 @@ def _batch_size(value: int | str, samples: int) -> int:
             "use a smaller one, or batch_size=full for gradient descent",
         )
     return size
+
+
+def _check_closure(make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer], cfg: DictConfig) -> None:
+    """Refuses an optimiser that asks for the loss again where the loss is scaled, as Lightning does."""
+    if str(cfg.precision) == "16-mixed" and wants_closure(trial_of(make_optimizer)):
+        fix = "use precision=bf16-mixed or precision=32-true"
+        raise UsageError("an optimiser that computes the loss again cannot scale it", "precision=16-mixed", fix)

@@ -10,18 +10,16 @@ import copy
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from bmx.data.pipeline.loading import available_memory, reader_for
-from bmx.engine import random_state
+from bmx.data.pipeline.loading import available_memory
 from bmx.engine.build import optimizer_maker
-from bmx.engine.fit_task import build_task
+from bmx.engine.fit_task import Trial, trial
 from bmx.engine.prepare import Prepared
 from bmx.engine.schedulers import make_schedule
 from bmx.errors import RunFailed
@@ -52,22 +50,6 @@ class RangeTest:
     losses: list[float]
 
 
-@contextmanager
-def _trial(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask], batch_size: int) -> Iterator[FitTask]:
-    """The task of the run on a copy of its model; random state and what is trained beside the net stay as they were."""
-    random = random_state.capture()
-    order = replace(prepared, batch_size=batch_size).order()
-    task = build_task(prepared, copy.deepcopy(net), order, make_task).to(prepared.device.where).train()
-    beside = copy.deepcopy(task.beside.state_dict()) if task.beside is not None else {}
-    try:
-        task.on_fit_start()
-        yield task
-    finally:
-        if task.beside is not None:
-            task.beside.load_state_dict(beside)
-        random_state.restore(random)
-
-
 def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask) -> RangeTest:
     """Trains a copy of ``net`` with a rate that grows each step, and suggests one by its loss.
 
@@ -82,31 +64,18 @@ def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask
     rates: list[float] = []
     losses: list[float] = []
     average, growth = 0.0, (LARGEST_LR / SMALLEST_LR) ** (1 / LR_STEPS)
-    with _trial(prepared, net, make_task, prepared.batch_size) as task:
-        optimizer = prepared.make_optimizer(task.trained_parameters())
-        assert task.order is not None
-        workers = int(prepared.cfg.data.workers)
-        reader = reader_for(prepared.data.train, task.order, prepared.device.where, workers)
-        while len(rates) < LR_STEPS:
-            for inputs, targets in reader.epoch(task.position.epoch):
-                rate = SMALLEST_LR * growth ** len(rates)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                optimizer.zero_grad()
-                with prepared.device.autocast():
-                    loss, _ = task.batch_loss(inputs, targets)
-                loss.backward()
-                optimizer.step()
-                task.position.step += 1
-                task.steps_done += 1
-                average = 0.9 * average + 0.1 * loss.item()
-                smooth = average / (1 - 0.9 ** (len(rates) + 1))
-                rates.append(rate)
-                losses.append(smooth)
-                lost = len(rates) > FIRST and smooth > LOST * statistics.median(losses[:FIRST])
-                if len(rates) >= LR_STEPS or not math.isfinite(smooth) or lost:
-                    return RangeTest(_suggestion(rates, losses), rates, losses)
-            task.position.epoch, task.position.step = task.position.epoch + 1, 0
+    with trial(prepared, net, make_task) as run:
+        for inputs, targets in run.batches():
+            rate = SMALLEST_LR * growth ** len(rates)
+            for group in run.optimizer.param_groups:
+                group["lr"] = rate
+            average = 0.9 * average + 0.1 * run.step(inputs, targets).item()
+            smooth = average / (1 - 0.9 ** (len(rates) + 1))
+            rates.append(rate)
+            losses.append(smooth)
+            lost = len(rates) > FIRST and smooth > LOST * statistics.median(losses[:FIRST])
+            if len(rates) >= LR_STEPS or not math.isfinite(smooth) or lost:
+                break
     return RangeTest(_suggestion(rates, losses), rates, losses)
 
 
@@ -173,10 +142,12 @@ def find_batch_size(prepared: Prepared, net: nn.Module, make_task: Callable[...,
     most = max(1, needed, len(prepared.data.train) // STEPS_PER_EPOCH)
     size = max(needed, min(16, 1 << (most.bit_length() - 1)))
     best, best_rate = max(1, needed), 0.0
-    with _trial(prepared, net, make_task, most) as task:
+    with trial(prepared, net, make_task, most) as run:
+        for group in run.optimizer.param_groups:
+            group["lr"] = 0.0  # a step is made, and the model stays
         while size <= most:
             try:
-                rate = _samples_per_second(prepared, task, size)
+                rate = _samples_per_second(run, size)
             except (torch.cuda.OutOfMemoryError, MemoryError):
                 break
             if best_rate and rate < WORTH_DOUBLING * best_rate:
@@ -186,19 +157,15 @@ def find_batch_size(prepared: Prepared, net: nn.Module, make_task: Callable[...,
     return best
 
 
-def _samples_per_second(prepared: Prepared, task: FitTask, size: int) -> float:
-    inputs, targets = (t.to(prepared.device.where) for t in prepared.data.train.batch(torch.arange(size)))
+def _samples_per_second(run: Trial, size: int) -> float:
+    inputs, targets = (t.to(run.device.where) for t in run.prepared.data.train.batch(torch.arange(size)))
     seconds = []
     before = available_memory()
     for _ in range(5):
+        run.task.position.step = 0
         start = time.perf_counter()
-        with prepared.device.autocast():
-            loss, _ = task.batch_loss(inputs, targets)
-        loss.backward()
-        task.zero_grad()
-        loss.item()
+        run.step(inputs, targets).item()
         seconds.append(time.perf_counter() - start)
-        task.steps_done += 1
         if before - available_memory() > before // 2:
             raise MemoryError
     return size / min(seconds)

@@ -166,6 +166,12 @@ def vouch(named: Iterable[Named]) -> None:
         scope.own.update(named)
 
 
+def all_vouched() -> frozenset[Named]:
+    """The targets that the call in progress has chosen itself, or has judged."""
+    scope = _scope.get()
+    return frozenset(scope.own) if scope is not None else frozenset()
+
+
 def vouched(group: str, target: str) -> bool:
     """Whether the call in progress has chosen or judged this target itself, for this group."""
     scope = _scope.get()

@@ -128,11 +128,12 @@ class DistillTask(FitTask):
         assert self.order is not None
         if self._permutation[0] != position.epoch:
             self._permutation = (position.epoch, self.order.permutation(position.epoch).to(self.device))
-        # A batch that is split to save memory comes here in parts, one after another.
+        # A batch that is split to save memory comes here in parts, one after another; then perhaps once more.
+        first, end = self.order.bounds(position.step)
         seen = self._seen[1] if self._seen[0] == self.steps_done else 0
+        seen = 0 if first + seen >= end else seen
         self._seen = (self.steps_done, seen + n)
-        first = position.step * self.order.batch_size + seen
-        return self._permutation[1][first : first + n]
+        return self._permutation[1][first + seen : first + seen + n]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

@@ -32,7 +32,7 @@ from bmx.tasks.callback_metrics import by_every_name, step_metrics
 from bmx.tasks.learning_rate import Rates
 from bmx.tasks.loop_position import set_epoch_begun, set_loop_position
 from bmx.tasks.losses import Objective
-from bmx.tasks.optimizer_step import FitSettings, StepHooks, Stepper
+from bmx.tasks.optimizer_step import FitSettings, StepHooks, TrainStep
 from bmx.tasks.running_metrics import RunningSums, Totals
 
 log = logging.getLogger("bmx.train")
@@ -156,7 +156,7 @@ class FitTask(pl.LightningModule):
         plugin = self.trainer.precision_plugin
         autocast = "mixed" in str(self.trainer.precision)
         scaler = getattr(plugin, "scaler", None)
-        self.stepper = Stepper(self.rates.optimizer, self.net, self.settings, scaler, autocast, self.step_hooks)
+        self.train_step = TrainStep(self.rates.optimizer, self.net, self.settings, scaler, autocast, self.step_hooks)
 
     def begin(self) -> None:
         """Called before the first step of an epoch or of a batch that callbacks are told of.
@@ -182,7 +182,7 @@ class FitTask(pl.LightningModule):
         single = isinstance(block, tuple | list)
         for inputs, targets in batches_of(block):
             self._set_rate()
-            loss, score = self.stepper.step(self.batch_loss, inputs, targets)
+            loss, score = self.train_step.step(self.batch_loss, inputs, targets)
             self.sums.add(loss * unit if self.standardises else loss, score, len(targets))
             position.step += 1
             self.steps_done += 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -50,16 +51,22 @@ class StepHooks(Protocol):
     def before_optimizer_step(self, optimizer: Optimizer) -> None: ...
 
 
-class Stepper:
-    """Makes optimiser steps.
+def wants_closure(optimizer: Optimizer) -> bool:
+    """Whether an optimiser asks for the loss again within its step, as L-BFGS does."""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
+class TrainStep:
+    """Makes optimiser steps: the ones of a run, and those of the trials that find its settings and its cost.
 
     Args:
-        optimizer: steps the parameters of ``net``.
+        optimizer: steps the parameters of ``net``, in any number of groups; one that wants a closure is given one.
         net: the model.
         settings: see :class:`FitSettings`.
         scaler: the loss scaler of fp16, or None.
         autocast: whether steps are made within an autocast context.
-        hooks: called within the step; None where nobody wants to be.
+        hooks: called within the step, each time that the loss is computed; None where nobody wants to be.
     """
 
     def __init__(
@@ -67,8 +74,8 @@ class Stepper:
         optimizer: Optimizer,
         net: nn.Module,
         settings: FitSettings,
-        scaler: Any | None,
-        autocast: bool,
+        scaler: Any | None = None,
+        autocast: bool = False,
         hooks: StepHooks | None = None,
     ) -> None:
         self.optimizer = optimizer
@@ -78,9 +85,40 @@ class Stepper:
         self.scaler = scaler
         self.autocast = autocast
         self.hooks = hooks
+        self.by_closure = wants_closure(optimizer)
 
     def step(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Makes one step and returns the batch's detached mean loss and score sum."""
+        """Makes one step and returns the batch's detached mean loss and score sum, as they were before it."""
+        if self.by_closure:
+            loss, score = self._step_by_closure(batch_loss, inputs, targets)
+        else:
+            loss, score = self._gradients(batch_loss, inputs, targets)
+            if self.scaler is None:
+                self.optimizer.step()
+            else:
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+        if self.autocast:
+            # Autocast keeps low-precision copies of the weights until its context ends; they are stale now.
+            torch.clear_autocast_cache()
+        return loss, score
+
+    def _step_by_closure(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        found: list[tuple[Tensor, Tensor]] = []
+
+        def closure() -> Tensor:
+            if self.autocast:
+                torch.clear_autocast_cache()
+            loss, score = self._gradients(batch_loss, inputs, targets)
+            found.append((loss, score))
+            # Line searches compare values, so what has a gradient has a value.
+            return loss + self.penalties.value() if self.penalties.active else loss
+
+        self.optimizer.step(cast(Any, closure))
+        return found[0]
+
+    def _gradients(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Leaves the gradients of the whole objective on the parameters; the detached mean loss and score sum."""
         optimizer, hooks = self.optimizer, self.hooks
         if hooks is not None:
             hooks.before_zero_grad(optimizer)
@@ -100,26 +138,18 @@ class Stepper:
             self.penalties.add_gradients()
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
-        if self.scaler is None:
-            optimizer.step()
-        else:
-            self.scaler.step(optimizer)
-            self.scaler.update()
-        if self.autocast:
-            # Autocast keeps low-precision copies of the weights until its context ends; they are stale now.
-            torch.clear_autocast_cache()
         return loss, score
 
     def _accumulated(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         sizes = part_sizes(len(targets), self.settings.accumulate, self.settings.least)
-        total, score = torch.zeros((), device=inputs.device), torch.zeros((), device=inputs.device)
+        losses, scores = [], []
         for part, part_targets in zip(inputs.split(sizes), targets.split(sizes), strict=True):
-            loss, part_score = batch_loss(part, part_targets)
+            loss, score = batch_loss(part, part_targets)
             loss = loss * (len(part_targets) / len(targets))
             self._backward(loss)
-            total += loss.detach()
-            score += part_score
-        return total, score
+            losses.append(loss.detach())
+            scores.append(score)
+        return sum(losses[1:], losses[0]), sum(scores[1:], scores[0])
 
     def _backward(self, loss: Tensor) -> None:
         loss = loss if self.scaler is None else self.scaler.scale(loss)

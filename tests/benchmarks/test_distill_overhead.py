@@ -24,7 +24,7 @@ from bmx.engine.fit_task import build_task
 from bmx.engine.prepare import prepare
 from bmx.tasks.distill import DistillTask, Lesson
 from bmx.tasks.fit import FitTask
-from bmx.tasks.optimizer_step import Stepper
+from bmx.tasks.optimizer_step import TrainStep
 
 STEPS, ROUNDS = 100, 7
 
@@ -34,7 +34,7 @@ def _stepper(prepared, make_task):
     order = BatchOrder(len(prepared.data.train), prepared.batch_size, seed=0)
     task = build_task(prepared, build_net(prepared), order, make_task)
     reader, position = reader_for(prepared.data.train, order, torch.device("cpu")), task.position
-    stepper = Stepper(task.configure_optimizers(), task.net, task.settings, None, False)
+    stepper = TrainStep(task.configure_optimizers(), task.net, task.settings, None, False)
 
     def run():
         began = time.process_time()

@@ -78,7 +78,7 @@ def test_what_no_check_foresaw_is_told_too(house, monkeypatch):
     house.behave["check"] = broken
     called = house("train")
     assert called.code == 2  # the line is one of the user's own
-    assert "ZeroDivisionError: by zero" in called.err and "test_cli_errors.py, line" in called.err
+    assert "ZeroDivisionError: by zero" in called.err and "test_explain.py, line" in called.err
     house.behave["check"] = lambda cfg: None
     house.behave["run"] = lambda cfg, run_dir: 1 / 0
     called = house("train")

@@ -14,7 +14,7 @@ from torch import nn
 import bmx
 from bmx.engine.prepare import prepare
 from bmx.errors import UsageError
-from bmx.tasks.optimizer_step import FitSettings, Stepper
+from bmx.tasks.optimizer_step import FitSettings, TrainStep
 
 NETS = "tests.engine.batch_norm_nets"
 # 120 rows: 12 held out leave 108, and a batch of 107 leaves one.
@@ -130,7 +130,7 @@ def test_parts_of_any_size_give_the_gradient_of_the_whole_batch(samples, accumul
         return F.cross_entropy(outputs, y), (outputs.argmax(1) == y).sum()
 
     sgd = torch.optim.SGD(net.parameters(), lr=0.0)
-    stepper = Stepper(sgd, net, FitSettings(accumulate=accumulate, least=least), None, False)
+    stepper = TrainStep(sgd, net, FitSettings(accumulate=accumulate, least=least), None, False)
     with contextlib.nullcontext():
         reported, score = stepper.step(batch_loss, inputs, targets)
     assert float(reported) == pytest.approx(loss.item()) and float(score) == float(

@@ -39,10 +39,10 @@ def prepared():
     ],
 )
 def test_what_it_costs_is_the_ratio_of_steps_that_were_made(bf16, full, says, prepared, monkeypatch):
-    def measure(self, seconds):
-        return (bf16 if self.device.precision.startswith("bf16") else full), 5
+    def measure(run, seconds):
+        return (bf16 if run.device.precision.startswith("bf16") else full), 5
 
-    monkeypatch.setattr(estimate._Steps, "measure", measure)
+    monkeypatch.setattr(estimate, "seconds_of_step", measure)
     found = estimate.slower_than_full(prepared, build_net(prepared))
     assert (None if found is None else str(found)) == says
 
@@ -57,6 +57,6 @@ def test_measuring_leaves_model_and_random_state_alone(prepared):
 
 
 def test_full_precision_is_not_measured(monkeypatch):
-    monkeypatch.setattr(estimate._Steps, "measure", lambda self, seconds: pytest.fail("measured"))
+    monkeypatch.setattr(estimate, "seconds_of_step", lambda run, seconds: pytest.fail("measured"))
     prepared = prepare(bmx.compose("train", WORDS))
     assert estimate.slower_than_full(prepared, build_net(prepared)) is None

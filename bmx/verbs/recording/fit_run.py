@@ -136,7 +136,7 @@ def fit_and_test(
             results.write(run_dir, {**results.read(run_dir), "found": found})
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
         cost = cost_of(net, InputStage(prepared.data.spec)(prepared.example()))
-        slower = slower_than_full(prepared, net) if fits and not quiet else None
+        slower = slower_than_full(prepared, net, start.make_task) if fits and not quiet else None
         if cfg.compile:
             net.compile()
         if fits:

@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml
 # A file's tests share what it has trained, so they go to one of the processes.
 TESTS ?= -n 2 --dist loadfile
 
-test: $(STAMP)  ## the tests (about ten minutes on two quiet cores)
+test: $(STAMP)  ## the tests (about eight minutes on two quiet cores)
 	$(BIN)/python -m pytest $(TESTS)
 
 test-slow: $(STAMP)  ## the tests that take longer: full trainings, kills and resumes (half an hour)

@@ -1,8 +1,11 @@
 """How the house is laid out, where import-linter does not look: names of modules in strings, circles, strangers."""
 
 import ast
+import itertools
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -129,3 +132,51 @@ def test_a_verb_of_another_package(tmp_path):
     assert bmx("count", "upto=10").returncode == 2
     wrong = bmx("count", "upt=1")
     assert wrong.returncode == 2 and "upto" in wrong.stderr
+
+
+def contributed():
+    """The files that CONTRIBUTING.md shows, by their paths."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", text, re.S)
+    return dict(blocks)
+
+
+def test_a_model_a_data_set_a_method_and_a_verb_are_a_file_and_a_word(tmp_path):
+    files = contributed()
+    assert len(files) == 9 and not [name for name in files if (ROOT / name).exists()]
+    for folder in ("bmx", "conf", "hydra_plugins"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def bmx(*words):
+        command = [sys.executable, "-m", "bmx", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    bmx("train", "model=wide", "data=rings", "epochs=30", "lr=0.1", "plots=false", "hydra.run.dir=run")
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]["test/accuracy"] > 0.85
+    said = bmx("compress", "run=run", "compression=binary", "epochs=0", "engines=[]", "plots=false")
+    assert "one bit" in said
+    bmx("count", "upto=4")
+    (counted,) = (tmp_path / "outputs" / "count").rglob("result.json")
+    found = json.loads(counted.read_text())
+    assert found["counted"] == [0, 1, 2, 3] and found["status"] == "done"
+    assert "count" in bmx("--help") and "width" in bmx("train", "model=wide", "--help")
+
+
+def test_the_picture_of_the_house_is_that_of_the_contract():
+    (picture,) = re.findall(
+        r"## How the house is laid out\n\n```text\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S
+    )
+    rows = [set(re.findall(r"(\w+)/", line)) for line in picture.splitlines()]
+    at = {room: height for height, row in enumerate(rows) for room in row}
+    for above, below in itertools.pairwise(layers()):
+        for one, other in itertools.product(above, below):
+            one, other = one.removeprefix("bmx."), other.removeprefix("bmx.")
+            assert one in at or one in ("errors", "extras"), one
+            if one in at and other in at:
+                assert at[one] < at[other], (one, other)

@@ -182,7 +182,7 @@ def _is_own_conf(path: str) -> bool:
     from bmx.config.search_path import conf_dir
 
     beside = Path(path).parent  # the package once installed, or the checkout that holds it
-    in_bmx = any((folder / "cli" / "resume.py").is_file() for folder in (beside, beside / "bmx"))
+    in_bmx = any((folder / "cli" / "main.py").is_file() for folder in (beside, beside / "bmx"))
     return in_bmx or Path(path).resolve() == conf_dir().resolve()
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import bmx
 from bmx.cli.main import main
+from bmx.config.resume import own_words
 
 ARCHIVE = Path(__file__).with_name("runs_0_1.tar.gz")
 
@@ -108,3 +110,24 @@ def test_a_run_is_compressed_and_teaches(earlier, verb):
     }[verb]
     assert main([verb, *words, "epochs=1", "plots=false"]) == 0
     assert result(newest(earlier, verb))["status"] == "done"
+
+
+@pytest.mark.parametrize("place", ["site-packages/bmx/conf", "checkout/conf"])
+def test_its_words_are_known_wherever_that_bmx_was_installed(earlier, tmp_path, place):
+    run = run_of(earlier, "train", "finished")
+    there = tmp_path / place
+    there.mkdir(parents=True)
+    package = there.parent if there.parent.name == "bmx" else there.parent / "bmx"
+    for module in ("main.py", "resume.py"):  # as bmx 0.1 had them
+        (package / "cli").mkdir(parents=True, exist_ok=True)
+        (package / "cli" / module).touch()
+    file = run / ".hydra" / "hydra.yaml"
+    hydra = yaml.safe_load(file.read_text())
+    (own,) = (source for source in hydra["hydra"]["runtime"]["config_sources"] if source["provider"] == "main")
+    own["path"] = str(there)
+    file.write_text(yaml.safe_dump(hydra))
+    words = own_words(run)
+    assert words and all("=" in word for word in words)
+    own["path"] = str(tmp_path / "elsewhere" / "conf")
+    file.write_text(yaml.safe_dump(hydra))
+    assert own_words(run) is None

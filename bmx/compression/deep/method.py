@@ -48,6 +48,7 @@ class Deep:
     while_training: ClassVar[bool] = True
 
     place: ClassVar[int] = 3
+    smallest: ClassVar[float] = 0.005
     makes: ClassVar[tuple[str, ...]] = (ZEROS, VALUES)
 
     criterion: str = "lamp"

@@ -49,6 +49,7 @@ class LowRank:
     """
 
     place: ClassVar[int] = 1
+    smallest: ClassVar[float] = 0.01
     loses: ClassVar[tuple[str, ...]] = (ZEROS, VALUES)
 
     rule: str = "kfac"

@@ -47,6 +47,7 @@ class Prune:
     while_training: ClassVar[bool] = True
 
     place: ClassVar[int] = 2
+    smallest: ClassVar[float] = 0.005
     makes: ClassVar[tuple[str, ...]] = (ZEROS,)
     tuning_loses: ClassVar[tuple[str, ...]] = (VALUES,)
 

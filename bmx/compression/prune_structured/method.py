@@ -54,6 +54,7 @@ class PruneStructured:
     """
 
     place: ClassVar[int] = 0
+    smallest: ClassVar[float] = 0.02
     tuning_loses: ClassVar[tuple[str, ...]] = (VALUES,)
 
     criterion: str = "magnitude"

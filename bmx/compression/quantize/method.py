@@ -61,6 +61,7 @@ class Quantize:
     """
 
     place: ClassVar[int] = 4
+    must_be_last: ClassVar[str] = "rounds to few bits, which comes last"
     loses: ClassVar[tuple[str, ...]] = (VALUES,)
 
     weights: int = 8

@@ -11,7 +11,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bmx.compression import earlier_stages
-from bmx.compression.quantize.method import Quantize
 from bmx.engine.build import make_method, sources_kept
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared
@@ -97,11 +96,12 @@ def _check_order(cfg: DictConfig, stages: list[str]) -> None:
     methods = [make_method(cfg.compression[word]) for word in stages]
     epochs = [EPOCHS if cfg.epochs is None else cfg.epochs for _ in stages]
     earlier_stages.check_order(list(zip(stages, methods, epochs, strict=True)))
-    last = [word for word, method in zip(stages, methods, strict=True) if type(method) is Quantize]
-    if last and stages.index(last[0]) < len(stages) - 1:
+    reasons = [getattr(method, "must_be_last", "") for method in methods[:-1]]
+    early = next(((word, why) for word, why in zip(stages, reasons, strict=False) if why), None)
+    if early is not None:
         ordered = sorted(zip(stages, methods, strict=True), key=lambda stage: int(getattr(stage[1], "place", 0)))
         fix = f"stages=[{','.join(word for word, _ in ordered)}]"
-        raise UsageError(f"{last[0]} rounds to few bits, which comes last", f"stages=[{','.join(stages)}]", fix)
+        raise UsageError(f"{early[0]} {early[1]}", f"stages=[{','.join(stages)}]", fix)
 
 
 def run_stages(

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from bmx.engine.build import make_method
 from bmx.engine.evaluation import evaluate
 from bmx.engine.fit import best_file
 from bmx.errors import RunFailed, UsageError
@@ -27,13 +28,7 @@ from bmx.verbs.recording.chosen_words import in_sweep
 from bmx.verbs.recording.fit_run import part_of
 from bmx.verbs.recording.nested_run import compound_run, inner_run
 
-# What is left of a model, as a field of each method: the least that is tried.
-_LEAST = {
-    "bmx.compression.low_rank.LowRank": 0.01,
-    "bmx.compression.prune.Prune": 0.005,
-    "bmx.compression.prune_structured.PruneStructured": 0.02,
-    "bmx.compression.deep.Deep": 0.005,
-}
+# What is left of a model, as a field of each method that has a size.
 _FIELD = "budget.params"
 
 # Compresses by a configuration into a directory, measured on the validation set.
@@ -62,15 +57,12 @@ def check(cfg: DictConfig, target: Target, begun: Parent) -> None:
 
 def knobs(cfg: DictConfig) -> dict[str, float]:
     """The fields that say how much is left, as paths below ``compression``, each with the least that is tried."""
-    if not is_pipeline(cfg):
-        least = _LEAST.get(str(cfg.compression._target_))
-        return {} if least is None else {_FIELD: least}
-    found = {}
-    for word in words(cfg):
-        least = _LEAST.get(str(cfg.compression[word]._target_))
-        if least is not None:
-            found[f"{word}.{_FIELD}"] = least
-    return found
+    if is_pipeline(cfg):
+        nodes = {f"{word}.{_FIELD}": cfg.compression[word] for word in words(cfg)}
+    else:
+        nodes = {_FIELD: cfg.compression}
+    found = {path: getattr(make_method(node), "smallest", None) for path, node in nodes.items()}
+    return {path: float(least) for path, least in found.items() if least is not None}
 
 
 def search(

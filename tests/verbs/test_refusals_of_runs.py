@@ -34,6 +34,7 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+ZEROS = ("weights that are zero stay in the file", "use target.accuracy_drop, or low_rank or prune_structured", None)
 CASES = [
     # verb, words, what is said, what to do, and the words that follow it, where that is a check alone
     (
@@ -74,6 +75,13 @@ CASES = [
         None,
     ),
     ("compress", ["run={numbers}", "target.accuracy_drop=1"], "this model has no accuracy", "use target.bytes", None),
+    ("compress", ["run={flowers}", "compression=prune", "target.bytes=9000"], *ZEROS),
+    ("compress", ["run={flowers}", "compression=deep", "target.latency_ms=1"], *ZEROS),
+    (
+        "compress",
+        ["run={flowers}", "compression=pipeline", "stages=[prune,quantize]", "target.bytes=9000", "target.trials=2"],
+        *ZEROS,
+    ),
     ("compress", ["run={flowers}", "data=wine"], "wine has another input shape", "leave data= out", None),
     ("compress", ["run={all}", "split=val"], "no validation set to choose by", "split=test", None),
     ("distill", ["teacher=[]", "student=mlp", "data=iris"], "there is no teacher", "name a run, or a model word", None),

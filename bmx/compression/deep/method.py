@@ -49,6 +49,7 @@ class Deep:
 
     place: ClassVar[int] = 3
     smallest: ClassVar[float] = 0.005
+    keeps_size: ClassVar[bool] = True
     makes: ClassVar[tuple[str, ...]] = (ZEROS, VALUES)
 
     criterion: str = "lamp"

@@ -48,6 +48,7 @@ class Prune:
 
     place: ClassVar[int] = 2
     smallest: ClassVar[float] = 0.005
+    keeps_size: ClassVar[bool] = True
     makes: ClassVar[tuple[str, ...]] = (ZEROS,)
     tuning_loses: ClassVar[tuple[str, ...]] = (VALUES,)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from bmx.compression.method import Method
 from bmx.engine.build import make_method
 from bmx.engine.evaluation import evaluate
 from bmx.engine.fit import best_file
@@ -45,6 +46,11 @@ def check(cfg: DictConfig, target: Target, begun: Parent) -> None:
     if not named:
         fix = "use low_rank, prune, prune_structured or deep, or a pipeline with one of them"
         raise UsageError("this compression has no size to search over", "target", fix)
+    if not target.by_accuracy and all(getattr(method, "keeps_size", False) for method in named.values()):
+        key = "target.bytes" if target.bytes is not None else "target.latency_ms"
+        fix = "use target.accuracy_drop, or low_rank or prune_structured; `bmx export format=packed` leaves zeros out"
+        what = "weights that are zero stay in the file and are computed with, however many there are"
+        raise UsageError(what, f"{key}={getattr(target, key.partition('.')[2]):g}", fix)
     prepared = begun.prepared
     if prepared.data.val is None:
         fix = "train the run with data.val_size=0.1"
@@ -55,14 +61,14 @@ def check(cfg: DictConfig, target: Target, begun: Parent) -> None:
         need_optuna("a target over several stages", "target", "keep one stage that has a budget")
 
 
-def knobs(cfg: DictConfig) -> dict[str, float]:
-    """The fields that say how much is left, as paths below ``compression``, each with the least that is tried."""
+def knobs(cfg: DictConfig) -> dict[str, Method]:
+    """The fields that say how much is left, as paths below ``compression``, each with its method."""
     if is_pipeline(cfg):
         nodes = {f"{word}.{_FIELD}": cfg.compression[word] for word in words(cfg)}
     else:
         nodes = {_FIELD: cfg.compression}
-    found = {path: getattr(make_method(node), "smallest", None) for path, node in nodes.items()}
-    return {path: float(least) for path, least in found.items() if least is not None}
+    methods = {path: make_method(node) for path, node in nodes.items()}
+    return {path: method for path, method in methods.items() if hasattr(method, "smallest")}
 
 
 def search(
@@ -89,7 +95,8 @@ def search(
 
     def make(run_dir: Path) -> dict[str, Any]:
         trials = _Trials(cfg, target, run_dir / "trials", compress, quiet)
-        points.extend(_search(knobs(cfg), trials, begun))
+        least = {path: float(getattr(method, "smallest")) for path, method in knobs(cfg).items()}  # noqa: B009
+        points.extend(_search(least, trials, begun))
         best = _best(points, target)
         change = Change(epochs=int(best.result["compression"]["epochs"]), facts={"kept": best.kept})
         outcome = take_over(prepared, parent, best_file(best.folder), run_dir, change)

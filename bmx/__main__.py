@@ -6,9 +6,7 @@ from bmx.cli.main import run
 
 def preload() -> None:
     """Imports what every command that runs something needs of the command line."""
-    from bmx.cli import callback, help, hydra_app, job
-
-    assert callback and help and hydra_app and job
+    from bmx.cli import callback, help, hydra_app, job  # noqa: F401
 
 
 if __name__ == "__main__":

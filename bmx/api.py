@@ -161,6 +161,7 @@ def load(
 
 def _call(verb: str, cfg: DictConfig, run_dir: str | Path | None, quiet: bool) -> dict[str, Any]:
     from bmx.cli.process_state import own_hydra_config
+    from bmx.config.checked import handed_on
     from bmx.config.search_path import extend_sys_path
     from bmx.config.verbs import VERBS
     from bmx.targets.entry_point import locate
@@ -174,8 +175,7 @@ def _call(verb: str, cfg: DictConfig, run_dir: str | Path | None, quiet: bool) -
             found: dict[str, Any] = locate(entry.preview)(cfg, quiet)
             return found
         checked = check(cfg)  # before a directory is made
-        handed = {} if checked is None else {"checked": checked}
-        result: dict[str, Any] = target(cfg, _place(verb, cfg, run_dir), quiet, **handed)
+        result: dict[str, Any] = target(cfg, _place(verb, cfg, run_dir), quiet, **handed_on(checked))
         return result
 
 

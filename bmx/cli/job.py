@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from bmx.caller_state import kept
 from bmx.cli.broken_pipe import begin_run
+from bmx.config.checked import handed_on
 from bmx.config.invocation import Invocation
 from bmx.config.search_path import extend_sys_path
 from bmx.config.sweep_options import OWN_SWEEPERS
@@ -103,7 +104,7 @@ def _target(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
     target = locate(invocation.verb.target)
     with kept():  # torch is loaded by now: what this job sets in it is not for the next
         checked, invocation.checked = invocation.checked, None
-        return target(cfg, run_dir) if checked is None else target(cfg, run_dir, checked=checked)
+        return target(cfg, run_dir, **handed_on(checked))
 
 
 def _once(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:

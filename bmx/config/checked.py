@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -36,6 +36,11 @@ def prepared_for(cfg: DictConfig, checked: Checked[T] | None, prepare: Callable[
         return prepare(cfg)
     vouch(checked._vouched)  # what the check has judged is read again, out of the files that the verb writes
     return checked._content
+
+
+def handed_on(checked: object) -> dict[str, Any]:
+    """The arguments with which a verb is given what its check returned; none where a check returns nothing."""
+    return {} if checked is None else {"checked": checked}
 
 
 def _key(cfg: DictConfig) -> str:

@@ -47,19 +47,16 @@ Judge = Callable[[DictConfig, tuple[str, ...]], None]
 def compose(
     verb: str, overrides: Iterable[str] = (), config_dir: str | Path | None = None, judge: Judge | None = None
 ) -> DictConfig:
-    """The configuration that ``bmx VERB overrides...`` would run with, named and checked but with nothing written.
-
-    ``resume=RUN`` and runs that are named by ``latest`` or an id are written out as on the command line.
+    """What :func:`bmx.compose` gives for the same arguments.
 
     Args:
-        verb: ``train``, ``evaluate``, ...
-        overrides: the words of the command line, ``["model=cnn", "lr=0.1"]``.
-        config_dir: one more folder of groups, as ``--config-dir``.
+        verb: as there.
+        overrides: as there.
+        config_dir: as there.
         judge: is shown what ``resume=`` brings.
 
     Raises:
-        UsageError: for a word, key or value that does not exist or does not fit, and for words about how the command
-            line runs (``seeds=``, ``-m``, ``hydra.…``), which a configuration does not hold.
+        UsageError: as there.
     """
     if verb not in VERBS or not VERBS[verb].config:
         composed_verbs = [name for name, entry in VERBS.items() if entry.config]

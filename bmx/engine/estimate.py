@@ -133,8 +133,6 @@ def time_needed(prepared: Prepared, net: nn.Module, seconds: float = 2.0) -> Tim
     The model is a copy and the random state is put back, so that the run itself begins as if this had not been.
     """
     with trial(prepared, net) as run:
-        if prepared.cfg.get("compile"):
-            run.task.net.compile()
         step, made = seconds_of_step(run, seconds)
         validation, checkpoint = _validation(run), _checkpoint(run)
     # The last batch of an epoch holds what is left.
@@ -188,6 +186,8 @@ def slower_than_full(
 
 def seconds_of_step(run: Trial, seconds: float) -> tuple[float, int]:
     """Seconds of a step on average, and how many were measured; whole batches only, unless there are none."""
+    if run.prepared.cfg.get("compile"):
+        run.task.net.compile()
     batches = _whole(run)
     warm_up_ends = time.perf_counter() + seconds
     for _ in range(WARM_UP):

@@ -165,7 +165,7 @@ def build(
     task = build_task(prepared, net, order, make_task, tuning)
     position, objective = task.position, task.objective
     selection = Selection(
-        metric=f"val/{objective.score_name}" if data.val is not None else None,
+        metric=prepared.validation_metric,
         higher_is_better=objective.higher_is_better,
         patience=cfg.regularization.patience,
     )

@@ -77,6 +77,11 @@ class Prepared:
         """Whether there is a checkpoint to go on from, which has weights of its own."""
         return self.resumed is not None and self.resumed.path is not None
 
+    @property
+    def validation_metric(self) -> str | None:
+        """What best epoch and best job are chosen by, ``val/accuracy``; None without a validation set."""
+        return None if self.data.val is None else f"val/{objective_for(self.data.spec).score_name}"
+
     def units(self) -> OutputStage:
         """A new stage that turns what the model gives into the units of the targets."""
         return copy.deepcopy(self.output_stage) or OutputStage.fitted(self.data.spec, self.data.train)

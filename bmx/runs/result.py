@@ -34,7 +34,9 @@ def start(run: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
             written["started"] = before.get("started") or now
             written["resumed"] = [*before.get("resumed", []), now]
             told = [*before.get("changes", []), *fields.get("changes", [])]
-            written |= {"changes": list(dict.fromkeys(told))} if told else {}
+            written["changes"] = list(dict.fromkeys(told))
+    if not written.get("changes"):
+        written.pop("changes", None)  # said where there are any
     written |= {"process": this_process(), **facts()}
     write(run, written)
     return written

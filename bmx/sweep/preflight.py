@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bmx.config.checked import handed_on
 from bmx.errors import BmxError, UsageError
 from bmx.sweep.config_hash import content, digest
 from bmx.sweep.job import Job
@@ -159,7 +160,7 @@ def answer(target: str, asked: str, told: str) -> int:
             try:
                 found = verb_check(config)
                 if says and not chooses_by:
-                    chooses_by = says(config) if found is None else says(config, found)
+                    chooses_by = says(config, **handed_on(found))
             except BmxError as error:
                 problems.append([index, error.what, error.where, error.fix])
             except Exception as error:

@@ -72,7 +72,7 @@ def bench(
         "device": device_name(where),
         "threads": threads,
         "data": {"name": models[0].spec.name},
-        **({"changes": told} if told else {}),
+        "changes": told,
     }
     with recorded(run_dir, "bench", name, **facts) as run:
         tell(told, quiet)

@@ -42,10 +42,7 @@ def check(cfg: DictConfig) -> Checked[Parent]:
 @with_its_trust
 def chooses_by(cfg: DictConfig, checked: Checked[Parent] | None = None) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
-    from bmx.tasks.losses import objective_for
-
-    data = prepared_for(cfg, checked, _prepare).prepared.data
-    return None if data.val is None else f"val/{objective_for(data.spec).score_name}"
+    return prepared_for(cfg, checked, _prepare).prepared.validation_metric
 
 
 @conforming("compress")
@@ -101,7 +98,7 @@ def _compress(begun: Parent, run_dir: Path | None, quiet: bool) -> dict[str, Any
         "compress",
         work.start,
         parent=str(parent.file),
-        facts={"changes": told} if told else {},
+        facts={"changes": told},
         finish=work.finish,
         conclude=lambda result, run, tested: weigh(
             prepared, parent, {"name": name, **result}, run, tested, work.change, split

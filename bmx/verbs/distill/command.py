@@ -24,7 +24,6 @@ from bmx.runs.recording import Recording
 from bmx.runs.report import distillation as report
 from bmx.targets.standing import with_its_trust
 from bmx.tasks.distill import DistillTask
-from bmx.tasks.losses import objective_for
 from bmx.verbs.distill.comparison import compare
 from bmx.verbs.distill.setup import check_method, load_teachers, make_lesson, match_layers
 from bmx.verbs.distill.student import Student, find_student
@@ -65,8 +64,7 @@ def check(cfg: DictConfig) -> Checked[Begun]:
 @with_its_trust
 def chooses_by(cfg: DictConfig, checked: Checked[Begun] | None = None) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
-    prepared = prepared_for(cfg, checked, _prepare).prepared
-    return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
+    return prepared_for(cfg, checked, _prepare).prepared.validation_metric
 
 
 @conforming("distill")
@@ -111,8 +109,8 @@ def distill(
         return Start(net, student.recipe, make_task=partial(DistillTask, lesson=lesson))
 
     facts: dict[str, Any] = {"teachers": [str(file) for file in files], "alone": str(alone) if alone else None}
+    facts["changes"] = begun.changes
     words, _ = chosen_words()
-    facts |= {"changes": begun.changes} if begun.changes else {}
     if cfg.get("student"):
         facts["choices"] = {**words, "model": Path(str(cfg.student)).name}
     job = Job(

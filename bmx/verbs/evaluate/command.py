@@ -71,7 +71,7 @@ def evaluate(
         "precision": device.precision,
         "threads": threads,
         "data": {"name": data.spec.name, "fingerprint": data.fingerprint, cfg.split: len(arrays)},
-        **({"changes": told} if told else {}),
+        "changes": told,
     }
     with recorded(run_dir, "evaluate", name, **facts) as run:
         tell(told, quiet)

@@ -82,7 +82,7 @@ def export(
         **chosen_facts(),
         "parent": str(model.file),
         "data": {"name": data.spec.name, "fingerprint": data.fingerprint, "test": len(data.test)},
-        **({"changes": told} if told else {}),
+        "changes": told,
     }
     with recorded(run_dir, "export", name, **facts) as run:
         tell(told, quiet)

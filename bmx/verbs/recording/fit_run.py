@@ -115,8 +115,7 @@ def fit_and_test(
     run_dir = run_dir or create(Path(cfg.outputs), job.verb, name)
     display = Silent() if quiet else choose()
     told = [*(prepared.resumed.told if prepared.resumed else ()), *job.facts.get("changes", [])]
-    facts = {**run_facts(prepared, threads), "parent": job.parent, **job.facts}
-    facts |= {"changes": told} if told else {}
+    facts = {**run_facts(prepared, threads), "parent": job.parent, **job.facts, "changes": told}
     with (
         contextlib.suppress(Interrupted, KeyboardInterrupt),
         recorded(run_dir, job.verb, name, **facts) as run,

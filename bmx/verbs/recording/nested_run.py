@@ -44,13 +44,12 @@ def compound_run(
     run_dir = run_dir or create(Path(cfg.outputs), verb, name)
     told = since_then(prepared, parent)
     tell(told, quiet)
-    facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent.file)}
-    facts |= {"changes": told} if told else {}
+    facts = {**run_facts(prepared, use_cpu(cfg.trainer.threads)), "parent": str(parent.file), "changes": told}
     before = _seconds_before(run_dir)
     facts |= {"seconds": {"total": before}} if before else {}
     with suppress(Interrupted, KeyboardInterrupt), recorded(run_dir, verb, name, before, **facts) as run:
         (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
-        run.outcome = {key: value for key, value in make(run_dir).items() if key != "seconds"}
+        run.outcome = make(run_dir)
     return run.result, run_dir
 
 

@@ -16,7 +16,6 @@ from bmx.engine.warm_start import model_file, weights_for
 from bmx.runs.directory import create
 from bmx.runs.origin import changes
 from bmx.targets.standing import with_its_trust
-from bmx.tasks.losses import objective_for
 from bmx.verbs.recording.fit_run import Job, Start, fit_and_test
 from bmx.verbs.recording.run_data import tell
 
@@ -40,8 +39,7 @@ def check(cfg: DictConfig) -> Checked[Prepared]:
 @with_its_trust
 def chooses_by(cfg: DictConfig, checked: Checked[Prepared] | None = None) -> str | None:
     """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
-    prepared = prepared_for(cfg, checked, prepare)
-    return None if prepared.data.val is None else f"val/{objective_for(prepared.data.spec).score_name}"
+    return prepared_for(cfg, checked, prepare).validation_metric
 
 
 @conforming("train")
@@ -70,7 +68,7 @@ def train(
     prepared = prepared_for(cfg, checked, prepare)
     told = _begins_otherwise(prepared)
     tell(told, quiet)
-    job = Job("train", start, facts={"changes": told} if told else {})
+    job = Job("train", start, facts={"changes": told})
     if not _compresses(cfg):
         return fit_and_test(prepared, job, run_dir, quiet)
     # A third of a second of imports that few trainings need.

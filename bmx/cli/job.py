@@ -18,6 +18,7 @@ from bmx.config.invocation import Invocation
 from bmx.config.search_path import extend_sys_path
 from bmx.config.sweep_options import OWN_SWEEPERS
 from bmx.errors import BmxError, Interrupted, UsageError, no_room
+from bmx.files.shown import shown
 from bmx.runs import utc
 from bmx.runs.finding import holds_run
 from bmx.targets.blame import described, user_line
@@ -64,11 +65,11 @@ def _run(cfg: DictConfig, invocation: Invocation) -> Any:
     result, code = _attempt(cfg, run_dir, in_sweep, own, invocation)
     invocation.codes.append(code)
     if code == FAILED or code == 2:
-        invocation.failed.append(_shown(run_dir))
+        invocation.failed.append(shown(run_dir))
     if code == INTERRUPTED and in_sweep:
         raise KeyboardInterrupt  # the other jobs of the sweep are not started
     if code != DONE and os.getpid() != invocation.pid and not own:
-        raise JobError(f"the job in {_shown(run_dir)} failed")
+        raise JobError(f"the job in {shown(run_dir)} failed")
     return result
 
 
@@ -147,7 +148,7 @@ def _check_job(cfg: DictConfig, invocation: Invocation) -> Any:
 
 
 def _unexpected(error: Exception, run_dir: Path, debug: bool) -> BmxError:
-    line, trace = user_line(error), f"the traceback is in {_shown(run_dir / 'log.txt')}"
+    line, trace = user_line(error), f"the traceback is in {shown(run_dir / 'log.txt')}"
     where = trace if line is None else f"{line}; {trace}"
     return BmxError(f"the run failed: {described(error)}", where, "" if debug else "repeat with --debug to see it here")
 
@@ -170,10 +171,3 @@ def _log(run_dir: Path, error: BaseException, with_traceback: bool) -> None:
     except OSError as problem:  # a full disk must not hide what went wrong first, which has been said by then
         if no_room(problem) is None:
             print(f"bmx: log.txt cannot be written: {problem}", file=sys.stderr)
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

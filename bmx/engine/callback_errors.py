@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pytorch_lightning.callbacks import Callback
 
 from bmx.errors import BmxError, RunFailed
+from bmx.files.shown import shown
 from bmx.targets.blame import line_of
 
 
@@ -26,7 +26,7 @@ def explained(error: BaseException, callbacks: Sequence[Callback]) -> BmxError |
     found = _in_callback(error, callbacks)
     if found is None and isinstance(error, SystemExit):
         frame, line = list(_frames(error))[-1]
-        where = f"{_shown(frame.f_code.co_filename)}, line {line}, in {frame.f_code.co_name}"
+        where = f"{shown(frame.f_code.co_filename)}, line {line}, in {frame.f_code.co_name}"
         return RunFailed("the training was left with sys.exit()", where, "raise an error there that says what is wrong")
     if found is None:
         return None
@@ -75,10 +75,3 @@ def _own_functions(callback: Callback) -> Iterator[tuple[str, Any]]:
 
 def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
     yield from traceback.walk_tb(error.__traceback__)
-
-
-def _shown(file: str) -> str:
-    try:
-        return str(Path(file).relative_to(Path.cwd()))
-    except ValueError:
-        return file

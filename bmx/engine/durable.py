@@ -1,9 +1,8 @@
-"""Files that are either whole or not there: written beside the target, flushed to disk, renamed."""
+"""Checkpoints that are either whole or not there, and errors of a full disk that say so."""
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -13,6 +12,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from bmx.engine.plain import not_plain
 from bmx.errors import RunFailed
+from bmx.files.atomic import replacing
 
 
 def write(path: Path, by: Callable[[BinaryIO], None]) -> None:
@@ -21,29 +21,15 @@ def write(path: Path, by: Callable[[BinaryIO], None]) -> None:
     Raises:
         RunFailed: the disk is full or the folder cannot be written; the old file is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            fill(file, by)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with replacing(path, "wb") as file:
+            fill(cast(BinaryIO, file), by)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RunFailed(
             f"could not write {path.name}: {error.strerror or error}",
             str(path),
             "free some space or make the folder writable; what was written before is kept",
         ) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class _Told(io.RawIOBase):

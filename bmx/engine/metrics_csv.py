@@ -11,6 +11,8 @@ from typing import Any
 
 from pytorch_lightning.loggers.logger import Logger
 
+from bmx.files.atomic import replacing
+
 _FIRST_COLUMNS = ("row", "epoch", "step", "lr")
 
 
@@ -66,12 +68,10 @@ class MetricsCsv(Logger):
         changed = list(names) != self.columns or not self.path.exists()
         self.columns = list(names)
         if changed:
-            temporary = self.path.with_suffix(".csv.tmp")
-            with temporary.open("w", newline="") as file:
+            with replacing(self.path, newline="") as file:
                 writer = csv.DictWriter(file, self.columns, restval="")
                 writer.writeheader()
                 writer.writerows(rows)
-            temporary.replace(self.path)
         self._file = self.path.open("a", newline="")
 
     def sync(self) -> int:
@@ -95,10 +95,8 @@ class MetricsCsv(Logger):
             self.path.unlink()
             self.columns = []
             return
-        temporary = self.path.with_suffix(".csv.tmp")
-        with temporary.open("w", newline="") as file:
+        with replacing(self.path, newline="") as file:
             csv.writer(file).writerows(kept)
-        temporary.replace(self.path)
 
     def finalize(self, status: str) -> None:
         if self._file is not None:

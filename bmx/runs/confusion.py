@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from bmx.files.atomic import replacing
+
 # Classes up to which a result holds the whole table.
 WHOLE = 100
 PAIRS, CLASSES = "confusion.csv", "classes.csv"
@@ -100,12 +102,12 @@ def keep(run: Path, confusion: Confusion | None, labels: Sequence[str]) -> dict[
         return {"confusion": [], "labels": []}
     if confusion.classes <= WHOLE:
         return {"confusion": confusion.table().tolist(), "labels": list(labels)}
-    with (run / PAIRS).open("w", encoding="utf-8", newline="") as file:
+    with replacing(run / PAIRS, newline="") as file:
         rows = zip(confusion.true.tolist(), confusion.predicted.tolist(), confusion.count.tolist(), strict=True)
         csv.writer(file).writerows([("true", "predicted", "count"), *rows])
     names = list(labels) or map(str, range(confusion.classes))
     counts = (confusion.samples(), confusion.guesses(), confusion.right())
-    with (run / CLASSES).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with replacing(run / CLASSES, errors="backslashreplace", newline="") as file:
         rows_of = zip(range(confusion.classes), names, *(c.tolist() for c in counts), strict=True)
         csv.writer(file).writerows([("class", "label", "samples", "predicted", "right"), *rows_of])
     return {"classes": confusion.classes, "confusion_file": PAIRS, "classes_file": CLASSES}

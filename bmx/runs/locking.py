@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from bmx.errors import UsageError
-from bmx.runs.file_lock import HeldFile, try_lock
+from bmx.files.lock import HeldFile, try_lock
 
 LOCK = ".lock"
 _PATIENCE = 0.2  # seconds: a reader that asks whether a run is alive holds the lock for microseconds

@@ -10,11 +10,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from bmx.errors import BmxError, Interrupted
+from bmx.files.atomic import replacing
 from bmx.runs import result as results
 from bmx.runs import stop_signals
 from bmx.runs.locking import lock
 from bmx.targets.blame import described, user_line
+
+CONFIG = "config.yaml"
 
 
 @dataclass
@@ -34,6 +39,11 @@ class Recording:
     so_far: Callable[[], dict[str, Any]] = dict
     postscript: Callable[[], str] = str
     result: dict[str, Any] = field(default_factory=dict)
+
+    def keep(self, cfg: DictConfig) -> None:
+        """Writes the configuration that the run is made with, every interpolation resolved."""
+        with replacing(self.run / CONFIG) as file:
+            file.write(OmegaConf.to_yaml(cfg, resolve=True))
 
     def end(self, error: BaseException) -> None:
         """Writes down why the run has no outcome; nothing where it has been taken back, as a wrong command is."""

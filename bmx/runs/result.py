@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from bmx.errors import RunFailed, UsageError
+from bmx.files.atomic import replacing
 from bmx.runs.provenance import facts
 from bmx.runs.status import this_process
 from bmx.runs.utc import iso
@@ -77,23 +77,16 @@ def write(run: Path, result: dict[str, Any]) -> None:
     if lost:
         plain["not_finite"] = lost
     path = run / RESULT
-    temporary = run / f".{RESULT}.{os.getpid()}"
     try:
         # Half of a surrogate pair, from an odd file name, has no UTF-8; as a backslash escape it is JSON.
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with replacing(path, errors="backslashreplace") as file:
             file.write(_layout(plain))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise RunFailed(
             f"the result could not be written: {(error.strerror or str(error)).lower()}",
             str(path),
             "make room or choose another disk with outputs=; checkpoints and metrics written so far are kept",
         ) from error
-    _sync_directory(run)
 
 
 def read(run: Path) -> dict[str, Any]:
@@ -153,13 +146,3 @@ def _rows(value: Any) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _sync_directory(run: Path) -> None:
-    # So that the new name survives a power cut too; some file systems refuse, and then it need not.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(run, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -10,6 +10,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from bmx.files.atomic import replacing
 from bmx.runs import result as results
 
 
@@ -27,10 +28,8 @@ def remember(outputs: Path, run: Path) -> None:
     if job is None:
         return
     note = outputs / ".slurm" / job
-    note.parent.mkdir(parents=True, exist_ok=True)
-    temporary = note.with_name(f".{job}.{os.getpid()}")
-    temporary.write_text(str(run.resolve()))
-    temporary.replace(note)
+    with replacing(note) as file:
+        file.write(str(run.resolve()))
 
 
 def remembered(outputs: Path) -> Path | None:

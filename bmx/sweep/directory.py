@@ -7,10 +7,10 @@ or more seeds it is the same sweep, wider. ``sweep.json`` in ``outputs/sweep/<na
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from bmx.files.atomic import replacing
 from bmx.runs import directory, run_id
 from bmx.runs.finding import newest_first
 from bmx.sweep.job import JOBS
@@ -57,9 +57,8 @@ def read(sweep: Path) -> dict[str, Any]:
 def write(sweep: Path, facts: dict[str, Any]) -> None:
     """Add to what is known of a sweep, atomically."""
     whole = read(sweep) | facts
-    temporary = sweep / f".{RECORD}.{os.getpid()}"
-    temporary.write_text(json.dumps(whole, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-    temporary.replace(sweep / RECORD)
+    with replacing(sweep / RECORD) as file:
+        file.write(json.dumps(whole, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def earlier_jobs(outputs: Path, key: str, but: Path) -> list[Path]:

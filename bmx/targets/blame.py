@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from bmx.files.shown import shown
+
 
 class Line(NamedTuple):
     """One line of somebody's code: its file, its number, the function it is in, and its text."""
@@ -22,7 +24,8 @@ class Line(NamedTuple):
 
     def __str__(self) -> str:
         within = "" if self.function.startswith("<") or not self.function else f", in {self.function}"
-        return f"{_short(self.file)}, line {self.number}{within}" + (f": {self.text}" if self.text else "")
+        place = f"{shown(Path(self.file).resolve())}, line {self.number}{within}"
+        return f"{place}: {self.text}" if self.text else place
 
 
 def user_line(error: BaseException) -> Line | None:
@@ -94,10 +97,3 @@ def root_cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _short(file: str) -> str:
-    try:
-        return str(Path(file).resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return file

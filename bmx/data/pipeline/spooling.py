@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from bmx.data.pipeline.cache import cache_folder
 from bmx.data.pipeline.fingerprint import fingerprint
 from bmx.data.pipeline.rows import FileRows
 from bmx.errors import UsageError
+from bmx.files.atomic import replacing
 
 # Samples written at once.
 _CHUNK = 4096
@@ -44,17 +43,11 @@ def write_rows(path: Path, chunks: Iterable[torch.Tensor]) -> None:
     Raises:
         UsageError: the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing(path, "wb") as file:
             for part in chunks:
                 file.write(part.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UsageError(
             f"data.in_memory=false needs a folder for the samples, and it cannot be written: {error.strerror}",
             str(path.parent),

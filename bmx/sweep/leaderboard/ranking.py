@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bmx.files.atomic import replacing
 from bmx.runs.report.numbers import is_number
 from bmx.sweep.job import Job
 from bmx.sweep.job_status import Outcome
@@ -202,8 +202,7 @@ def write_csv(board: Board, path: Path) -> None:
     header += ["seeds", "done", "failed", "pruned"]
     header += [f"{beside} (not used to choose)"] if beside else []
     header += ["parameters", "macs", "seconds", "runs"]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for entry in board.entries:
@@ -224,4 +223,3 @@ def write_csv(board: Board, path: Path) -> None:
             row += [entry.average("cost", "parameters"), entry.average("cost", "macs")]
             row += [entry.average("seconds", "total"), " ".join(run.name for _, run, _ in entry.jobs)]
             writer.writerow("" if cell is None else cell for cell in row)
-    temporary.replace(path)

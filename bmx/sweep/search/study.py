@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from bmx.runs.file_lock import HeldFile
+from bmx.files.lock import HeldFile
 from bmx.sweep.objective import Objective
 from bmx.sweep.search.space import Dimension, Space
 from bmx.sweep.workers.locks import alone, take_file

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bmx.runs.file_lock import HeldFile, try_lock
+from bmx.files.lock import HeldFile, try_lock
 
 CLAIM = ".claim"
 

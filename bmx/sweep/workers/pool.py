@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bmx.runs.file_lock import HeldFile
+from bmx.files.lock import HeldFile
 from bmx.runs.locking import is_locked
 from bmx.runs.metrics_csv import epoch_rows, read_rows
 from bmx.sweep import job_status

@@ -76,7 +76,7 @@ def bench(
     }
     with recorded(run_dir, "bench", name, **facts) as run:
         tell(told, quiet)
-        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        run.keep(cfg)
         wanted = {"check_memory": bool(cfg.check_memory), "accuracy": bool(cfg.accuracy), "layers": True}
         measured = measure(models, Ruler(words, sizes, float(cfg.seconds), where, **wanted))
         run.outcome = {

@@ -75,7 +75,7 @@ def evaluate(
     }
     with recorded(run_dir, "evaluate", name, **facts) as run:
         tell(told, quiet)
-        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        run.keep(cfg)
         measured = measure(model.model.to(device.where), arrays, model.spec, device)
         run.outcome = {
             "metrics": {f"{cfg.split}/{metric}": value for metric, value in measured.metrics.items()},

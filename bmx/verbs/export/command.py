@@ -86,7 +86,7 @@ def export(
     }
     with recorded(run_dir, "export", name, **facts) as run:
         tell(told, quiet)
-        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        run.keep(cfg)
         description, compared, needs = _write(cfg, model, data, target)
         run.outcome = {
             "metrics": {f"test/{metric}": value for metric, value in compared.exported.items()},

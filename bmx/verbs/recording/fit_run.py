@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from torch import nn
 
 from bmx.compression.method import Tuning
@@ -133,7 +132,7 @@ def fit_and_test(
         if found:
             cfg = prepared.cfg
             results.write(run_dir, {**results.read(run_dir), "found": found})
-        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        run.keep(cfg)
         cost = cost_of(net, InputStage(prepared.data.spec)(prepared.example()))
         slower = slower_than_full(prepared, net, start.make_task) if fits and not quiet else None
         if cfg.compile:

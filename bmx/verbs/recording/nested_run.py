@@ -7,8 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from bmx.engine.device import use_cpu
 from bmx.engine.prepare import Prepared
 from bmx.errors import Interrupted
@@ -48,7 +46,7 @@ def compound_run(
     before = _seconds_before(run_dir)
     facts |= {"seconds": {"total": before}} if before else {}
     with suppress(Interrupted, KeyboardInterrupt), recorded(run_dir, verb, name, before, **facts) as run:
-        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        run.keep(cfg)
         run.outcome = make(run_dir)
     return run.result, run_dir
 

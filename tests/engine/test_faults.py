@@ -179,7 +179,6 @@ def test_a_signal_saves_ends_as_interrupted_and_the_run_goes_on(tmp_path, number
 
 
 def _full_disk(argv, folder):
-    import bmx.engine.durable as durable
     from tests.engine.kill_points import _child
 
     calls, real = [], os.fsync
@@ -190,7 +189,7 @@ def _full_disk(argv, folder):
             raise OSError(28, "No space left on device")
         return real(descriptor)
 
-    durable.os.fsync = fsync
+    os.fsync = fsync
     _child(argv, None, folder)
 
 

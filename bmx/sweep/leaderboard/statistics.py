@@ -75,45 +75,13 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 def t_two_sided(t: float, freedom: int) -> float:
     """The chance of a Student's t at least this far from zero."""
-    if t * t < freedom:  # near zero the complement keeps the digits
-        return 1 - _incomplete_beta(0.5, freedom / 2, t * t / (freedom + t * t))
-    return _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
+    from scipy.special import stdtr  # only where something is compared: a list of runs does without
+
+    return float(2 * stdtr(freedom, -abs(t)))
 
 
 def t_quantile(probability: float, freedom: int) -> float:
-    """The t below which a Student's t lies with this probability, above one half."""
-    low, high = 0.0, 1.0
-    while 1 - t_two_sided(high, freedom) / 2 < probability:
-        high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        if 1 - t_two_sided(middle, freedom) / 2 < probability:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    """The t below which a Student's t lies with this probability."""
+    from scipy.special import stdtrit
 
-
-def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """The regularised incomplete beta function, by its continued fraction (Abramowitz & Stegun 26.5.8)."""
-    if x <= 0 or x >= 1:
-        return 0.0 if x <= 0 else 1.0
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(b, a, 1 - x)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
-    tiny = 1e-300
-    c, d = 1.0, 1 / max(1 - (a + b) * x / (a + 1), tiny)
-    total = d
-    for m in range(1, 300):
-        for step in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 + step * d
-            d = 1 / (d if abs(d) > tiny else tiny)
-            c = 1 + step / c
-            c = c if abs(c) > tiny else tiny
-            total *= c * d
-        if abs(c * d - 1) < 1e-15:
-            break
-    return front * total / a
+    return float(stdtrit(freedom, probability))

@@ -45,9 +45,9 @@ def _warm_nursery():
     from bmx.sweep.workers import processes
     from tests import warm_nursery
 
-    before, processes._serve = processes._serve, warm_nursery.fork
+    before, processes.serve = processes.serve, warm_nursery.fork
     yield
-    processes._serve = before
+    processes.serve = before
 
 
 @pytest.fixture
@@ -56,4 +56,4 @@ def real_nursery(monkeypatch):
     from bmx.sweep.workers import processes
     from tests import warm_nursery
 
-    monkeypatch.setattr(processes, "_serve", warm_nursery.real)
+    monkeypatch.setattr(processes, "serve", warm_nursery.real)

@@ -180,3 +180,46 @@ def test_the_picture_of_the_house_is_that_of_the_contract():
             assert one in at or one in ("errors", "extras"), one
             if one in at and other in at:
                 assert at[one] < at[other], (one, other)
+
+
+def private_names(test):
+    """What a test module takes of bmx that bmx keeps for itself, with its line."""
+    tree, rooms = ast.parse(test.read_text()), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bmx"):
+            rooms |= {alias.asname or alias.name for alias in node.names}
+            yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
+        elif isinstance(node, ast.Import):
+            rooms |= {alias.asname or "bmx" for alias in node.names if alias.name.startswith("bmx")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            base = node.value
+            while isinstance(base, ast.Attribute):
+                base = base.value
+            if isinstance(base, ast.Name) and base.id in rooms:
+                yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("attr"):
+            words = [arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            named = bool(node.args) and isinstance(node.args[0], ast.Name) and node.args[0].id in rooms
+            private = [word for word in words if word.startswith("bmx.") or named]
+            yield from ((node.lineno, word) for word in private if is_private(word.rpartition(".")[2]))
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def test_no_test_leans_on_a_private_name():
+    tests = sorted((ROOT / "tests").rglob("*.py"))
+    wrong = [f"{test.relative_to(ROOT)}:{line} {name}" for test in tests for line, name in private_names(test)]
+    assert not wrong
+
+
+def test_a_private_name_in_a_test_is_found(tmp_path):
+    test = tmp_path / "test_a.py"
+    test.write_text(
+        "from bmx.cli import help\nfrom bmx.cli.help import _table\n"
+        "help._table\nmonkeypatch.setattr(help, '_table', 1)\nmonkeypatch.setattr('bmx.cli.help._table', 1)\n"
+        "help.__doc__\nother._table\n"
+    )
+    assert sorted(line for line, _ in private_names(test)) == [2, 3, 4, 5]

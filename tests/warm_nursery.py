@@ -19,7 +19,7 @@ from typing import Any
 from bmx.sweep.workers import forkserver, processes
 from tests import cpu_seconds
 
-real = processes._serve
+real = processes.serve
 
 
 class Server:
@@ -39,7 +39,7 @@ class Server:
 
 
 def fork(channel: socket.socket, modules: list[str]) -> Any:
-    """Stands for ``bmx.sweep.workers.processes._serve`` in the process of the tests."""
+    """Stands for ``bmx.sweep.workers.processes.serve`` in the process of the tests."""
     from tests.warm_process import CONTEXT
 
     arguments = (channel, modules, str(Path.cwd()), dict(os.environ), list(sys.path))
@@ -71,7 +71,7 @@ class _Kept:
         theirs.close()
 
     def serve(self, channel: socket.socket, modules: list[str]) -> Any:
-        processes._serve = real  # type: ignore[assignment]
+        processes.serve = real  # type: ignore[assignment]
         asked = {"modules": modules, "folder": str(Path.cwd()), "env": dict(os.environ), "path": sys.path}
         socket.send_fds(self.channel, [json.dumps(asked).encode()], [channel.fileno()])
         return Server(self)
@@ -91,7 +91,7 @@ class _Kept:
 
 def keep_one() -> None:
     """Has a forked command, before it does anything, keep a copy of its process for the nursery that it will want."""
-    processes._serve = _Kept().serve  # type: ignore[assignment]
+    processes.serve = _Kept().serve  # type: ignore[assignment]
 
 
 def _become(channel: socket.socket, modules: list[str], folder: str, env: dict[str, str], path: list[str]) -> None:

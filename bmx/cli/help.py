@@ -56,8 +56,8 @@ def page(command: Command) -> str:
         _Section(f"usage: bmx {command.verb} [flags] [group=word ...] [key=value ...]", about),
         _Section("groups (* is chosen):", _groups(composed, verb.aliases, width)),
         *_keys(composed, width),
-        _Section("many runs (-m):", _table(list(sweep_rows(composed, verb.aliases, _with_kind)), width)),
-        _Section("flags:", _table([*_switches(verb), *(_flag(flag) for flag in FLAGS)], width)),
+        _Section("many runs (-m):", option_table(list(sweep_rows(composed, verb.aliases, _with_kind)), width)),
+        _Section("flags:", option_table([*_switches(verb), *(_flag(flag) for flag in FLAGS)], width)),
         _Section("examples:", "\n".join(f"  {example}" for example in verb.examples)),
     ]
     bold = "\033[1m{}\033[0m" if colours(sys.stdout) else "{}"
@@ -80,7 +80,7 @@ def _groups(composed: Composed, aliases: Mapping[str, str], width: int) -> str:
         words = words_of(name.partition("@")[0], composed.asked.config, composed.loader)
         shown = "  ".join(f"*{word}" if word in marked else word for word in words)
         rows.append((short.get(name, name), shown or "(no words yet)"))
-    return _table(rows, width)
+    return option_table(rows, width)
 
 
 def _choices(composed: Composed) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def _keys(composed: Composed, width: int) -> list[_Section]:
         named = (f"{key!s}._target_", f"{key!s}._partial_")  # the heading says what is called
         rows = [_row(name, leaf, written) for name, leaf in leaves if name not in named]
         heading, about = _about(str(key), value, composed, width)
-        sections.append(_Section(heading, "\n".join(part for part in (about, _table(rows, width)) if part)))
-    return [_Section("keys:", _table(top, width)), *sections]
+        sections.append(_Section(heading, "\n".join(part for part in (about, option_table(rows, width)) if part)))
+    return [_Section("keys:", option_table(top, width)), *sections]
 
 
 def _about(key: str, node: DictConfig, composed: Composed, width: int) -> tuple[str, str]:
@@ -170,7 +170,7 @@ def _flag(flag: Flag) -> tuple[str, str]:
     return name + takes, flag.help + (f": {', '.join(flag.choices)}" if flag.choices else "")
 
 
-def _table(rows: list[tuple[str, str]], width: int) -> str:
+def option_table(rows: list[tuple[str, str]], width: int) -> str:
     """Two columns; a left side that is too long for its column stands on a line of its own."""
     column = min(max((len(name) for name, _ in rows), default=0), width * 9 // 20, _WIDEST_NAME) + 4
     lines: list[str] = []

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from hydra.plugins.config_source import ConfigResult
     from omegaconf import DictConfig
 
-_SETTLED = 2 * 10**9
+SETTLED_NS = 2 * 10**9
 """Nanoseconds. A file that was changed less than this ago may change again and keep its time: 2 s on FAT."""
 
 _MOST = 1024
-_known: dict[tuple[Any, ...], ConfigResult] = {}
+known: dict[tuple[Any, ...], ConfigResult] = {}
 
 
 def install() -> None:
@@ -55,14 +55,14 @@ def _read_once(slow: Callable[..., ConfigResult]) -> Callable[..., ConfigResult]
         except OSError:
             return slow(self, config_path)
         key = (path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, self.path, self.provider)
-        found = _known.get(key)
+        found = known.get(key)
         if found is None:
             found = _parsed(self, path) or slow(self, config_path)  # which says what is wrong with it
-            if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < _SETTLED:
+            if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < SETTLED_NS:
                 return found
-            if len(_known) >= _MOST:
-                _known.clear()
-            _known[key] = found
+            if len(known) >= _MOST:
+                known.clear()
+            known[key] = found
         # Hydra takes the defaults list out and puts the nodes into what it composes.
         made = copy.copy(found)
         made.config = copy.deepcopy(found.config)

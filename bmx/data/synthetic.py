@@ -19,7 +19,7 @@ from bmx.errors import UsageError
 # Numbers that are drawn at once, 64 MB of them: bounds the memory beside the result.
 _CHUNK = 16 << 20
 # Bytes from which a training set may be left on disk.
-_LARGE = 256 << 20
+LARGE = 256 << 20
 _TEST_SEED = 1_000_003
 
 
@@ -58,7 +58,7 @@ def synthetic(
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand((classes, size[0], 4, 4), generator=generator)
     pictures = F.interpolate(coarse, size[1:], mode="bilinear", align_corners=False).mul_(255)
-    large = on_disk and samples * pictures[0].numel() > _LARGE
+    large = on_disk and samples * pictures[0].numel() > LARGE
     train = (_draw_to_disk if large else _draw)(samples, pictures, noise, generator)
     # A stream of its own: the test set must not depend on whether the training set was drawn or found on disk.
     test = _draw(test_samples, pictures, noise, torch.Generator().manual_seed(seed + _TEST_SEED))

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 # Triples of samples whose angles are computed at once.
-_TRIPLES = 2**22
+TRIPLES_AT_ONCE = 2**22
 
 
 def channels_first(features: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class _Angles(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inner: Tensor, inverse: Tensor, *teacher: Tensor) -> Tensor:
         n = len(inner)
-        size = max(1, _TRIPLES // n**2)
+        size = max(1, TRIPLES_AT_ONCE // n**2)
         wanted = inner.requires_grad
         total = inner.new_zeros(())
         gradients = [torch.zeros_like(inner), torch.zeros_like(inner)] if wanted else []

@@ -13,7 +13,7 @@ _GROWN_BY = 16 << 20
 _MAPPED_FROM = 32 << 20  # the most that glibc allows
 
 # Whoever sets one of these has chosen already.
-_CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES", "LD_PRELOAD")
+CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES", "LD_PRELOAD")
 
 
 def keep_freed_memory() -> bool:
@@ -23,7 +23,7 @@ def keep_freed_memory() -> bool:
     again in every step, and each page then costs a fault: for LeNet-5 some 600 a step, a tenth of its time. Elsewhere
     than on glibc, and where the environment sets up malloc, nothing is changed.
     """
-    if not sys.platform.startswith("linux") or any(os.environ.get(name) for name in _CHOSEN):
+    if not sys.platform.startswith("linux") or any(os.environ.get(name) for name in CHOSEN):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -76,7 +76,7 @@ def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask
             lost = len(rates) > FIRST and smooth > LOST * statistics.median(losses[:FIRST])
             if len(rates) >= LR_STEPS or not math.isfinite(smooth) or lost:
                 break
-    return RangeTest(_suggestion(rates, losses), rates, losses)
+    return RangeTest(suggested(rates, losses), rates, losses)
 
 
 def settle(
@@ -109,7 +109,7 @@ def _with(cfg: DictConfig, key: str, value: float) -> DictConfig:
     return changed
 
 
-def _suggestion(rates: list[float], losses: list[float]) -> float:
+def suggested(rates: list[float], losses: list[float]) -> float:
     """A tenth of the rate at which the smoothed loss is lowest, right before it rises.
 
     Where it falls fastest is as usual a choice, but often at the brink: LeNet-5 with SGD learns nothing there, and the

@@ -20,7 +20,7 @@ _PACKAGES = {
     "numpy": "numpy",
 }
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8", "asimd", "bf16", "sve")
-_PATIENCE = 2.0  # seconds that git may take; a run does not wait for a slow network disk
+PATIENCE_SECONDS = 2.0  # seconds that git may take; a run does not wait for a slow network disk
 
 
 def facts(folder: Path | None = None) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
     return {
         "versions": versions(),
         "platform": " ".join(platform.uname()[i] for i in (0, 2, 4)),
-        "cpu": dict(_cpu()),
+        "cpu": dict(cpu()),
         "git": git(folder or Path.cwd()),
     }
 
@@ -64,7 +64,7 @@ def _ask_git(folder: Path, *arguments: str) -> str | None:
             text=True,
             errors="replace",
             stdin=subprocess.DEVNULL,
-            timeout=_PATIENCE,
+            timeout=PATIENCE_SECONDS,
             env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
         )
     except (OSError, subprocess.SubprocessError):
@@ -74,11 +74,12 @@ def _ask_git(folder: Path, *arguments: str) -> str | None:
 
 def versions() -> dict[str, str | None]:
     """The versions of bmx, Python and the packages that compute; None for one that is not installed."""
-    return dict(_versions())
+    return dict(installed_versions())
 
 
 @cache
-def _versions() -> tuple[tuple[str, str | None], ...]:
+def installed_versions() -> tuple[tuple[str, str | None], ...]:
+    """Package and version, read once per process."""
     # bmx by its own word: in a checkout it may not be installed.
     found: list[tuple[str, str | None]] = [("bmx", __version__), ("python", platform.python_version())]
     for name, package in _PACKAGES.items():
@@ -90,7 +91,8 @@ def _versions() -> tuple[tuple[str, str | None], ...]:
 
 
 @cache
-def _cpu() -> tuple[tuple[str, Any], ...]:
+def cpu() -> tuple[tuple[str, Any], ...]:
+    """Model, instruction sets and cores of the processor, read once per process."""
     model, flags = "", set()
     try:
         with Path("/proc/cpuinfo").open(errors="replace") as lines:

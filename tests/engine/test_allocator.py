@@ -33,7 +33,7 @@ on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only gl
 
 
 def faults(*words):
-    env = {name: value for name, value in os.environ.items() if name not in allocator._CHOSEN}
+    env = {name: value for name, value in os.environ.items() if name not in allocator.CHOSEN}
     done = subprocess.run([sys.executable, "-c", STEPS, *words], env=env, capture_output=True, text=True, check=True)
     return int(done.stdout)
 
@@ -44,7 +44,7 @@ def test_a_step_takes_up_the_memory_of_the_one_before():
     assert faults("keep") < pages / 100
 
 
-@pytest.mark.parametrize("name", allocator._CHOSEN)
+@pytest.mark.parametrize("name", allocator.CHOSEN)
 def test_an_environment_that_sets_up_malloc_is_left_alone(monkeypatch, name):
     monkeypatch.setenv(name, "1")
     assert not allocator.keep_freed_memory()

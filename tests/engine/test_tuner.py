@@ -29,18 +29,18 @@ def curve(lowest, noise=0.0):
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_a_tenth_of_where_the_loss_is_lowest(noise):
-    assert tuner._suggestion(RATES, curve(70, noise)) == pytest.approx(RATES[70] / 10)
+    assert tuner.suggested(RATES, curve(70, noise)) == pytest.approx(RATES[70] / 10)
 
 
 def test_a_net_that_has_learned_is_tuned_below_where_it_breaks():
     losses = [0.05 + 0.001 * math.sin(step) for step in range(60)] + [0.05 * 1.2**step for step in range(1, 41)]
-    assert tuner._suggestion(RATES, losses) == pytest.approx(RATES[61] / 10)  # 1.2² is below one and a half
+    assert tuner.suggested(RATES, losses) == pytest.approx(RATES[61] / 10)  # 1.2² is below one and a half
 
 
 @pytest.mark.parametrize("losses", [[2.3] * 100, [2.3, 2.2, *[2.35] * 98], [math.nan] * 100, [2.3, *[math.nan] * 99]])
 def test_a_loss_that_does_not_change_has_no_rate(losses):
     with pytest.raises(RunFailed, match="no rate that makes a difference"):
-        tuner._suggestion(RATES, losses)
+        tuner.suggested(RATES, losses)
 
 
 class Scaled(nn.Module):

@@ -164,8 +164,8 @@ def test_a_resumed_run_keeps_its_first_start(tmp_path: Path) -> None:
 
 
 def test_facts_are_plain_and_quick(tmp_path: Path) -> None:
-    facts_module._versions.cache_clear()
-    facts_module._cpu.cache_clear()
+    facts_module.installed_versions.cache_clear()
+    facts_module.cpu.cache_clear()
     before = time.process_time()
     found = facts_module.facts(tmp_path)
     assert time.process_time() - before < 0.05
@@ -210,7 +210,7 @@ def test_a_git_that_hangs_or_is_missing(tmp_path: Path, monkeypatch: pytest.Monk
     slow = bin_ / "git"
     slow.write_text('#!/bin/sh\ncase "$*" in *status*) exec sleep 30;; *) echo abc;; esac\n')
     slow.chmod(0o755)
-    monkeypatch.setattr(facts_module, "_PATIENCE", 0.3)
+    monkeypatch.setattr(facts_module, "PATIENCE_SECONDS", 0.3)
     monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")
     assert facts_module.git(tmp_path) == {"commit": "abc", "dirty": None}
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))

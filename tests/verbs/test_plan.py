@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_said_and_not_tried(
 
 
 def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bmx.verbs.train.plan._free", lambda _: 1000)
+    monkeypatch.setattr("bmx.verbs.train.plan.free_bytes", lambda _: 1000)
     found = plan(bmx.compose("train", WORDS), quiet=True)
     assert any("disk will not be enough" in warning for warning in found["warnings"])
 

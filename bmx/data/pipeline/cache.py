@@ -52,7 +52,7 @@ def cached_arrays(key: str, build: Callable[[], Mapping[str, np.ndarray]]) -> di
         lock = FileLock(f"{entry}.lock", timeout=_PATIENCE_SECONDS)
         lock.acquire()
     except (OSError, NotImplementedError) as error:  # filelock's Timeout is an OSError
-        _warn_once(root, str(error))
+        warn_once(root, str(error))
         return dict(build())
     try:
         # Another process may have built it while this one waited.
@@ -62,7 +62,7 @@ def cached_arrays(key: str, build: Callable[[], Mapping[str, np.ndarray]]) -> di
         try:
             _save(entry, arrays)
         except OSError as error:
-            _warn_once(root, str(error))
+            warn_once(root, str(error))
         return arrays
     finally:
         lock.release()
@@ -107,5 +107,6 @@ def _digest(array: np.ndarray) -> str:
 
 
 @cache
-def _warn_once(root: Path, reason: str) -> None:
+def warn_once(root: Path, reason: str) -> None:
+    """Says, once per folder and reason, that nothing is cached there."""
     _LOG.warning("nothing is cached: %s cannot be written (%s); set $BMX_CACHE to a folder that can", root, reason)

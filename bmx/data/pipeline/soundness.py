@@ -17,7 +17,7 @@ from bmx.data.pipeline.input_values import check_inputs
 from bmx.data.pipeline.problems import SPLITS, Problems, absent, class_name, tell_targets
 
 # Bytes from which what was found is worth keeping.
-_LARGE = 64 << 20
+LARGE = 64 << 20
 _VERSION = 1
 
 
@@ -36,13 +36,13 @@ def check_values(source: Source, fingerprint: str, where: str) -> tuple[str, ...
     problems = Problems()
     _check_targets(source, problems)
     kept = cache_folder() / "checked" / f"{source.spec.name}-{fingerprint}-{_VERSION}.json"
-    notes = _read(kept) if _size(source) >= _LARGE else None
+    notes = _read(kept) if _size(source) >= LARGE else None
     if notes is None:
         of_targets, problems.notes = problems.notes, []
         check_inputs(source, problems)
         problems.check(where)
         notes, problems.notes = problems.notes, of_targets
-        if _size(source) >= _LARGE:
+        if _size(source) >= LARGE:
             with suppress(OSError):
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_text(json.dumps(notes), encoding="utf-8")

@@ -55,7 +55,7 @@ def draw(test: dict[str, Any], path: Path, noun: str = "test examples") -> None:
     with drawing(path, width, height) as figure:
         head(figure, *_title(confusion, given, noun))
         axes = place(figure, left, bottom, width - left - side, 0.8)
-        axes.imshow(_colours(counts), interpolation="nearest", aspect="equal")
+        axes.imshow(cell_colours(counts), interpolation="nearest", aspect="equal")
         _grid(axes, k)
         _name(axes, labels, font, cell, flat, below)
         said = "predicted" if below else "predicted, in the order of the rows"
@@ -106,7 +106,8 @@ def names(labels: Sequence[Any], k: int) -> list[str]:
     return [str(i) if i % every == 0 else "" for i in range(k)]
 
 
-def _colours(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def cell_colours(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """RGBA (K, K, 4) of the cells of a confusion matrix (K, K), the deeper the larger their share of the row."""
     shares = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
     colours = np.asarray(_WRONG(shares))
     diagonal = np.arange(len(counts))

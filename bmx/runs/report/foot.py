@@ -37,10 +37,11 @@ def colours(stream: Any) -> bool:
 
 def columns(stream: Any) -> int:
     """The columns of a terminal as it is now; it may be resized at any time."""
-    return _size(stream)[0]
+    return terminal_size(stream)[0]
 
 
-def _size(stream: Any) -> tuple[int, int]:
+def terminal_size(stream: Any) -> tuple[int, int]:
+    """Columns and lines of the terminal behind a stream."""
     try:
         wide, high = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError, AttributeError):
@@ -195,7 +196,7 @@ class Foot:
 
     def _show(self) -> None:
         stream = self._stream.stream
-        wide, high = _size(stream)
+        wide, high = terminal_size(stream)
         shown = [_cut(spelled(line, self._stream.charset), wide - 1) for line in self._lines[: max(1, high - 1)]]
         if not shown:
             self._wipe()

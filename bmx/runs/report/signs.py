@@ -28,7 +28,7 @@ def charset(stream: Any) -> str:
     encoding = str(getattr(stream, "encoding", None) or "utf-8")
     environ = dict(os.environ)
     if sys.flags.utf8_mode and environ.get("LC_CTYPE") in _COERCED:
-        environ["LC_CTYPE"] = _typed_ctype()
+        environ["LC_CTYPE"] = typed_ctype()
     named = _of_locale(environ)
     return encoding if named is None or is_unicode(named) else named
 
@@ -38,7 +38,7 @@ def is_unicode(name: str) -> bool:
     return name.lower().replace("-", "").replace("_", "").startswith(("utf", "cp65001"))
 
 
-def _typed_ctype() -> str:
+def typed_ctype() -> str:
     """LC_CTYPE as the process was given it, before Python wrote its own over it; empty where that is not known."""
     try:
         given = Path("/proc/self/environ").read_bytes().split(b"\0")

@@ -28,7 +28,7 @@ RUN = "bmx.__main__:main"
 _TICK = 0.1
 _LOOK = 0.5
 """Seconds between two looks at the metrics of the running jobs, and at jobs that another process runs."""
-_GRACE = 15.0
+GRACE_SECONDS = 15.0
 """Seconds that a job gets to write its checkpoint when it is to stop."""
 
 
@@ -211,7 +211,7 @@ class Pool:
         return new
 
     def _stop(self, item: Running, why: str) -> None:
-        item.stopping, item.deadline = why, time.monotonic() + _GRACE
+        item.stopping, item.deadline = why, time.monotonic() + GRACE_SECONDS
         item.process.signal(signal.SIGTERM)
 
     # -- ending ------------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ class Nursery:
         self._next = 0
         self.ready = False
         self.broken = False
-        self._server = _serve(theirs, [*preload, *modules])
+        self._server = serve(theirs, [*preload, *modules])
         theirs.close()
 
     def start(self, spec: Spec) -> Process:
@@ -149,7 +149,7 @@ class Nursery:
         self._processes.clear()
 
 
-def _serve(channel: socket.socket, modules: list[str]) -> subprocess.Popen[bytes]:
+def serve(channel: socket.socket, modules: list[str]) -> subprocess.Popen[bytes]:
     """The process of a nursery, which answers at the other end of a channel."""
     return subprocess.Popen(
         [sys.executable, "-m", "bmx.sweep.workers.forkserver", str(channel.fileno()), str(os.getpid()), *modules],

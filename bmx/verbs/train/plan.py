@@ -47,7 +47,7 @@ def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
     memory = memory_needed(prepared, net)
     seconds = asdict(time_needed(prepared, net)) if memory.fits else None
     # best.ckpt holds the weights, last.ckpt and previous.ckpt those and what the optimiser remembers.
-    disk = {"needed": 3 * cost.bytes + 2 * memory.optimizer, "free": _free(Path(cfg.outputs))}
+    disk = {"needed": 3 * cost.bytes + 2 * memory.optimizer, "free": free_bytes(Path(cfg.outputs))}
     planned: dict[str, Any] = {
         "verb": "train",
         "status": "planned",
@@ -74,7 +74,7 @@ def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
     return planned
 
 
-def _free(outputs: Path) -> int:
+def free_bytes(outputs: Path) -> int:
     """Bytes left on the disk that the outputs folder is on, or will be."""
     folder = outputs.absolute()
     while not folder.exists():

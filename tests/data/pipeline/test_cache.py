@@ -13,7 +13,7 @@ from bmx.data.pipeline.cache import cache_folder, cached_arrays
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("BMX_CACHE", str(tmp_path / "cache"))
-    cache._warn_once.cache_clear()
+    cache.warn_once.cache_clear()
     return tmp_path / "cache"
 
 

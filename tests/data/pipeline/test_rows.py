@@ -99,7 +99,7 @@ def test_a_large_synthetic_set_is_drawn_straight_to_disk(monkeypatch, tmp_path):
     import bmx.data.synthetic as module
 
     monkeypatch.setenv("BMX_CACHE", str(tmp_path))
-    monkeypatch.setattr(module, "_LARGE", 100)
+    monkeypatch.setattr(module, "LARGE", 100)
     small, large = synthetic(samples=2500), synthetic(samples=2500, on_disk=True)
     again = synthetic(samples=2500, on_disk=True)
     assert large.train.on_disk

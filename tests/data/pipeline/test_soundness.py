@@ -299,7 +299,7 @@ def test_validation_never_takes_the_last_sample_of_a_class(labels, fraction, see
 def test_a_large_set_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """On disk, in pieces; what was found is kept by the contents, also that there is a constant column."""
     monkeypatch.setenv("BMX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(soundness, "_LARGE", 100)
+    monkeypatch.setattr(soundness, "LARGE", 100)
     file = tmp_path / "rows.bin"
 
     def written(values: torch.Tensor) -> Source:

@@ -100,7 +100,7 @@ def test_confusion_of_any_number_of_classes(tmp_path: Path, k: int, monkeypatch:
 
 
 def test_wrong_answers_are_orange_and_right_ones_blue() -> None:
-    colours = confusion._colours(np.array([[90, 10], [0, 0]])).astype(int)
+    colours = confusion.cell_colours(np.array([[90, 10], [0, 0]])).astype(int)
     assert colours[0, 0, 2] > colours[0, 0, 0]
     assert colours[0, 1, 0] > colours[0, 1, 2]
     assert (colours[1] == 255).all(), "a class without examples is white"

@@ -143,7 +143,7 @@ def test_the_locale_says_which_signs_there_are(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(signs, "sys", type("sys", (), {"flags": type("flags", (), {"utf8_mode": int(coerced)})}))
-    monkeypatch.setattr(signs, "_typed_ctype", lambda: "")
+    monkeypatch.setattr(signs, "typed_ctype", lambda: "")
     assert charset(_Stream("utf-8")) == expected
     assert charset(_Stream("ascii")) == ("ascii" if expected == "utf-8" else expected)
 
@@ -223,7 +223,7 @@ class _Window:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, columns: int, reflows: bool) -> None:
         self.screen = Screen(columns, 10, reflows)
         monkeypatch.setenv("TERM", "xterm")
-        monkeypatch.setattr(foot, "_size", lambda stream: (self.screen.columns, 10))
+        monkeypatch.setattr(foot, "terminal_size", lambda stream: (self.screen.columns, 10))
         monkeypatch.setattr(foot, "is_terminal", lambda stream: True)
         monkeypatch.setattr(sys, "stdout", self)
         monkeypatch.setattr(sys, "stderr", self)

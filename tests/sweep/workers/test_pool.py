@@ -27,7 +27,7 @@ HERE = str(Path(__file__).parents[1])
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch, real_nursery):
     """Jobs that do not stop when they are asked to are killed at once."""
-    monkeypatch.setattr("bmx.sweep.workers.pool._GRACE", 1.0)
+    monkeypatch.setattr("bmx.sweep.workers.pool.GRACE_SECONDS", 1.0)
 
 
 @pytest.fixture(params=["forked", "fresh"])

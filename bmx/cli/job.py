@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from omegaconf import DictConfig
 
 from bmx.caller_state import kept
 from bmx.cli.broken_pipe import begin_run
+from bmx.cli.job_output import into
 from bmx.config.checked import handed_on
 from bmx.config.invocation import Invocation
 from bmx.config.search_path import extend_sys_path
@@ -21,6 +23,7 @@ from bmx.errors import BmxError, Interrupted, UsageError, no_room
 from bmx.files.shown import shown
 from bmx.runs import utc
 from bmx.runs.finding import holds_run
+from bmx.sweep.job_status import LOG
 from bmx.targets.blame import described, user_line
 from bmx.targets.entry_point import locate
 
@@ -60,7 +63,7 @@ def _run(cfg: DictConfig, invocation: Invocation) -> Any:
     in_sweep = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
     sys.argv = list(invocation.argv)
     own = in_sweep and str(hydra.sweeper.get("_target_")).startswith(OWN_SWEEPERS)
-    if os.getpid() != invocation.pid:
+    if _is_worker(invocation):
         extend_sys_path(invocation.config_dir)  # another process, perhaps on another machine, began elsewhere
     result, code = _attempt(cfg, run_dir, in_sweep, own, invocation)
     invocation.codes.append(code)
@@ -68,9 +71,16 @@ def _run(cfg: DictConfig, invocation: Invocation) -> Any:
         invocation.failed.append(shown(run_dir))
     if code == INTERRUPTED and in_sweep:
         raise KeyboardInterrupt  # the other jobs of the sweep are not started
-    if code != DONE and os.getpid() != invocation.pid and not own:
+    if code != DONE and _is_worker(invocation) and not own:
         raise JobError(f"the job in {shown(run_dir)} failed")
+    if in_sweep and _is_worker(invocation):
+        print(f"{shown(run_dir)}  {'done' if code == DONE else 'failed'}", flush=True)
     return result
+
+
+def _is_worker(invocation: Invocation) -> bool:
+    """Whether this is a process of a launcher that is not bmx's own, such as joblib's."""
+    return os.getpid() != invocation.pid
 
 
 def _attempt(cfg: DictConfig, run_dir: Path, in_sweep: bool, own: bool, invocation: Invocation) -> tuple[Any, int]:
@@ -78,7 +88,8 @@ def _attempt(cfg: DictConfig, run_dir: Path, in_sweep: bool, own: bool, invocati
     try:
         if in_sweep:
             invocation.checked = _check_job(cfg, invocation)
-        result = run(cfg, run_dir, invocation)
+        with into(run_dir / LOG) if in_sweep and _is_worker(invocation) else nullcontext():
+            result = run(cfg, run_dir, invocation)
     except BmxError as error:
         if own and isinstance(error, UsageError):
             from bmx.sweep.job_status import set_failed

@@ -135,6 +135,9 @@ def test_other_launchers(work, capsys, launcher):
     (sweep,) = sweeps(work)
     first = {key: (sweep / "jobs" / key / "result.json").stat().st_mtime_ns for key in results(sweep)}
     assert len(first) == 2
+    if launcher != "basic":  # displays of several processes would overwrite each other
+        assert "test accuracy    " not in capsys.readouterr().out
+        assert all("test accuracy    " in (sweep / "jobs" / key / "job.log").read_text() for key in first)
     assert main([*words[:-2], "lr=0.1,0.01,0.5", words[-1]]) == 0
     assert "2 done before" in capsys.readouterr().out
     assert {key: (sweep / "jobs" / key / "result.json").stat().st_mtime_ns for key in first} == first

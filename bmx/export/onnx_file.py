@@ -157,7 +157,7 @@ class OnnxModel(nn.Module):
         text = self.session.get_modelmeta().custom_metadata_map
         try:
             facts = {key.removeprefix(_PREFIX): value for key, value in text.items() if key.startswith(_PREFIX)}
-            self.description = Description.from_text(facts)
+            self.description = Description.from_text(facts, path)
         except ValueError as error:
             fix = "export one with `bmx export`, which writes labels, data and preprocessing into it"
             raise UsageError(f"this ONNX file cannot be evaluated: {error}", str(path), fix) from error

@@ -79,7 +79,7 @@ def _build(body: bytes, path: Path) -> tuple[Predictor, Description]:
     facts = _inflated(body[4:length])
     config = OmegaConf.create(facts["config"])
     assert isinstance(config, DictConfig)
-    spec = DataSpec.from_dict(facts["spec"])
+    spec = DataSpec.of_file(facts["spec"], path)
     recipe = facts.get("recipe", [])
     description = Description(
         spec,

@@ -43,7 +43,7 @@ def read_weights(path: Path) -> tuple[Predictor, Description]:
             facts = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
         checksum.check_tensors(path, state, facts)
-        description = Description.from_text(facts)
+        description = Description.from_text(facts, path)
     except UsageError:
         raise
     except Exception as error:  # the reader is written in Rust and has one error for everything

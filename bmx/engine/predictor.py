@@ -119,7 +119,7 @@ def load_model(path: Path) -> Predictor:
     config = OmegaConf.create(content["config"])
     assert isinstance(config, DictConfig)
     recipe = content.get("recipe", [])
-    net = rebuild(make_model(judged(config.model, "model", path), spec), recipe)
+    net = rebuild(make_model(judged(config.model, "model", path), spec), recipe, path)
     predictor = Predictor(net, InputStage(spec), spec, config, recipe, origin=content.get("origin"))
     floating = next((t for t in content["state_dict"].values() if t.is_floating_point()), None)
     if floating is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bmx.compression.quantize.rebuild import is_quantised
+from bmx.compression.quantize.step_quantize import is_quantised
 from bmx.errors import RunFailed, UsageError
 from bmx.export import checksum, onnx_check, overflow
 from bmx.export.description import Description, dtype_named

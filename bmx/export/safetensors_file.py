@@ -50,7 +50,8 @@ def read_weights(path: Path) -> tuple[Predictor, Description]:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         fix = "export one with `bmx export`"
         raise UsageError(f"this safetensors file cannot be read: {first}", str(path), fix) from error
-    net = rebuild(make_model(judged(description.config.model, "model", path), description.spec), description.recipe)
+    net = make_model(judged(description.config.model, "model", path), description.spec)
+    net = rebuild(net, description.recipe, path)
     stage = description.input_stage()
     units = description.output_stage()
     predictor = Predictor(net, stage, description.spec, description.config, description.recipe, units)

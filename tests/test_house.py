@@ -143,7 +143,7 @@ def contributed():
 
 def test_a_model_a_data_set_a_method_and_a_verb_are_a_file_and_a_word(tmp_path):
     files = contributed()
-    assert len(files) == 9 and not [name for name in files if (ROOT / name).exists()]
+    assert len(files) == 10 and not [name for name in files if (ROOT / name).exists()]
     for folder in ("bmx", "conf", "hydra_plugins"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name, content in files.items():
@@ -159,6 +159,14 @@ def test_a_model_a_data_set_a_method_and_a_verb_are_a_file_and_a_word(tmp_path):
 
     bmx("train", "model=wide", "data=rings", "epochs=30", "lr=0.1", "plots=false", "hydra.run.dir=run")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]["test/accuracy"] > 0.85
+    (tmp_path / "bmx" / "data" / "waves.py").write_text(
+        "import torch\nfrom bmx.data.arrays import Arrays, Source\nfrom bmx.data.spec import DataSpec\n\n\n"
+        "def waves() -> Source:\n"
+        "    x, y = torch.randn(90, 2, 8), torch.arange(90) % 2\n"
+        "    return Source(Arrays(x[:60], y[:60]), Arrays(x[60:], y[60:]), DataSpec('waves', 'signal', (2, 8), 2))\n"
+    )
+    told = bmx("train", "model=wide", "data=rings", "data._target_=bmx.data.waves.waves", "epochs=1", "hydra.run.dir=s")
+    assert "54 training" in told
     said = bmx("compress", "run=run", "compression=binary", "epochs=0", "engines=[]", "plots=false")
     assert "one bit" in said
     bmx("count", "upto=4")

@@ -12,7 +12,9 @@ from torch import Tensor
 
 
 class Augmentation:
-    """Changes a raw batch; subclasses are for images."""
+    """Changes a raw batch; a subclass says what kind of data it is for."""
+
+    kind: str = "image"
 
     def __call__(self, raw: Tensor) -> Tensor:
         """A batch of the same shape and dtype as ``raw``, which is not written to."""

@@ -6,9 +6,12 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal
 
-Kind = Literal["image", "tokens", "table"]
+from bmx.data.kinds.found import kind_named, kind_of_file, names
+from bmx.data.kinds.kind import Kind
+
 Task = Literal["classification", "regression"]
 
 
@@ -18,7 +21,7 @@ class DataSpec:
 
     Args:
         name: the word it was chosen by, such as ``mnist_5k``.
-        kind: what a sample is.
+        kind: what a sample is: ``image``, ``tokens``, ``table``, or a kind that another package brings.
         input_shape: ``(C, H, W)`` of an image, ``(T,)`` of a token sequence padded to T, ``(F,)`` of a table row.
         num_classes: number of classes; 0 is regression with one float target.
         labels: class names, one for each class, or none.
@@ -27,11 +30,11 @@ class DataSpec:
         vocabulary: tokens only: the symbol of each id, or none.
 
     Raises:
-        ValueError: fields that contradict each other.
+        ValueError: fields that contradict each other, or a kind that nothing brings.
     """
 
     name: str
-    kind: Kind
+    kind: str
     input_shape: tuple[int, ...]
     num_classes: int
     labels: tuple[str, ...] = ()
@@ -40,18 +43,18 @@ class DataSpec:
     vocabulary: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"`kind` must be one of {', '.join(get_args(Kind))}, got {self.kind!r}")
+        form = kind_named(str(self.kind))
+        if form is None:
+            raise ValueError(f"`kind` must be one of {', '.join(names())}, got {self.kind!r}")
         self._plain()
-        rank = 3 if self.kind == "image" else 1
+        rank = len(form.axes)
         if len(self.input_shape) != rank or min(self.input_shape) < 1:
             raise ValueError(f"`input_shape` of {self.kind} data must have {rank} sizes >= 1, got {self.input_shape}")
         if self.num_classes < 0:
             raise ValueError(f"`num_classes` must be >= 0, got {self.num_classes}")
         if self.labels and len(self.labels) != self.num_classes:
             raise ValueError(f"`labels` must name {self.num_classes} classes, got {len(self.labels)}")
-        if self.kind == "tokens" and not 0 <= self.pad_id < self.vocab_size:
-            raise ValueError(f"`pad_id` must be below `vocab_size` {self.vocab_size}, got {self.pad_id}")
+        form.check(self)
         if self.vocabulary and len(self.vocabulary) != self.vocab_size:
             raise ValueError(f"`vocabulary` must have {self.vocab_size} symbols, got {len(self.vocabulary)}")
 
@@ -73,31 +76,37 @@ class DataSpec:
             object.__setattr__(self, name, tuple(map(str, () if given is None else given)))
 
     @property
+    def form(self) -> Kind:
+        """What the kind of data says of its samples."""
+        found = kind_named(self.kind)
+        assert found is not None, "a spec of an unknown kind is not made"
+        return found
+
+    @property
     def task(self) -> Task:
         return "classification" if self.num_classes else "regression"
 
     @property
     def channels(self) -> int:
-        """Channels of an image, 0 for anything else."""
-        return self.input_shape[0] if self.kind == "image" else 0
+        """Channels of a sample, 0 where this kind of data has none."""
+        return self.form.channels(self)
 
     def model_arguments(self) -> dict[str, Any]:
         """Every name that a model's constructor may ask for; a size that this kind of data lacks is 0."""
-        _, height, width = self.input_shape if self.kind == "image" else (0, 0, 0)
-        size = height if height == width else (height, width)
         outputs = self.num_classes or 1
         return {
             "input_shape": self.input_shape,
             "in_channels": self.channels,
             "in_chans": self.channels,
-            "image_size": size,
-            "img_size": size,
+            "image_size": 0,
+            "img_size": 0,
             "in_features": math.prod(self.input_shape),
             "num_classes": outputs,
             "num_outputs": outputs,
             "vocab_size": self.vocab_size,
-            "max_length": self.input_shape[0] if self.kind == "tokens" else 0,
+            "max_length": 0,
             "pad_id": self.pad_id,
+            **self.form.sizes(self),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,3 +118,13 @@ class DataSpec:
         """The inverse of :meth:`to_dict`."""
         arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in fields.items()}
         return cls(**arguments)
+
+    @classmethod
+    def of_file(cls, fields: Mapping[str, Any], source: Path) -> DataSpec:
+        """The inverse of :meth:`to_dict` for a spec that was found in a file, whoever wrote it.
+
+        Raises:
+            UsageError: the kind of data is not known, or is not to be imported for that file.
+        """
+        kind_of_file(fields["kind"], source)
+        return cls.from_dict(fields)

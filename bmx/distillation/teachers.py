@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from bmx.data.spec import DataSpec
 from bmx.distillation.capture import Capture
 from bmx.distillation.method import Outputs
 from bmx.distillation.views import view
@@ -19,14 +20,14 @@ class Teacher:
 
     Attributes:
         net: takes what ``input_stage`` returns.
-        input_stage: normalises raw samples of ``shape`` as the net was trained with.
-        shape: of one sample.
+        input_stage: normalises raw samples as the net was trained with.
+        spec: of the data that it was trained on.
         output_stage: turns what the net gives into the units of the targets.
     """
 
     net: nn.Module
     input_stage: nn.Module
-    shape: tuple[int, ...]
+    spec: DataSpec
     output_stage: nn.Module = field(default_factory=nn.Identity)
 
 
@@ -63,7 +64,7 @@ class Teachers:
         """Logits (N, K) or predictions (N, 1), the mean over the nets, and features, of a raw batch."""
         total: Tensor | None = None
         for member in self.members:
-            logits = member.output_stage(member.net(member.input_stage(view(raw, member.shape))))
+            logits = member.output_stage(member.net(member.input_stage(view(raw, member.spec))))
             total = logits if total is None else total + logits
         assert total is not None
         features = self.capture.take() if self.capture is not None else []

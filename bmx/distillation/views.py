@@ -1,35 +1,16 @@
-"""The same sample for a net that was made for other shapes: channels repeated or joined, images resized."""
+"""The same sample for a net that was made for other shapes."""
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 
-# How bright red, green and blue look (ITU-R BT.601), as for the "L" images of Pillow.
-_LUMA = (0.299, 0.587, 0.114)
 
-
-def view(raw: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Raw images (N, C, H, W) as images of another shape (C, H, W); others are returned as they are.
-
-    One channel is repeated, three are joined to their brightness, and the size is changed by bilinear interpolation
-    with antialiasing. What is not changed keeps its dtype; what is computed with becomes floating.
-    """
-    if tuple(raw.shape[1:]) == shape or raw.ndim != 4:
-        return raw
-    if raw.shape[1] != shape[0]:
-        if raw.shape[1] == 1:
-            raw = raw.expand(-1, shape[0], -1, -1)
-        else:
-            floating = raw if raw.is_floating_point() else raw.float()
-            raw = (floating * floating.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    if tuple(raw.shape[2:]) != shape[1:]:
-        floating = raw if raw.is_floating_point() else raw.float()
-        raw = F.interpolate(floating, size=shape[1:], mode="bilinear", antialias=True)
-    return raw
+def view(raw: Tensor, spec: DataSpec) -> Tensor:
+    """A raw batch (N, …) as a net that was made for ``spec`` takes it; see :meth:`bmx.data.kinds.kind.Kind.view`."""
+    return raw if tuple(raw.shape[1:]) == spec.input_shape else spec.form.view(raw, spec.input_shape)
 
 
 def check_view(teacher: DataSpec, data: DataSpec, where: str) -> None:
@@ -50,10 +31,7 @@ def check_view(teacher: DataSpec, data: DataSpec, where: str) -> None:
             f"{where}, data={data.name}",
             f"choose a teacher that was trained on {data.name}",
         )
-    images = teacher.kind == data.kind == "image"
-    channels = {teacher.channels, data.channels}
-    same = teacher.kind == data.kind and teacher.input_shape == data.input_shape
-    if not (same or (images and (len(channels) == 1 or channels == {1, 3}))):
+    if not (teacher.kind == data.kind and teacher.form.can_view(data.input_shape, teacher.input_shape)):
         shapes = [f"{s.kind} of {'×'.join(map(str, s.input_shape))}" for s in (teacher, data)]
         raise UsageError(
             f"the teacher takes {shapes[0]}, the data are {shapes[1]}",

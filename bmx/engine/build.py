@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from bmx.compression.method import Method
 from bmx.data.arrays import Source
 from bmx.data.augmentation import Augmentation
+from bmx.data.kinds.found import kind_named
 from bmx.data.pipeline.loading import fits_in_memory
 from bmx.data.pipeline.spooling import keep_on_disk
 from bmx.data.spec import DataSpec
@@ -183,14 +184,16 @@ def make_augmentation(augmentation: DictConfig | None, spec: DataSpec) -> Augmen
     """Builds what the ``augmentation`` group says; None where it says none.
 
     Raises:
-        UsageError: unknown fields, or data that are not images.
+        UsageError: unknown fields, or data of another kind than it is for.
     """
     if augmentation is None or not augmentation.get("_target_"):
         return None
     made = make_bmx(augmentation, "augmentation", Augmentation, "__call__")
-    if spec.kind != "image":
-        where = f"augmentation, data={spec.name}"
-        raise UsageError(f"this augmentation is for images, and these data are {spec.kind}", where, "augmentation=none")
+    if made.kind != spec.kind:
+        where, wanted = f"augmentation, data={spec.name}", kind_named(made.kind)
+        for_what = wanted.samples if wanted is not None else made.kind
+        what = f"this augmentation is for {for_what}, and these data are {spec.kind}"
+        raise UsageError(what, where, "augmentation=none")
     return made
 
 

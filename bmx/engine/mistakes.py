@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -37,7 +35,7 @@ def mistakes(evaluation: Evaluation, arrays: Arrays, spec: DataSpec) -> tuple[li
 def _mistake(i: int, evaluation: Evaluation, arrays: Arrays, targets: Tensor, spec: DataSpec) -> Mistake:
     predicted, target = evaluation.predicted[i].item(), targets[i].item()
     sure = float(evaluation.probability[i]) if spec.task == "classification" else None
-    shown = show(arrays.inputs[i].cpu(), spec)
+    shown = spec.form.show(arrays.inputs[i].cpu(), spec)
     return Mistake(i, shown, _label(target, spec), _label(predicted, spec), sure, float(evaluation.losses[i]))
 
 
@@ -45,16 +43,3 @@ def _label(value: float, spec: DataSpec) -> int | float | str:
     if spec.task == "regression":
         return float(value)
     return spec.labels[int(value)] if spec.labels else int(value)
-
-
-def show(raw: Tensor, spec: DataSpec) -> Any:
-    """One raw sample as a person would want to see it: uint8 array (H, W, C), or text."""
-    if spec.kind == "image":
-        if raw.dtype != torch.uint8:
-            low, high = raw.min(), raw.max()
-            raw = ((raw - low) / (high - low).clamp(min=1e-12) * 255).to(torch.uint8)
-        return raw.permute(1, 2, 0).numpy()
-    if spec.kind == "tokens":
-        ids = [int(i) for i in raw if int(i) != spec.pad_id]
-        return "".join(spec.vocabulary[i] for i in ids) if spec.vocabulary else " ".join(map(str, ids))
-    return "  ".join(f"{value:.4g}" for value in raw.tolist()[:8]) + ("  …" if raw.numel() > 8 else "")

@@ -115,11 +115,11 @@ def read_model(path: Path) -> dict[str, Any]:
 def load_model(path: Path) -> Predictor:
     """The model of a file that :func:`save_model` wrote, in eval mode on the CPU."""
     content = read_model(path)
-    spec = DataSpec.from_dict(content["spec"])
+    spec = DataSpec.of_file(content["spec"], path)
     config = OmegaConf.create(content["config"])
     assert isinstance(config, DictConfig)
     recipe = content.get("recipe", [])
-    net = rebuild(make_model(judged(config.model, "model", path), spec), recipe)
+    net = rebuild(make_model(judged(config.model, "model", path), spec), recipe, path)
     predictor = Predictor(net, InputStage(spec), spec, config, recipe, origin=content.get("origin"))
     floating = next((t for t in content["state_dict"].values() if t.is_floating_point()), None)
     if floating is not None:
@@ -138,5 +138,5 @@ def load_model(path: Path) -> Predictor:
 
 def lay_out(net: nn.Module, config: DictConfig, spec: DataSpec) -> None:
     """Puts the weights into the memory layout the run computes in; it decides the last digits too."""
-    if spec.kind == "image" and config.trainer.channels_last:
+    if spec.form.channels_last and config.trainer.channels_last:
         net.to(memory_format=torch.channels_last)

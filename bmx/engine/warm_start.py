@@ -34,9 +34,10 @@ def units_of(spec: DataSpec, run: str, outputs: Path) -> OutputStage | None:
         run: see :func:`model_file`.
         outputs: folder of runs.
     """
-    content = read_model(model_file(run, outputs))
+    file = model_file(run, outputs)
+    content = read_model(file)
     stage = OutputStage(spec)
-    if stage.scale is None or DataSpec.from_dict(content["spec"]).task != spec.task:
+    if stage.scale is None or DataSpec.of_file(content["spec"], file).task != spec.task:
         return None
     known = stage.completed(content["state_dict"])
     stage.load_state_dict({name: known[f"output_stage.{name}"] for name in stage.state_dict()})

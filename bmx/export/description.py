@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -86,11 +87,12 @@ class Description:
         }
 
     @classmethod
-    def from_text(cls, text: Mapping[str, str]) -> Description:
-        """The inverse of :meth:`to_text`.
+    def from_text(cls, text: Mapping[str, str], file: Path) -> Description:
+        """The inverse of :meth:`to_text`, of what was found in ``file``.
 
         Raises:
             ValueError: the text is not what bmx writes.
+            UsageError: the data are of a kind that nothing here brings, or that nobody trusts.
         """
         if text.get("format") != FORMAT:
             raise ValueError("it does not say that bmx wrote it")
@@ -98,7 +100,7 @@ class Description:
             config = OmegaConf.create(text["config"])
             assert isinstance(config, DictConfig)
             return cls(
-                DataSpec.from_dict(json.loads(text["spec"])),
+                DataSpec.of_file(json.loads(text["spec"]), file),
                 config,
                 text["preprocessing"],
                 json.loads(text["statistics"]),
@@ -114,7 +116,7 @@ class Description:
     def for_people(self) -> dict[str, Any]:
         """What the JSON file beside an export holds: how to feed it, and what its answers mean."""
         spec = self.spec
-        raw = {"image": "pixels", "tokens": "token ids", "table": "features"}[spec.kind]
+        raw = spec.form.values
         takes = f"raw {raw}" if self.preprocessing == INSIDE else f"{raw} after `statistics`: x * scale + shift"
         return {
             "format": FORMAT,
@@ -124,7 +126,7 @@ class Description:
             "preprocessing": self.preprocessing,
             "statistics": self.statistics,
             **({"target_statistics": self.target_statistics} if self.target_statistics else {}),
-            **({"vocabulary": list(spec.vocabulary), "pad_id": spec.pad_id} if spec.kind == "tokens" else {}),
+            **spec.form.description(spec),
             "cost": self.cost,
         }
 
@@ -158,7 +160,7 @@ def dtype_named(name: str) -> torch.dtype:
 
 def input_dtype(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype) -> torch.dtype:
     """The type of the numbers that the exported file takes."""
-    if predictor.spec.kind == "tokens":
+    if predictor.spec.form.ids:
         return torch.int64  # what every runtime takes for ids, however narrow they are stored
     if preprocessing == BESIDE:
         return next((p.dtype for p in predictor.net.parameters() if p.is_floating_point()), torch.float32)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bmx.compression.quantize.rebuild import is_quantised
+from bmx.compression.quantize.step_quantize import is_quantised
 from bmx.errors import RunFailed, UsageError
 from bmx.export import checksum, onnx_check, overflow
 from bmx.export.description import Description, dtype_named
@@ -157,7 +157,7 @@ class OnnxModel(nn.Module):
         text = self.session.get_modelmeta().custom_metadata_map
         try:
             facts = {key.removeprefix(_PREFIX): value for key, value in text.items() if key.startswith(_PREFIX)}
-            self.description = Description.from_text(facts)
+            self.description = Description.from_text(facts, path)
         except ValueError as error:
             fix = "export one with `bmx export`, which writes labels, data and preprocessing into it"
             raise UsageError(f"this ONNX file cannot be evaluated: {error}", str(path), fix) from error

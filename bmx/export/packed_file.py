@@ -79,7 +79,7 @@ def _build(body: bytes, path: Path) -> tuple[Predictor, Description]:
     facts = _inflated(body[4:length])
     config = OmegaConf.create(facts["config"])
     assert isinstance(config, DictConfig)
-    spec = DataSpec.from_dict(facts["spec"])
+    spec = DataSpec.of_file(facts["spec"], path)
     recipe = facts.get("recipe", [])
     description = Description(
         spec,
@@ -90,7 +90,7 @@ def _build(body: bytes, path: Path) -> tuple[Predictor, Description]:
         recipe=recipe,
         target_statistics=facts.get("target_statistics", {}),
     )
-    net = rebuild(make_model(judged(config.model, "model", path), spec), recipe)
+    net = rebuild(make_model(judged(config.model, "model", path), spec), recipe, path)
     predictor = Predictor(net, description.input_stage(), spec, config, recipe, description.output_stage())
     predictor.to(dtype_named(facts.get("dtype", "float32")))
     state = net.state_dict()

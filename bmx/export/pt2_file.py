@@ -56,9 +56,11 @@ class Pt2Model(nn.Module):
             pt2_check.check(data)
             with quietly(), pt2_check.no_pickles():
                 program = torch.export.load(io.BytesIO(data), extra_files=extra)
-            self.description = Description.from_text(json.loads(extra[_FACTS] or "{}"))
+            self.description = Description.from_text(json.loads(extra[_FACTS] or "{}"), path)
         except Damaged as error:
             raise checksum.damaged(path) from error
+        except UsageError:
+            raise
         except Exception as error:  # torch raises whatever its zip reader or its deserialiser meets
             first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
             fix = "export one with `bmx export`"

@@ -43,14 +43,15 @@ def read_weights(path: Path) -> tuple[Predictor, Description]:
             facts = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
         checksum.check_tensors(path, state, facts)
-        description = Description.from_text(facts)
+        description = Description.from_text(facts, path)
     except UsageError:
         raise
     except Exception as error:  # the reader is written in Rust and has one error for everything
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         fix = "export one with `bmx export`"
         raise UsageError(f"this safetensors file cannot be read: {first}", str(path), fix) from error
-    net = rebuild(make_model(judged(description.config.model, "model", path), description.spec), description.recipe)
+    net = make_model(judged(description.config.model, "model", path), description.spec)
+    net = rebuild(net, description.recipe, path)
     stage = description.input_stage()
     units = description.output_stage()
     predictor = Predictor(net, stage, description.spec, description.config, description.recipe, units)

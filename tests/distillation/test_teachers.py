@@ -21,7 +21,7 @@ def spec(**changes):
 
 def test_logits_of_several_teachers_are_their_mean():
     nets = [nn.Linear(3, 4), nn.Linear(3, 4)]
-    teachers = Teachers([Teacher(net, nn.Identity(), (3,)) for net in nets])
+    teachers = Teachers([Teacher(net, nn.Identity(), spec(kind="table", input_shape=(3,))) for net in nets])
     x = torch.randn(5, 3)
     logits = teachers(x).logits
     assert torch.allclose(logits, (nets[0](x) + nets[1](x)) / 2)
@@ -32,13 +32,13 @@ def test_logits_of_several_teachers_are_their_mean():
 
 def test_views():
     raw = torch.randint(256, (2, 1, 8, 8), dtype=torch.uint8)
-    assert view(raw, (1, 8, 8)) is raw
-    colour = view(raw, (3, 8, 8))
+    assert view(raw, spec()) is raw
+    colour = view(raw, spec(input_shape=(3, 8, 8)))
     assert colour.dtype == torch.uint8 and torch.equal(colour[:, 2], raw[:, 0])
-    assert view(raw, (1, 16, 16)).shape == (2, 1, 16, 16)
-    grey = view(torch.tensor([255.0, 0, 0]).view(1, 3, 1, 1), (1, 1, 1))
+    assert view(raw, spec(input_shape=(1, 16, 16))).shape == (2, 1, 16, 16)
+    grey = view(torch.tensor([255.0, 0, 0]).view(1, 3, 1, 1), spec(input_shape=(1, 1, 1)))
     assert grey.item() == pytest.approx(0.299 * 255)
-    assert view(torch.full((1, 1, 4, 4), 7, dtype=torch.uint8), (3, 9, 9)).unique().tolist() == [7.0]
+    assert view(torch.full((1, 1, 4, 4), 7, dtype=torch.uint8), spec(input_shape=(3, 9, 9))).unique().tolist() == [7.0]
 
 
 @pytest.mark.parametrize(

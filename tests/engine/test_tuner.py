@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import bmx
+from bmx.data.spec import DataSpec
 from bmx.distillation.adapters import Adapter
 from bmx.distillation.method import FitNet
 from bmx.distillation.teachers import Teacher, Teachers
@@ -52,7 +53,7 @@ def lesson(weight):
     """Features of the net's own first layer, to be copied from a wider one."""
     torch.manual_seed(1)
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 12))
-    teachers = Teachers([Teacher(teacher, Scaled(), (1, 8, 8))], ("1",))
+    teachers = Teachers([Teacher(teacher, Scaled(), DataSpec("toy", "image", (1, 8, 8), 10))], ("1",))
     method = FitNet(weight=weight)
     return Lesson(method, teachers, None, ("hidden.linear1",), nn.ModuleList([Adapter(8, 12)]))
 

@@ -36,7 +36,7 @@ def make(lesson, augment=None):
 
 
 def teachers(net):
-    return Teachers([Teacher(net, nn.Identity(), (3,))])
+    return Teachers([Teacher(net, nn.Identity(), SPEC)])
 
 
 def test_the_teacher_is_no_part_of_the_task():

@@ -19,8 +19,8 @@ from bmx.compression.prunable import check_skip, named_by
 from bmx.compression.prune_structured.channel_budget import Costs, fill, within
 from bmx.compression.prune_structured.channel_groups import Group
 from bmx.compression.prune_structured.channel_pruning import Channels, Importance, Kept, even, find_channels
-from bmx.compression.prune_structured.rebuild import channels_step
 from bmx.compression.prune_structured.separate_attention import attention_step, separable, separate
+from bmx.compression.prune_structured.step_channels import channels_step
 from bmx.errors import UsageError, did_you_mean
 from bmx.measure.meta_copy import shadow
 

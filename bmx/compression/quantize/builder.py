@@ -15,8 +15,8 @@ from bmx.compression.quantize.calibration import Place, Range, observe
 from bmx.compression.quantize.changes import FLOAT
 from bmx.compression.quantize.dataflow import Flow
 from bmx.compression.quantize.layers import DynamicGrid, StaticGrid, StoredWeights, TunedWeights
-from bmx.compression.quantize.rebuild import quantized, round_tables
 from bmx.compression.quantize.recurrent import QuantizedRecurrent
+from bmx.compression.quantize.step_quantize import quantized, round_tables
 from bmx.compression.recipe import Step
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bmx.data.arrays import Arrays, Source
+from bmx.data.pipeline.chunks import whole
 from bmx.data.pipeline.problems import SPLITS, Problems, tell_targets
 from bmx.data.pipeline.rows import FileRows
 from bmx.data.spec import DataSpec
@@ -46,14 +47,8 @@ def _check_shape(arrays: Arrays, spec: DataSpec, split: str, problems: Problems)
     have, want = tuple(arrays.inputs.shape[1:]), tuple(spec.input_shape)
     if have == want:
         return
-    fix = "make them the same"
-    if spec.kind == "image" and len(have) == 2:
-        fix = "add the channel: images.unsqueeze(1)"
-    elif spec.kind == "image" and len(have) == 3 and (have[2], *have[:2]) == want:
-        fix = "put the channels first: images.permute(0, 3, 1, 2)"
-    problems.add(
-        f"the {split} samples have shape {_by(have)}, the spec of '{spec.name}' says input_shape {_by(want)}", fix
-    )
+    what = f"the {split} samples have shape {_by(have)}, the spec of '{spec.name}' says input_shape {_by(want)}"
+    problems.add(what, spec.form.shape_advice(have, want))
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -61,17 +56,10 @@ def _by(shape: tuple[int, ...]) -> str:
 
 
 def _inputs(inputs: Tensor | FileRows, spec: DataSpec, split: str, problems: Problems) -> Tensor | FileRows:
-    kind = inputs.dtype
-    if kind.is_complex:
+    if inputs.dtype.is_complex:
         problems.add(f"the {split} inputs are complex numbers", "give real and imaginary parts as features")
-    elif spec.kind == "tokens" and (kind.is_floating_point or kind == torch.bool):
-        if isinstance(inputs, FileRows) or not _whole(inputs).all():
-            problems.add(
-                f"the {split} tokens are {_name(kind)}, not ids", "give whole numbers from 0 to vocab_size - 1"
-            )
-        else:
-            return inputs.long()
-    return inputs
+        return inputs
+    return spec.form.in_form(inputs, split, problems)
 
 
 def _targets(arrays: Arrays, spec: DataSpec, split: str, problems: Problems) -> Tensor:
@@ -86,15 +74,7 @@ def _targets(arrays: Arrays, spec: DataSpec, split: str, problems: Problems) -> 
     finite = torch.isfinite(targets)
     if not finite.all():
         tell_targets(~finite, targets, split, "not a number that a class could have", problems)
-    fractional = finite & ~_whole(targets)
+    fractional = finite & ~whole(targets)
     if fractional.any():
         tell_targets(fractional, targets, split, "a fraction, not a class number", problems)
     return targets.long() if not problems.found else targets
-
-
-def _whole(values: Tensor) -> Tensor:
-    return torch.ones_like(values, dtype=torch.bool) if values.dtype == torch.bool else values == values.trunc()
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

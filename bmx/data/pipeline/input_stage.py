@@ -21,7 +21,7 @@ class InputStage(nn.Module):
     :meth:`fitted` or a checkpoint gives it statistics.
 
     Args:
-        spec: of the data; images get ``scale`` and ``shift`` of shape (C, 1, 1), table rows of shape (F,), tokens none.
+        spec: of the data; images get ``scale`` and ``shift`` of shape (C, 1, 1), table rows of shape (F,), ids none.
     """
 
     scale: Tensor | None
@@ -29,10 +29,9 @@ class InputStage(nn.Module):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        shape = (spec.channels, 1, 1) if spec.kind == "image" else spec.input_shape
-        tokens = spec.kind == "tokens"
-        self.register_buffer("scale", None if tokens else torch.ones(shape))
-        self.register_buffer("shift", None if tokens else torch.zeros(shape))
+        shape = spec.form.statistics_shape(spec)
+        self.register_buffer("scale", None if shape is None else torch.ones(shape))
+        self.register_buffer("shift", None if shape is None else torch.zeros(shape))
 
     @classmethod
     def fitted(cls, spec: DataSpec, train: Arrays) -> InputStage:

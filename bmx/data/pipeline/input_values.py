@@ -1,4 +1,4 @@
-"""Inputs that cannot be right: values that are not finite, tokens that do not exist, features without a normal form.
+"""Inputs that cannot be right: values that are not finite or that no such data have, features without a normal form.
 
 Whole columns are looked at, chunk by chunk; single values only where a column gives reason to. Pixels in bytes cannot
 be wrong, and are read no further than to know that no channel is constant.
@@ -7,31 +7,30 @@ be wrong, and are read no further than to know that no channel is constant.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from bmx.data.arrays import Source
+from bmx.data.pipeline.chunks import chunks
 from bmx.data.pipeline.problems import EXAMPLES, SPLITS, Problems, more
 from bmx.data.pipeline.rows import FileRows
 from bmx.data.spec import DataSpec
 
-# Numbers that are looked at together: 16 MB of float32.
-_CHUNK = 4 << 20
 # A feature whose values differ by less, or by a factor of more, has no normal form in 32 bits.
 _LEAST_SPAN, _MOST_SPANS = 1e-30, 1e30
 
 
 def check_inputs(source: Source, problems: Problems) -> None:
     """Looks through the inputs of both splits."""
-    if source.spec.kind == "tokens":
-        for split, arrays in zip(SPLITS, (source.train, source.test), strict=True):
-            _check_tokens(arrays.inputs, source.spec, split, problems)
+    spec = source.spec
+    for split, arrays in zip(SPLITS, (source.train, source.test), strict=True):
+        spec.form.check_values(arrays.inputs, spec, split, problems)
+    if spec.form.ids:
         return
     if source.train.inputs.dtype == source.test.inputs.dtype == torch.uint8:
         low, high = _extremes(source.train.inputs, until_all_vary=True)
-        _note_constant(source.spec, high == low, problems)
+        _note_constant(spec, high == low, problems)
         return
     seen: list[tuple[Tensor, Tensor]] = []
     for split, arrays in zip(SPLITS, (source.train, source.test), strict=True):
@@ -39,16 +38,9 @@ def check_inputs(source: Source, problems: Problems) -> None:
         seen.append((low, high))
         bad = ~(torch.isfinite(low) & torch.isfinite(high))
         if bad.any():
-            _tell_values(arrays.inputs, split, problems)
+            _tell_values(arrays.inputs, spec, split, problems)
     if not problems.found:
-        _check_spans(source.spec, seen[0], seen[1], problems)
-
-
-def _chunks(inputs: Tensor | FileRows) -> Iterator[tuple[int, Tensor]]:
-    rows = max(1, _CHUNK // max(1, math.prod(inputs.shape[1:])))
-    for number, chunk in enumerate(inputs.split(rows)):
-        # What a model computes in: a number that 32 bits cannot hold is none.
-        yield number * rows, chunk.float() if chunk.dtype == torch.float64 else chunk
+        _check_spans(spec, seen[0], seen[1], problems)
 
 
 def _extremes(inputs: Tensor | FileRows, until_all_vary: bool = False) -> tuple[Tensor, Tensor]:
@@ -56,7 +48,7 @@ def _extremes(inputs: Tensor | FileRows, until_all_vary: bool = False) -> tuple[
     others = [dim for dim in range(inputs.ndim) if dim != 1]
     low = torch.full((inputs.shape[1],), math.inf, dtype=torch.float64)
     high = -low
-    for _, chunk in _chunks(inputs):
+    for _, chunk in chunks(inputs):
         values = chunk.to(torch.uint8) if chunk.dtype == torch.bool else chunk
         low = torch.minimum(low, values.amin(others).cpu().double())
         high = torch.maximum(high, values.amax(others).cpu().double())
@@ -65,17 +57,17 @@ def _extremes(inputs: Tensor | FileRows, until_all_vary: bool = False) -> tuple[
     return low, high
 
 
-def _tell_values(inputs: Tensor | FileRows, split: str, problems: Problems) -> None:
+def _tell_values(inputs: Tensor | FileRows, spec: DataSpec, split: str, problems: Problems) -> None:
     count, rows = 0, 0
     said: list[str] = []
-    for first, chunk in _chunks(inputs):
+    for first, chunk in chunks(inputs):
         bad = ~torch.isfinite(chunk)
         if not bad.any():
             continue
         places = bad.nonzero()
         count, rows = count + len(places), rows + int(bad.flatten(1).any(1).sum())
         for place in places[: EXAMPLES - len(said)].tolist():
-            at = f"column {place[1]}" if len(place) == 2 else f"channel, y, x {place[1:]}"
+            at = f"{', '.join(spec.form.axes)} {place[1] if len(place) == 2 else place[1:]}"
             said.append(f"row {first + place[0]}, {at}: {float(chunk[tuple(place)]):g}")
     file = f" of {inputs.path}" if isinstance(inputs, FileRows) else ""
     values = "value is not a finite number" if count == 1 else "values are not finite numbers"
@@ -90,7 +82,7 @@ def _check_spans(spec: DataSpec, train: tuple[Tensor, Tensor], test: tuple[Tenso
     span = train[1] - train[0]
     _note_constant(spec, span == 0, problems)
     narrow = (span > 0) & (span < _LEAST_SPAN)
-    noun = "channel" if spec.kind == "image" else "column"
+    noun = spec.form.axes[0]
     if narrow.any():
         one = int(narrow.nonzero()[0])
         what = f"{noun} {one} of the training set varies by {float(span[one]):.2g} only"
@@ -106,33 +98,9 @@ def _check_spans(spec: DataSpec, train: tuple[Tensor, Tensor], test: tuple[Tenso
 def _note_constant(spec: DataSpec, constant: Tensor, problems: Problems) -> None:
     numbers = constant.nonzero().flatten().tolist()
     if numbers:
-        noun = "channel" if spec.kind == "image" else "column"
+        noun = spec.form.axes[0]
         named = ", ".join(map(str, numbers[:EXAMPLES])) + more(len(numbers))
         plural = f"{noun} {named} of the training set never changes" if len(numbers) == 1 else (
             f"{len(numbers):,} {noun}s of the training set never change ({named})"
         )  # fmt: skip
         problems.notes.append(f"{plural}: a model learns nothing from it")
-
-
-def _check_tokens(inputs: Tensor | FileRows, spec: DataSpec, split: str, problems: Problems) -> None:
-    outside, empty = 0, 0
-    said: list[str] = []
-    rows: list[str] = []
-    for first, chunk in _chunks(inputs):
-        low, high = int(chunk.min()), int(chunk.max())
-        if low < 0 or high >= spec.vocab_size:
-            places = ((chunk < 0) | (chunk >= spec.vocab_size)).nonzero()
-            outside += len(places)
-            for row, column in places[: EXAMPLES - len(said)].tolist():
-                said.append(f"row {first + row}, position {column}: {int(chunk[row, column])}")
-        blank = (chunk == spec.pad_id).all(1).nonzero().flatten().tolist()
-        empty += len(blank)
-        rows += [str(first + row) for row in blank[: EXAMPLES - len(rows)]]
-    if outside:
-        noun = "token is not" if outside == 1 else "tokens are not"
-        what = f"{outside:,} {split} {noun} an id from 0 to {spec.vocab_size - 1} ({'; '.join(said)}{more(outside)}"
-        problems.add(f"{what}, counted from 0)", "give vocab_size = the largest id + 1, or correct these rows")
-    if empty:
-        noun = "sequence is" if empty == 1 else "sequences are"
-        what = f"{empty:,} {split} {noun} empty, nothing but padding (row {', '.join(rows)}{more(empty)}"
-        problems.add(f"{what}, counted from 0)", "leave these rows out")

@@ -11,14 +11,12 @@ from bmx.runs.metrics_csv import read_rows
 if TYPE_CHECKING:
     from bmx.runs.mistake import Mistake
 
-_NOUNS = {"image": "images", "tokens": "sequences", "table": "rows"}
-
 
 def draw(
     run: Path,
     result: dict[str, Any],
     mistakes: Sequence[Mistake] | None = None,
-    kind: str | None = None,
+    samples: str = "examples",
     split: str = "test",
     wrong: int | None = None,
 ) -> list[Path]:
@@ -28,12 +26,12 @@ def draw(
         run: the run directory; its ``metrics.csv`` becomes ``curves.png``.
         result: its result; the answers under ``test`` become ``confusion.png`` and ``per_class.png``.
         mistakes: the worst wrong answers, for ``mistakes.png``; None draws none.
-        kind: image, tokens or table, for the titles.
+        samples: what they are called, for the titles: ``images``.
         split: where the answers are from.
         wrong: how many answers were wrong, where ``mistakes`` are not all of them.
     """
     folder, drawn = run / "plots", []
-    noun = f"{split} {_NOUNS.get(kind or '', 'examples')}"
+    noun = f"{split} {samples}"
     rows = read_rows(run / "metrics.csv") if (run / "metrics.csv").exists() else []
     if rows:
         from bmx.runs.report import curves

@@ -54,8 +54,7 @@ def measure(run: Path) -> float:
     from bmx.runs import result as results
 
     model = load_model(best_file(run))
-    kind = {"image": torch.uint8, "tokens": torch.int64}.get(model.spec.kind, torch.float32)
-    sample = torch.zeros((1, *model.spec.input_shape), dtype=kind)
+    sample = torch.zeros((1, *model.spec.input_shape), dtype=model.spec.form.stored)
     with torch.inference_mode():
         took = interleave({"run": lambda: model(sample)}, SECONDS)["run"].median
     found = results.read(run)

@@ -193,10 +193,9 @@ def _inputs(candidate: Candidate, size: int) -> Tensor:
     subject = candidate.subject
     if subject.net is not None:
         return random_inputs(subject.spec, size, dtype_of(subject.net)).to(candidate.engine.device)
-    if subject.spec.kind == "image" and subject.loaded.description is not None:
-        # Stored pixels; a file with its preprocessing beside it gets them as well, and the reader normalises them.
-        return random_inputs(subject.spec, size).mul(64).add(128).clamp(0, 255).to(torch.uint8)
-    return random_inputs(subject.spec, size)
+    inputs = random_inputs(subject.spec, size)
+    # As stored; a file with its preprocessing beside it gets them as well, and the reader normalises them.
+    return inputs if subject.loaded.description is None else subject.spec.form.as_stored(inputs)
 
 
 def _memory(model: Subject, ruler: Ruler, times: dict[Key, Latency]) -> Iterator[Memory]:

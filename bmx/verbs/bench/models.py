@@ -104,7 +104,7 @@ def untrained(cfg: DictConfig) -> Subject:
     # Only for the weights to be the same each time: nothing that is measured depends on them.
     random_state.seed_everything(0)
     net = make_model(cfg.model, spec).eval()
-    if spec.kind == "image":
+    if spec.form.channels_last:
         net.to(memory_format=torch.channels_last)
     predictor = Predictor(net, nn.Identity(), spec, cfg)
     loaded = Loaded(predictor, spec, cfg, Path())

@@ -93,13 +93,13 @@ def prepare_compression(cfg: DictConfig, model: Loaded | None = None) -> Parent:
     if cfg.epochs is None:
         cfg.epochs = getattr(method, "epochs", EPOCHS)
     earlier_stages.check(parent.net, method, cfg.epochs)
-    recipe = parent.recipe
+    recipe, source = parent.recipe, None
     stored = Path(cfg.resume) / "checkpoints" / COMPRESSED if cfg.resume else None
     if stored is not None and stored.exists():
-        recipe = read_model(stored).get("recipe", [])
+        recipe, source = read_model(stored).get("recipe", []), stored
     trained = copy.deepcopy(cfg)
     trained.epochs = max(1, cfg.epochs)
-    prepared = prepare(trained, lambda spec: rebuild(make_model(cfg.model, spec), recipe))
+    prepared = prepare(trained, lambda spec: rebuild(make_model(cfg.model, spec), recipe, source))
     _same_kind(parent.spec, prepared.data.spec)
     part_of(prepared.data, split_of(cfg))
     prepared = replace(prepared, cfg=cfg, output_stage=parent.output_stage)

@@ -86,7 +86,7 @@ def compare(
 
 def _ask(side: _Side, prepared: Prepared) -> Teachers:
     """The logits of a side, their mean where it has several models, each shown the samples as it takes them."""
-    asked = Teachers([Teacher(m.net, m.input_stage, m.spec.input_shape, m.output_stage) for m in side.models])
+    asked = Teachers([Teacher(m.net, m.input_stage, m.spec, m.output_stage) for m in side.models])
     asked.to(prepared.device.where)
     return asked
 
@@ -117,7 +117,7 @@ def _row(side: _Side, own: Evaluation, guide: Evaluation, prepared: Prepared) ->
 
 def _example(model: Predictor, raw: Tensor) -> Tensor:
     device = next(model.net.parameters()).device
-    inputs: Tensor = model.input_stage.to(device)(view(raw.to(device), model.spec.input_shape))
+    inputs: Tensor = model.input_stage.to(device)(view(raw.to(device), model.spec))
     return inputs
 
 

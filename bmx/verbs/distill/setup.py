@@ -65,8 +65,8 @@ def check_method(prepared: Prepared, teachers: int) -> Distillation:
     if method.layers and teachers > 1:
         fix = "choose distillation=kd_std, which takes the mean of their logits, or one teacher"
         raise UsageError(f"{name} compares layers, and there are {teachers} teachers", "distillation", fix)
-    if method.mixup and spec.kind == "tokens":
-        raise UsageError("tokens cannot be mixed", "distillation.mixup", "distillation.mixup=0")
+    if method.mixup and spec.form.unmixable:
+        raise UsageError(spec.form.unmixable, "distillation.mixup", "distillation.mixup=0")
     return method
 
 
@@ -127,13 +127,13 @@ def make_lesson(prepared: Prepared, net: nn.Module, predictors: list[Predictor])
     """
     method = check_method(prepared, len(predictors))
     batch, _ = prepared.data.train.batch(torch.arange(min(2, len(prepared.data.train))))
-    members = [Teacher(p.net, p.input_stage, p.spec.input_shape, p.output_stage) for p in predictors]
+    members = [Teacher(p.net, p.input_stage, p.spec, p.output_stage) for p in predictors]
     layers = Layers()
     if method.layers is not None:
         first = members[0]
         dtype = next(net.parameters()).dtype
         own = InputStage(prepared.data.spec)(batch)
-        samples = (own.to(dtype) if own.is_floating_point() else own, first.input_stage(view(batch, first.shape)))
+        samples = (own.to(dtype) if own.is_floating_point() else own, first.input_stage(view(batch, first.spec)))
         layers = match_layers(method, net, first.net, samples, prepared.data.train.targets)
     teachers = Teachers(members, layers.teacher)
     kept = _keep(prepared, method, predictors, teachers, layers, batch) if method.weight else None

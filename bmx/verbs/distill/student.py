@@ -28,19 +28,21 @@ class Student:
     Attributes:
         cfg: the configuration, with the student's model in it.
         recipe: what compression did to the model that it comes from.
+        file: that the recipe was read from.
     """
 
     cfg: DictConfig
     recipe: Sequence[Step] = ()
+    file: Path | None = None
 
     def make(self) -> Callable[[DataSpec], nn.Module]:
         """From a data spec to the architecture."""
-        return lambda spec: rebuild(make_model(self.cfg.model, spec), self.recipe)
+        return lambda spec: rebuild(make_model(self.cfg.model, spec), self.recipe, self.file)
 
     def build(self, prepared: Prepared) -> nn.Module:
         """The net that training begins with."""
         cfg = prepared.cfg
-        net = rebuild(fit.build_net(prepared), self.recipe)
+        net = rebuild(fit.build_net(prepared), self.recipe, self.file)
         if cfg.init_from and not prepared.goes_on:
             net.load_state_dict(weights_for(net, str(cfg.init_from), Path(cfg.outputs)))
         return net
@@ -62,4 +64,4 @@ def find_student(cfg: DictConfig) -> Student:
     with open_dict(cfg):
         cfg.model = judged(own.model, "model", file)
         cfg.init_from = str(file)
-    return Student(cfg, content.get("recipe", []))
+    return Student(cfg, content.get("recipe", []), file)

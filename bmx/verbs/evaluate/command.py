@@ -84,7 +84,7 @@ def evaluate(
         }
     if cfg.plots:
         worst, count = mistakes(measured, arrays, model.spec)
-        plots.draw(run_dir, run.result, worst, model.spec.kind, cfg.split, count)
+        plots.draw(run_dir, run.result, worst, model.spec.form.samples, cfg.split, count)
     if not quiet:
         summary.show(run.result, run_dir)
     return run.result

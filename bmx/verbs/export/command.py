@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from bmx.compression.quantize.rebuild import is_quantised
+from bmx.compression.quantize.step_quantize import is_quantised
 from bmx.config.checked import Checked, prepared_for
 from bmx.config.python_validation import conforming
 from bmx.data.pipeline.prepare import DataSet

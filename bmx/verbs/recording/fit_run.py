@@ -166,7 +166,7 @@ def fit_and_test(
     if result["status"] == "done" and cfg.plots:
         FOOT.say("drawing the plots")
         worst, count = mistakes(tested, part_of(prepared.data, job.split), prepared.data.spec)
-        plots.draw(run_dir, result, worst, prepared.data.spec.kind, job.split, count)
+        plots.draw(run_dir, result, worst, prepared.data.spec.form.samples, job.split, count)
     if not quiet:
         job.show(result, run_dir)
     return result

@@ -172,7 +172,7 @@ def test_no_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_plots_of_a_run(tmp_path: Path, trained: dict[str, Any]) -> None:
     assert plots.draw(tmp_path, {}) == []
     (tmp_path / "metrics.csv").write_text(HEADER + "epoch,1,36,0.1,1.5,0.5,1.25,0.625\nepoch,2,72,0.1,0.5,0.")
-    drawn = plots.draw(tmp_path, trained, images(3), kind="image")
+    drawn = plots.draw(tmp_path, trained, images(3), samples="images")
     assert [path.name for path in drawn] == ["curves.png", "confusion.png", "per_class.png", "mistakes.png"]
     assert all(path.stat().st_size > 1000 for path in drawn)
 

@@ -91,6 +91,13 @@ def test_logger(word, tmp_path):
     two_steps(tmp_path, "model=linear", f"logger={word}", *SMALL)
 
 
+@pytest.mark.parametrize("word", words("metrics"))
+def test_metrics(word, tmp_path):
+    data = ["data=diabetes"] if word in ("mape", "spearman") else [*SMALL, "data.val_size=0.25"]
+    result = two_steps(tmp_path, "model=linear", f"metrics={word}", *data, *(["metrics.top_k.k=2"] * (word == "top_k")))
+    assert {f"val/{word}", f"test/{word}"} <= set(result["metrics"])
+
+
 def verb_of(word):
     """The verb that an experiment is for: the one in the command that its file opens with."""
     text = (CONF / "experiment" / f"{word}.yaml").read_text()

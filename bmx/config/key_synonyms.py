@@ -13,6 +13,7 @@ _NAMES: Mapping[str, str] = {
     "model": "arch architecture net network backbone",
     "scheduler": "sched lr_scheduler schedule lr_schedule lr_scheduler_type",
     "augmentation": "aug augment augmentations transforms",
+    "metrics": "metric extra_metrics",
     "logger": "log loggers report_to tracker",
     "precision": "dtype amp fp16 mixed_precision",
     "device": "accelerator devices gpu gpus cuda",

@@ -118,8 +118,8 @@ def _several_values(
 
 
 def _takes_list(override: Override, asked: Asked, loader: ConfigLoader, config: DictConfig | None) -> bool:
-    if is_group_choice(override, loader):  # loggers stand side by side, other words in each other's place
-        return override.key_or_group == "logger"
+    if is_group_choice(override, loader):  # these stand side by side, other words in each other's place
+        return override.key_or_group in ("logger", "metrics")
     declared = schema_for(asked, loader).declared(override.key_or_group, config)
     return declared is None or any(isinstance(kind, List) for kind in declared.kinds)
 

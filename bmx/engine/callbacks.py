@@ -148,24 +148,23 @@ def _check_monitor(
     where: str,
 ) -> None:
     name, monitor = type(callback).__name__, str(callback.monitor)
-    known = known_names(objective.score_name, validates)
+    known = known_names(objective, validates)
     if monitor not in known:
         if any(_may_log(other) for other in callbacks if other is not callback) or not getattr(
             callback, "strict", True
         ):
             return  # a metric of the user's own
-        if not validates and monitor in known_names(objective.score_name, True):
+        if not validates and monitor in known_names(objective, True):
             fix = "use data.val_size=0.1, or follow train/loss"
             raise UsageError(f"{name} follows {monitor}, and nothing is held out", f"{where}.monitor", fix)
         what = f"{name} follows '{monitor}', which a run does not have"
         raise UsageError(what, f"{where}.monitor", did_you_mean(monitor, known))
-    score = any(monitor.endswith(end) for end in ("accuracy", "_acc"))
-    wanted = "max" if score else "min"
+    higher = known[monitor].higher_is_better
+    wanted = "max" if higher else "min"
     if callback.mode != wanted and (isinstance(callback, EarlyStopping) or callback.save_top_k > 0):
-        better = "higher" if score else "lower"
-        what = (
-            f"{name} takes a {'lower' if score else 'higher'} {monitor} for the better one: its mode is {callback.mode}"
-        )
+        better = "higher" if higher else "lower"
+        taken = "lower" if higher else "higher"
+        what = f"{name} takes a {taken} {monitor} for the better one: its mode is {callback.mode}"
         raise UsageError(what, f"{where}.mode", f"{better} is better: write mode: {wanted}")
 
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from bmx.metrics.standard import named
 from bmx.runs.report import numbers
 from bmx.runs.report.foot import FOOT, colours, columns, is_terminal, moves
 
@@ -151,7 +152,6 @@ def bar(said: list[str], share: float, speed: list[str], width: int, coloured: b
 
 
 _LEAST_BAR = 8
-_HEADINGS = {"loss": "loss", "accuracy": "acc", "rmse": "rmse"}
 
 
 @dataclass(frozen=True)
@@ -227,11 +227,12 @@ _REST = {"lr": 8, "time": 7}
 
 def _heading(name: str) -> str:
     part, _, kind = name.partition("/")
-    return f"{part} {_HEADINGS.get(kind, kind)}"
+    return f"{part} {named(kind).short or kind}"
 
 
 def _cell(name: str, value: float) -> str:
-    return f"{100 * value:.2f} %" if name.endswith("accuracy") and math.isfinite(value) else numbers.fixed(value)
+    percent = named(name).percent and math.isfinite(value)
+    return f"{100 * value:.2f} %" if percent else numbers.fixed(value)
 
 
 def _took(seconds: float) -> str:

@@ -6,8 +6,9 @@ same batches, so that the same weights give the same digits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ from bmx.data.pipeline.batches import BatchOrder
 from bmx.data.pipeline.loading import Reader, reader_for
 from bmx.data.spec import DataSpec
 from bmx.engine.device import Device
+from bmx.metrics.metric import Metric, OfCounts
+from bmx.metrics.standard import LOSS, standard
 from bmx.runs.confusion import Confusion
 from bmx.tasks.losses import objective_for, two_class_logits
 
@@ -38,8 +41,7 @@ class Evaluation:
     """What was measured on one set.
 
     Attributes:
-        metrics: ``loss`` and, for classification, ``accuracy``, macro ``precision``, ``recall``, ``f1``; for
-            regression ``rmse``, ``mae``, ``r2``.
+        metrics: ``loss``, the standard metrics of the task, and those that were asked for besides, by their names.
         n: samples.
         confusion: which class was taken for which; None for regression.
         predicted: class numbers (N,), or predictions (N,) for regression.
@@ -57,7 +59,12 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(
-    predict: Predict, arrays: Arrays, spec: DataSpec, device: Device, reader: Reader | None = None
+    predict: Predict,
+    arrays: Arrays,
+    spec: DataSpec,
+    device: Device,
+    reader: Reader | None = None,
+    more: Sequence[Metric] = (),
 ) -> Evaluation:
     """Measures ``predict`` on every sample of ``arrays``.
 
@@ -67,30 +74,36 @@ def evaluate(
         spec: says which task it is.
         device: where to compute and in what precision.
         reader: gives the batches instead of ``arrays`` itself, in order.
+        more: metrics besides the standard ones of the task.
     """
     objective = objective_for(spec)
     batches = reader or reader_for(arrays, BatchOrder(len(arrays), batch_size_for(spec), shuffle=False), device.where)
-    losses, predicted, probability = [], [], []
+    measures = [*standard(spec.task), *more]
+    # Logits of all samples are kept where something asks for them: of many classes they fill the memory.
+    keeps = spec.task == "classification" and not all(map(_counts, measures))
+    losses, predicted, probability, logits = [], [], [], []
     with device.autocast():
         for inputs, targets in batches.epoch(0):
             outputs = predict(inputs).float()
             losses.append(objective.loss_per_sample(outputs, targets).cpu())
             if spec.task == "classification":
-                top = two_class_logits(outputs).softmax(1).max(1)
+                outputs = two_class_logits(outputs)
+                top = outputs.softmax(1).max(1)
                 predicted.append(top.indices.cpu())
                 probability.append(top.values.cpu())
+                if keeps:
+                    logits.append(outputs.cpu())
             else:
                 predicted.append(outputs.squeeze(1).cpu())
     all_losses, all_predicted = torch.cat(losses), torch.cat(predicted)
-    metrics = {"loss": float(all_losses.double().mean())}
-    confusion = None
+    confusion, targets = None, arrays.targets.cpu()
     if spec.task == "classification":
-        confusion = Confusion.counted(arrays.targets.cpu().numpy(), all_predicted.numpy(), spec.num_classes)
-        metrics |= _classification_metrics(confusion)
+        confusion = Confusion.counted(targets.numpy(), all_predicted.numpy(), spec.num_classes)
+        found = _of_classes(measures, confusion, torch.cat(logits) if logits else None, targets)
     else:
-        metrics |= _regression_metrics(all_predicted.double(), arrays.targets.double())
+        found = {metric.name: metric(all_predicted.double(), targets.double()) for metric in measures}
     return Evaluation(
-        metrics,
+        {LOSS.name: float(all_losses.double().mean())} | found,
         len(arrays),
         confusion,
         all_predicted,
@@ -99,28 +112,23 @@ def evaluate(
     )
 
 
-def _classification_metrics(confusion: Confusion) -> dict[str, float]:
-    """Accuracy and macro averages over the classes that occur; a class never predicted has precision 0."""
-    hits, true, guessed = (
+def _counts(metric: Metric) -> TypeGuard[OfCounts]:
+    """Whether counts of each class are enough; a class that writes its own ``__call__`` wants what that is given."""
+    return isinstance(metric, OfCounts) and type(metric).__call__ is OfCounts.__call__
+
+
+def _of_classes(
+    measures: Sequence[Metric], confusion: Confusion, logits: Tensor | None, targets: Tensor
+) -> dict[str, float]:
+    """Metrics of answers: from the counts of each class where these are enough."""
+    right, samples, guesses = (
         torch.from_numpy(counts).double() for counts in (confusion.right(), confusion.samples(), confusion.guesses())
     )
-    occurs = (true + guessed) > 0
-    precision = torch.where(guessed > 0, hits / guessed.clamp(min=1), 0.0)
-    recall = torch.where(true > 0, hits / true.clamp(min=1), 0.0)
-    f1 = 2 * hits / (true + guessed).clamp(min=1)
-    return {
-        "accuracy": float(hits.sum() / true.sum()),
-        "precision": float(precision[occurs].mean()),
-        "recall": float(recall[occurs].mean()),
-        "f1": float(f1[occurs].mean()),
-    }
-
-
-def _regression_metrics(predicted: Tensor, targets: Tensor) -> dict[str, float]:
-    errors = predicted - targets.cpu()
-    spread = (targets - targets.mean()).square().sum()
-    return {
-        "rmse": float(errors.square().mean().sqrt()),
-        "mae": float(errors.abs().mean()),
-        "r2": float(1 - errors.square().sum() / spread) if spread > 0 else float("nan"),
-    }
+    found = {}
+    for metric in measures:
+        if _counts(metric):
+            found[metric.name] = metric.of_counts(right, samples, guesses)
+        else:
+            assert logits is not None, "they are kept where a metric asks for them"
+            found[metric.name] = metric(logits, targets)
+    return found

@@ -166,7 +166,7 @@ def build(
     position, objective = task.position, task.objective
     selection = Selection(
         metric=prepared.validation_metric,
-        higher_is_better=objective.higher_is_better,
+        higher_is_better=bool(objective.scored.higher_is_better),
         patience=cfg.regularization.patience,
     )
     config_yaml = OmegaConf.to_yaml(cfg, resolve=True)

@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from bmx.data.arrays import Source
 from bmx.data.augmentation import Augmentation
 from bmx.distillation.method import Distillation
+from bmx.metrics.metric import Metric
 from bmx.optim.schedules import Schedule
 
 
@@ -128,6 +129,7 @@ PLACES: Mapping[str, Place] = MappingProxyType(
                 (Callback,),
                 ("pytorch_lightning.callbacks.",),
             ),
+            Place("metrics", "a class of bmx.metrics.metric.Metric", (Metric,), ("bmx.metrics.",)),
             Place("logger", "a function that returns a Lightning logger", (Logger,), ("bmx.engine.loggers",)),
         )
     }

@@ -24,12 +24,14 @@ from bmx.engine.callbacks import averages, check_callbacks, make_callbacks
 from bmx.engine.checkpoints import Every
 from bmx.engine.device import Device, resolve
 from bmx.engine.least_batch import check_batches, least_batch
+from bmx.engine.measures import make_metrics, try_metrics
 from bmx.engine.model_check import check_model
 from bmx.engine.resume import Resumed, check_averaging, check_fits, check_same_scheduler, check_unchanged, find_state
 from bmx.engine.resume_notes import ACCEPT, check_origin, other_rate, other_settings
 from bmx.engine.schedulers import check_schedule, make_schedule
 from bmx.engine.warm_start import units_of, weights_for
 from bmx.errors import UsageError
+from bmx.metrics.metric import Metric
 from bmx.optim.schedules import Plateau, Schedule, Timeline
 from bmx.optim.torch_schedules import TorchSchedule, plain_arguments
 from bmx.runs.locking import lock
@@ -57,6 +59,7 @@ class Prepared:
         least: samples that the model must be given at once.
         output_stage: of the weights that the fit begins with; None where they have learned nothing yet.
         origin: what the run is made from; see :mod:`bmx.runs.origin`.
+        measures: metrics besides the standard ones.
     """
 
     cfg: DictConfig
@@ -71,6 +74,7 @@ class Prepared:
     least: int = 1
     output_stage: OutputStage | None = None
     origin: dict[str, Any] = field(default_factory=dict)
+    measures: tuple[Metric, ...] = ()
 
     @property
     def goes_on(self) -> bool:
@@ -80,7 +84,7 @@ class Prepared:
     @property
     def validation_metric(self) -> str | None:
         """What best epoch and best job are chosen by, ``val/accuracy``; None without a validation set."""
-        return None if self.data.val is None else f"val/{objective_for(self.data.spec).score_name}"
+        return None if self.data.val is None else f"val/{objective_for(self.data.spec).scored.name}"
 
     def units(self) -> OutputStage:
         """A new stage that turns what the model gives into the units of the targets."""
@@ -117,6 +121,8 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     left_out = cfg.data.get("leave_out") or ()
     data = prepare_data(make_source(cfg.data), cfg.data.val_size, cfg.seed, left_out, source_name(cfg.data))
     make_augmentation(cfg.get("augmentation"), data.spec)
+    measures = make_metrics(cfg.get("metrics"), data.spec)
+    try_metrics(measures, data.spec, data.train)
     if "batch_size" in auto:
         cfg.batch_size = min(max(int(cfg.batch_size), int(cfg.trainer.accumulate)), len(data.train))
     batch_size = _batch_size(cfg.batch_size, len(data.train))
@@ -154,7 +160,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
         made_with = plain_arguments(schedule, trial_of(make_optimizer), timeline)
         check_same_scheduler(resumed.state, made_with, f"resume={Path(cfg.resume).name}")
     parts = (cfg, data, device, batch_size, make_optimizer, schedule, timeline)
-    return Prepared(*parts, auto, resumed, least, units, made_from)
+    return Prepared(*parts, auto, resumed, least, units, made_from, measures)
 
 
 def _least(net: nn.Module, data: DataSet, make_net: Callable[[DataSpec], nn.Module]) -> int:

@@ -15,6 +15,7 @@ from bmx.engine.build import make_bmx
 from bmx.engine.plain import not_plain
 from bmx.engine.signature import bind, locate
 from bmx.errors import UsageError, did_you_mean
+from bmx.metrics.standard import LOSS
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.optim.torch_schedules import TorchSchedule
 from bmx.tasks.losses import Objective
@@ -93,12 +94,12 @@ def check_schedule(
 
 
 def _check_monitor(schedule: TorchSchedule, validated: Objective | None) -> None:
-    kinds = ("loss", validated.score_name) if validated is not None else ()
-    known = [*(f"val/{kind}" for kind in kinds), "train/loss"]
+    kinds = (LOSS, validated.scored) if validated is not None else ()
+    known = {f"val/{metric.name}": metric for metric in kinds} | {"train/loss": LOSS}
     if schedule.monitor not in known:
         what, fix = f"a run has no '{schedule.monitor}'", did_you_mean(str(schedule.monitor), known)
         raise UsageError(what, "scheduler.monitor", fix)
-    mode, wanted = schedule.arguments.get("mode", "min"), "max" if schedule.monitor.endswith("accuracy") else "min"
+    mode, wanted = schedule.arguments.get("mode", "min"), "max" if known[schedule.monitor].higher_is_better else "min"
     if mode != wanted:
         what = f"{schedule.kind.__name__} waits for the {mode}imum of {schedule.monitor}, and the other way is better"
         raise UsageError(what, "scheduler.mode", f"write mode: {wanted}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmx.errors import UsageError
+from bmx.metrics.standard import LOSS, main_names, named
 from bmx.runs import result
 from bmx.runs import run_id as stamp
 from bmx.runs import status as liveness
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from bmx.runs.report.table import Table
 
 LIMIT = 20
-_MAIN = ("test/accuracy", "test/rmse", "val/accuracy", "val/rmse", "test/loss", "val/loss")
+_MAIN = (*main_names("test", "val"), f"test/{LOSS.name}", f"val/{LOSS.name}")
 _STYLES = {
     "done": "green",
     "running": "cyan",
@@ -147,9 +148,9 @@ def main_metric(r: Row) -> str:
         return numbers.MISSING
     split, _, name = r.metric.partition("/")
     before = "" if split == "test" else f"{split} "
-    if name == "accuracy":
-        return before + numbers.percent(r.value, r.n)
-    return f"{before}{name} {numbers.figures(r.value, 3)}"
+    metric = named(name)
+    value = numbers.measured(metric, r.value, r.n, digits=3)
+    return before + value if metric.percent else f"{before}{name} {value}"
 
 
 def ago(started: str | None, now: datetime) -> str:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bmx.errors import UsageError
+from bmx.metrics.metric import Metric
+from bmx.metrics.standard import LOSS, MAIN, main_names, named
 from bmx.runs.metrics_csv import epoch_rows, read_rows
 from bmx.runs.report.numbers import is_number
 
-_HIGHER = ("accuracy", "f1", "precision", "recall", "r2", "throughput")
-_LOWER = ("loss", "rmse", "mae", "macs", "parameters", "bytes", "seconds", "total", "latency", "error")
+# Of what is no metric, whether more of it is better.
+_OTHERS = {"throughput": True} | dict.fromkeys(
+    ("macs", "parameters", "bytes", "seconds", "total", "latency", "error"), False
+)
 # In this order, the first that a job has.
-_USUAL = ("val/accuracy", "val/rmse", "val/loss")
+_USUAL = (*main_names("val"), f"val/{LOSS.name}")
 _SHORT = {
-    "accuracy": "val/accuracy",
-    "loss": "val/loss",
-    "rmse": "val/rmse",
+    **{metric.name: f"val/{metric.name}" for metric in (*MAIN.values(), LOSS)},
     "macs": "cost/macs",
     "parameters": "cost/parameters",
     "bytes": "cost/bytes",
@@ -39,11 +42,18 @@ class Objective:
         name: ``val/accuracy``, ``cost/macs``, ``seconds/total``; ``auto`` until the first job has ended.
         higher: whether more is better.
         bound: it is enough to reach this; None where more is always better.
+        own: the metric that it is, of those that the jobs are measured by besides the usual ones.
     """
 
     name: str
     higher: bool
     bound: float | None = None
+    own: Metric | None = field(default=None, compare=False)
+
+    @property
+    def metric(self) -> Metric:
+        """What is known of how it is said and written."""
+        return self.own or named(self.name)
 
     def better(self, a: float, b: float) -> bool:
         """Whether a is better than b."""
@@ -59,6 +69,7 @@ class Objective:
     def said(self) -> str:
         """The name in words: ``val accuracy``."""
         part, _, measure = self.name.partition("/")
+        measure = self.own.said if self.own is not None else measure
         return {"cost/macs": "MACs", "seconds/total": "seconds"}.get(self.name) or (
             measure if part == "cost" else f"{part} {measure}".strip()
         )
@@ -67,10 +78,14 @@ class Objective:
 AUTO = Objective("auto", True)
 
 
-def parse(asked: Any) -> tuple[list[Objective], list[Objective]]:
+def parse(asked: Any, own: Mapping[str, Metric] = MappingProxyType({})) -> tuple[list[Objective], list[Objective]]:
     """Reads ``auto``, a name, or a list of names, each with an optional direction: ``min:val/my_score``.
 
     A number after the name makes it a bound: ``[macs,accuracy:0.97]`` asks for few MACs at 97 % or more.
+
+    Args:
+        asked: what ``objective=`` says.
+        own: the metrics that the jobs are measured by besides the usual ones, by their names.
 
     Returns:
         What is to be as good as it can be, and the bounds that have to be kept to.
@@ -79,7 +94,7 @@ def parse(asked: Any) -> tuple[list[Objective], list[Objective]]:
         UsageError: a test metric, a name whose direction is not known, or nothing but bounds.
     """
     names = [asked] if isinstance(asked, str) or asked is None else list(asked)
-    named = [_one(str(name)) for name in names if name is not None] or [AUTO]
+    named = [_one(str(name), own) for name in names if name is not None] or [AUTO]
     bounds = [one for one in named if one.bound is not None]
     found = [one for one in named if one.bound is None]
     if not found:
@@ -92,10 +107,12 @@ def parse(asked: Any) -> tuple[list[Objective], list[Objective]]:
     return found, bounds
 
 
-def _one(text: str) -> Objective:
+def _one(text: str, own: Mapping[str, Metric] = MappingProxyType({})) -> Objective:
     text, bound = _bound(text)
     direction, colon, name = text.rpartition(":")
-    name = _SHORT.get(name.strip(), name.strip().replace("cost.", "cost/"))
+    name = name.strip()
+    name = f"val/{name}" if name in own else _SHORT.get(name, name.replace("cost.", "cost/"))
+    metric = own.get(name.removeprefix("val/"))
     where = f"objective={text}"
     if name == "auto" and bound is None:
         return AUTO
@@ -108,10 +125,12 @@ def _one(text: str) -> Objective:
     if colon:
         if direction not in ("min", "max"):
             raise UsageError(f"no direction '{direction}'", where, f"write objective=min:{name} or max:{name}")
-        return Objective(name, direction == "max", bound)
+        return Objective(name, direction == "max", bound, metric)
     last = re.split(r"[/_]", name)[-1]
-    if last in _HIGHER or last in _LOWER:
-        return Objective(name, last in _HIGHER, bound)
+    higher = (metric or named(last)).higher_is_better
+    higher = _OTHERS.get(last) if higher is None else higher
+    if higher is not None:
+        return Objective(name, higher, bound, metric)
     raise UsageError(f"is more of '{name}' better, or less?", where, f"write objective=max:{name} or min:{name}")
 
 

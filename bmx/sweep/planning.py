@@ -24,6 +24,7 @@ from bmx.errors import BmxError, UsageError
 from bmx.runs.report import numbers
 from bmx.runs.report.foot import FOOT
 from bmx.sweep import directory, objective
+from bmx.sweep.chosen_metrics import chosen_metrics
 from bmx.sweep.find_directory import find_directory, made_before
 from bmx.sweep.grid import points, take_apart
 from bmx.sweep.job import Job
@@ -106,7 +107,8 @@ def _taken_apart(config: DictConfig, invocation: Invocation, settings: dict[str,
     )
     flags = [("--config-dir", invocation.config_dir), ("--config-path", invocation.config_path)]
     flags += [("--config-name", root if root != VERBS[verb].config else None)]
-    objectives, bounds = objective.parse(settings.get("objective"))
+    own = chosen_metrics(composer.base(words.fixed))
+    objectives, bounds = objective.parse(settings.get("objective"), own)
     return Plan(
         verb=verb,
         words=words,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bmx.metrics.standard import LOSS, main_names, named
 from bmx.runs.report import numbers
 from bmx.runs.report.foot import FOOT, colours, columns, moves
 from bmx.sweep.job import Job
@@ -70,10 +71,10 @@ class Progress:
         if row is None or not rows:
             return
         row.epoch = int(rows[-1]["epoch"])
-        shown = [
-            (name, rows[-1].get(name)) for name in (self.objectives[0].name, "val/accuracy", "val/loss", "train/loss")
-        ]
-        row.said = next((f"{n.replace('/', ' ')} {_value(n, v)}" for n, v in shown if numbers.is_number(v)), "")
+        usual = (*main_names("val"), f"val/{LOSS.name}", f"train/{LOSS.name}")
+        shown = [(name, rows[-1].get(name)) for name in (self.objectives[0].name, *usual)]
+        told = (f"{n.replace('/', ' ')} {numbers.measured(named(n), v)}" for n, v in shown if numbers.is_number(v))
+        row.said = next(told, "")
 
     def ended(self, job: Job, end: Outcome, seconds: float, before: bool) -> None:
         """A job has come to its end, or had already ``before`` this sweep was started."""
@@ -124,7 +125,7 @@ class Progress:
         kept = all(found is not None and bound.excess(found) <= 0 for bound, found in limits)
         if kept and (self.best is None or first.better(reached, self.best[0])):
             self.best = (reached, job.label)
-        return f"{first.said} {_value(first.name, reached)}"
+        return f"{first.said} {numbers.measured(first.metric, reached)}"
 
     def _line(self, job: Job, end: Outcome, seconds: float, said: str) -> str:
         parts = [f"{_SIGNS.get(end.state, end.state)} {job.label}", numbers.seconds(seconds)]
@@ -208,7 +209,7 @@ class Table(Progress):
         if self.best is not None:
             reached, label = self.best
             first = self.objectives[0]
-            parts.append(f"best {first.said} {_value(first.name, reached)} ({label})")
+            parts.append(f"best {first.said} {numbers.measured(first.metric, reached)} ({label})")
         return parts
 
 
@@ -236,7 +237,3 @@ def choose(
     """The display that suits where the output goes."""
     made = Table if moves(sys.stdout) else Lines
     return made(sweep, list(objectives), total, places, forgiving=forgiving, bounds=bounds)
-
-
-def _value(name: str, reached: float) -> str:
-    return numbers.percent(reached) if name.rpartition("/")[2] == "accuracy" else numbers.figures(reached)

@@ -7,20 +7,22 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-_SHORT = {"accuracy": ("acc",)}
-"""Other names of a score."""
+from bmx.metrics.metric import Metric
+from bmx.metrics.standard import LOSS, named
+from bmx.tasks.losses import Objective
 
 
 def names_of(name: str) -> list[str]:
     """A metric's name and its synonyms: ``val/accuracy``, ``val_accuracy``, ``val_acc``."""
     part, _, kind = name.partition("/")
-    return [name, *(f"{part}_{word}" for word in (kind, *_SHORT.get(kind, ())))]
+    return [name, *(f"{part}_{word}" for word in (kind, named(kind).short) if word)]
 
 
-def known_names(score_name: str, validates: bool) -> list[str]:
-    """Every name that a callback may follow, bmx's own names first."""
-    names = [f"{part}/{kind}" for part in (["val"] if validates else []) + ["train"] for kind in ("loss", score_name)]
-    return names + [other for name in names for other in names_of(name)[1:]]
+def known_names(objective: Objective, validates: bool) -> dict[str, Metric]:
+    """Every name that a callback may follow with what it names, bmx's own names first."""
+    parts = (["val"] if validates else []) + ["train"]
+    own = {f"{part}/{metric.name}": metric for part in parts for metric in (LOSS, objective.scored)}
+    return own | {other: metric for name, metric in own.items() for other in names_of(name)[1:]}
 
 
 def by_every_name(row: Mapping[str, float | int | str]) -> dict[str, Tensor]:
@@ -32,8 +34,7 @@ def by_every_name(row: Mapping[str, float | int | str]) -> dict[str, Tensor]:
     }
 
 
-def step_metrics(prefix: str, score_name: str, loss: Tensor, score: Tensor, targets: Tensor) -> dict[str, Tensor]:
+def step_metrics(prefix: str, objective: Objective, loss: Tensor, score: Tensor, targets: Tensor) -> dict[str, Tensor]:
     """Loss and score of a step under each of their names, where they were computed: nobody waits for the device."""
-    mean = score / len(targets)
-    values = {"loss": loss, score_name: mean.sqrt() if score_name == "rmse" else mean}
+    values = {LOSS.name: loss, objective.scored.name: objective.score(score, len(targets))}
     return {name: value for kind, value in values.items() for name in names_of(f"{prefix}/{kind}")}

@@ -201,7 +201,7 @@ class FitTask(pl.LightningModule):
             return None
         self._tell_steps()
         if position.step < self.timeline.steps_per_epoch:
-            self.trainer.callback_metrics.update(step_metrics("train", self.objective.score_name, loss, score, targets))
+            self.trainer.callback_metrics.update(step_metrics("train", self.objective, loss, score, targets))
         return {"loss": loss}
 
     @property
@@ -283,7 +283,7 @@ class FitTask(pl.LightningModule):
         if not totals.n:
             return {}
         score = self.objective.score(totals.score, totals.n)
-        return {f"{prefix}/loss": totals.mean_loss, f"{prefix}/{self.objective.score_name}": score}
+        return {f"{prefix}/loss": totals.mean_loss, f"{prefix}/{self.objective.scored.name}": score}
 
     def on_train_epoch_end(self) -> None:
         # A callback may have ended the epoch before its last step.

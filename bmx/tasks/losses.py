@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bmx.data.spec import DataSpec
+from bmx.metrics.metric import Metric
+from bmx.metrics.standard import MAIN
+
+Sum = TypeVar("Sum", float, Tensor)
 
 
 class Objective(Protocol):
     """A loss to minimise and a score to report.
 
-    ``score_sum`` adds up over samples; ``score`` turns the sum over ``n`` samples into the metric ``score_name``.
+    ``score_sum`` adds up over samples; ``score`` turns the sum over ``n`` samples into the metric ``scored``.
     """
 
     @property
-    def score_name(self) -> str: ...
-
-    @property
-    def higher_is_better(self) -> bool: ...
+    def scored(self) -> Metric: ...
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor: ...
 
@@ -29,7 +30,7 @@ class Objective(Protocol):
 
     def score_sum(self, outputs: Tensor, targets: Tensor) -> Tensor: ...
 
-    def score(self, total: float, n: int) -> float: ...
+    def score(self, total: Sum, n: int) -> Sum: ...
 
 
 def two_class_logits(outputs: Tensor) -> Tensor:
@@ -47,8 +48,7 @@ def two_class_logits(outputs: Tensor) -> Tensor:
 class Classification:
     """Cross-entropy on logits of shape (N, K) and int64 targets of shape (N,); the score is accuracy."""
 
-    score_name = "accuracy"
-    higher_is_better = True
+    scored = MAIN["classification"]
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy, a scalar in nats."""
@@ -66,15 +66,14 @@ class Classification:
             outputs = two_class_logits(outputs)
         return (outputs.argmax(1) == targets).sum()
 
-    def score(self, total: float, n: int) -> float:
+    def score(self, total: Sum, n: int) -> Sum:
         return total / n
 
 
 class Regression:
     """Mean squared error on outputs of shape (N, 1) and float targets of shape (N,); the score is the RMSE."""
 
-    score_name = "rmse"
-    higher_is_better = False
+    scored = MAIN["regression"]
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean of the squared errors, a scalar in squared units of the target."""
@@ -88,8 +87,9 @@ class Regression:
         """Sum of the squared errors."""
         return self.loss_per_sample(outputs, targets).sum()
 
-    def score(self, total: float, n: int) -> float:
-        return float((total / n) ** 0.5)
+    def score(self, total: Sum, n: int) -> Sum:
+        root: Sum = (total / n) ** 0.5
+        return root
 
 
 def objective_for(spec: DataSpec) -> Objective:

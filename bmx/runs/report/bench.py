@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmx.metrics.standard import main_of
 from bmx.runs.report import numbers
 from bmx.runs.report.summary import short_path
 from bmx.runs.report.terminal import wide
@@ -195,9 +196,11 @@ def _timing(model: dict[str, Any], engine: str, size: int) -> dict[str, Any]:
 
 def _score(engine: dict[str, Any]) -> str:
     metrics = engine.get("metrics") or {}
-    if numbers.is_number(metrics.get("accuracy")):
-        return numbers.percent(metrics["accuracy"], 10_000)
-    return f"rmse {numbers.figures(metrics['rmse'], 3)}" if numbers.is_number(metrics.get("rmse")) else numbers.MISSING
+    metric = main_of(metrics)
+    if metric is None or not numbers.is_number(metrics[metric.name]):
+        return numbers.MISSING
+    value = numbers.measured(metric, metrics[metric.name], 10_000, digits=3)
+    return value if metric.percent else f"{metric.name} {value}"
 
 
 def _notes(model: dict[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bmx.metrics.standard import main_of
 from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.interval import chance, mcnemar
@@ -60,15 +61,13 @@ def rows(result: dict[str, Any]) -> list[Row]:
 
 
 def _scores(before: dict[str, float], after: dict[str, float], n: int | None, split: str) -> Iterator[Row]:
-    for name, label in (("accuracy", f"{split} accuracy"), ("rmse", f"{split} RMSE")):
-        if name not in before:
-            continue
-        one, two = before[name], after[name]
-        if name == "accuracy":
-            change = f"{100 * (two - one):+.2f} points"
-            yield Row(label, numbers.percent(one, n), numbers.percent(two, n), change)
-        else:
-            yield Row(label, numbers.figures(one), numbers.figures(two), times(two / one) if one else "")
+    metric = main_of(before)
+    if metric is None:
+        return
+    one, two = before[metric.name], after[metric.name]
+    change = f"{100 * (two - one):+.2f} points" if metric.share else times(two / one) if one else ""
+    said = [numbers.measured(metric, value, n) for value in (one, two)]
+    yield Row(f"{split} {metric.said}", said[0], said[1], change)
 
 
 def _ratio(label: str, before: Any, after: Any, show: Any) -> Iterator[Row]:
@@ -139,9 +138,10 @@ def title(result: dict[str, Any]) -> str:
     else:
         head = f"{result.get('name')}: " + (f"{smaller:.1f}× smaller" if smaller >= 1 else f"{1 / smaller:.1f}× larger")
     before, after = found["before"]["metrics"], found["after"]["metrics"]
-    if "accuracy" in before:
-        points = 100 * (after["accuracy"] - before["accuracy"])
-        head += f", {points:+.2f} points of accuracy" if abs(points) >= 0.005 else ", the same accuracy"
+    metric = main_of(before)
+    if metric is not None and metric.share:
+        points = 100 * (after[metric.name] - before[metric.name])
+        head += f", {points:+.2f} points of {metric.said}" if abs(points) >= 0.005 else f", the same {metric.said}"
     epochs = found.get("epochs")
     return f"{head} ({numbers.counted(epochs, 'epoch') + ' of' if epochs else 'no'} fine-tuning)"
 

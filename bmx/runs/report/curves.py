@@ -9,12 +9,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from bmx.metrics.standard import LOSS, STANDARD, named
 from bmx.runs.metrics_csv import epoch_rows
 from bmx.runs.report import numbers
 from bmx.runs.report.figure import BLUE, FAINT, ORANGE, SOFT, drawing, head, place
 
-_MEASURES = ("accuracy", "rmse", "mae", "r2")
-_LOWER_IS_BETTER = ("loss", "rmse", "mae")
 _SERIES = (("train", SOFT), ("val", BLUE), ("test", ORANGE))
 _LOG_FROM = 50.0  # largest / smallest from which a logarithmic axis shows more
 
@@ -31,8 +30,9 @@ def draw(rows: Sequence[dict[str, Any]], path: Path, best_epoch: int | None = No
     axis = "epoch"
     if not epochs:  # a run that was stopped in its first epoch still has its steps
         epochs, axis = [row for row in rows if "step" in row], "step"
-    measure = next((m for m in _MEASURES if any(f"{s}/{m}" in row for row in epochs for s, _ in _SERIES)), None)
-    panels = ["loss", *([measure] if measure else [])]
+    scores = [metric.name for metric in STANDARD if metric is not LOSS]
+    measure = next((m for m in scores if any(f"{s}/{m}" in row for row in epochs for s, _ in _SERIES)), None)
+    panels = [LOSS.name, *([measure] if measure else [])]
     rates = _points(epochs, axis, "lr")
     if len({y for _, y in rates}) > 1:
         panels.append("lr")
@@ -65,7 +65,8 @@ def _panel(axes: Axes, epochs: list[dict[str, Any]], axis: str, panel: str, best
             for x, y in points:
                 if x == best:
                     axes.plot(x, y, "o", markersize=8, clip_on=False, zorder=5, **ring)
-    axes.set_title({"lr": "learning rate", "rmse": "RMSE", "mae": "MAE", "r2": "R²"}.get(panel, panel), loc="left")
+    metric = named(panel)
+    axes.set_title("learning rate" if panel == "lr" else metric.said, loc="left")
     axes.title.set_fontsize(9.5)
     axes.set_xlabel(axis)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -75,14 +76,14 @@ def _panel(axes: Axes, epochs: list[dict[str, Any]], axis: str, panel: str, best
         axes.set_yticks([])
         return
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
-    if min(values) > 0 and max(values) / min(values) > _LOG_FROM and panel != "accuracy":
+    if min(values) > 0 and max(values) / min(values) > _LOG_FROM and not metric.share:
         axes.set_yscale("log")
         # Few decades give few ticks: then 2 and 5 of each decade are named too.
         few = max(values) / min(values) < 1000
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    elif panel == "accuracy":
+    elif metric.share:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g} %"))
         low, high = min(values), max(values)
         axes.set_ylim(max(0.0, low - 0.08 * (high - low + 0.01)), min(1.0, high + 0.08 * (high - low + 0.01)))
@@ -122,7 +123,7 @@ def _best(
             continue
         if given is not None:
             points = [point for point in points if point[0] == given] or points
-        sign = -1 if name.partition("/")[2] in _LOWER_IS_BETTER else 1
+        sign = 1 if named(name).higher_is_better else -1
         x, y = max(points, key=lambda point: (sign * point[1], -point[0]))
         return x, name, y
     return None
@@ -133,20 +134,15 @@ def _title(
 ) -> tuple[str, str]:
     if best is not None:
         x, name, y = best
-        value = numbers.percent(y) if name.endswith("accuracy") else numbers.figures(y, 3)
+        value = numbers.measured(named(name), y, digits=3)
         many = numbers.counted(len(epochs), "epoch")
         if kept:
-            fact = f"Validation {_said(name)} {value} at epoch {x:g}"
+            fact = f"Validation {named(name).said} {value} at epoch {x:g}"
             return fact, f"{many}; the ring marks the weights that were kept"
-        return f"Best validation {_said(name)} {value}, at epoch {x:g}", many
+        return f"Best validation {named(name).said} {value}, at epoch {x:g}", many
     for name in ([f"train/{measure}"] if measure else []) + ["train/loss"]:
         points = _points(epochs, axis, name)
         if points:
-            value = numbers.percent(points[-1][1]) if name.endswith("accuracy") else numbers.figures(points[-1][1], 3)
-            return f"Training {_said(name)} {value} after {axis} {points[-1][0]:g}", "no validation set"
+            value = numbers.measured(named(name), points[-1][1], digits=3)
+            return f"Training {named(name).said} {value} after {axis} {points[-1][0]:g}", "no validation set"
     return "No finite value was logged", ""
-
-
-def _said(name: str) -> str:
-    word = name.partition("/")[2]
-    return {"rmse": "RMSE", "mae": "MAE", "r2": "R²"}.get(word, word)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from bmx.metrics.standard import MAIN
 from bmx.runs.report import numbers
 from bmx.runs.report.terminal import wide
 
@@ -49,7 +50,7 @@ def show(lines: Sequence[Line], higher: bool, console: Console | None = None) ->
     from bmx.runs.report.table import Table
 
     console = wide(console)
-    unit = "accuracy, %" if higher else "RMSE"
+    unit = f"{MAIN['classification'].said}, %" if higher else MAIN["regression"].said
     console.print()
     console.print(
         Text(f"the distilled student against the same one alone, on the test set ({unit})", "bold"), soft_wrap=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmx.metrics.standard import MAIN
 from bmx.runs.report import numbers, summary
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.interval import ALPHA, chance, mcnemar, wilson
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bmx.runs.report.table import Table
+
+_SCORE, _ERROR = MAIN["classification"], MAIN["regression"]
 
 
 def show(result: dict[str, Any], run: Path, console: Console | None = None) -> None:
@@ -39,9 +42,8 @@ def title(comparison: dict[str, Any]) -> str:
     rows = {row["role"]: row for row in comparison["rows"]}
     distilled, teacher, alone = rows["distilled"], rows["teacher"], rows.get("alone")
     if "errors" not in distilled:
-        rmse = numbers.figures(distilled["metrics"].get("rmse"))
-        against = f", {numbers.figures(alone['metrics'].get('rmse'))} alone" if alone else ""
-        return f"RMSE {rmse} distilled{against}, {numbers.figures(teacher['metrics'].get('rmse'))} of the teacher"
+        against = f", {_error(alone)} alone" if alone else ""
+        return f"{_ERROR.said} {_error(distilled)} distilled{against}, {_error(teacher)} of the teacher"
     against = f", {alone['errors']:,} alone" if alone else ""
     smaller = teacher["parameters"] / max(1, distilled["parameters"])
     size = f"; {numbers.figures(smaller, 2)} times fewer parameters" if smaller > 1.05 else ""
@@ -57,14 +59,14 @@ def table(comparison: dict[str, Any]) -> Table:
 
     found = Table(gap=1)
     classes = any("errors" in row for row in comparison["rows"])
-    score = ("accuracy", "95 % interval", "agreement", "calibration error") if classes else ("RMSE",)
+    score = (_SCORE.said, "95 % interval", "agreement", "calibration error") if classes else (_ERROR.said,)
     for number, heading in enumerate(("", *score, "parameters", "MACs", "size", "batch 1", "batch 256")):
         found.add_column(heading, right=bool(number), wraps=not number)
     n = comparison["n"]
     for row in comparison["rows"]:
         found.add_row(
             row["name"],
-            *(_scores(row, n) if classes else (numbers.figures(row["metrics"].get("rmse")),)),
+            *(_scores(row, n) if classes else (_error(row),)),
             numbers.whole(row["parameters"]),
             numbers.short(row["macs"]),
             numbers.size(row["bytes"]),
@@ -73,10 +75,14 @@ def table(comparison: dict[str, Any]) -> Table:
     return found
 
 
+def _error(row: dict[str, Any]) -> str:
+    return numbers.measured(_ERROR, row["metrics"].get(_ERROR.name))
+
+
 def _scores(row: dict[str, Any], n: int) -> tuple[str, str, str, str]:
     low, high = wilson(n - row["errors"], n)
     return (
-        numbers.percent(row["metrics"]["accuracy"], n),
+        numbers.measured(_SCORE, row["metrics"][_SCORE.name], n),
         f"{numbers.percent(low, n)[:-2]} – {numbers.percent(high, n)}",
         numbers.percent(row["agreement"], n),
         numbers.percent(row["calibration_error"], n),
@@ -126,7 +132,7 @@ def draw(comparison: dict[str, Any], path: Path) -> None:
 
     rows, n = comparison["rows"], comparison["n"]
     classes = any("errors" in row for row in rows)
-    panels = ["error", "disagreement with the teacher", "calibration error"] if classes else ["RMSE"]
+    panels = ["error", "disagreement with the teacher", "calibration error"] if classes else [_ERROR.said]
     labels = [f"{row['name']}  {numbers.short(row['parameters'])}" for row in rows]
     left, panel, gap = 0.35 + text_width(labels, 9), 2.3, 1.0
     width, height = max(left + len(panels) * (panel + gap), 6.4), 1.6 + 0.4 * len(rows)
@@ -141,20 +147,20 @@ def draw(comparison: dict[str, Any], path: Path) -> None:
                 axes.barh(y, value, height=0.62, color=colours[row["role"]])
                 if high > low:
                     axes.plot([low, high], [y, y], color=INK, linewidth=1)
-                shown = numbers.figures(value) if name == "RMSE" else f"{value:.2f} %"
+                shown = numbers.measured(_ERROR, value) if name == _ERROR.said else f"{value:.2f} %"
                 axes.text(1.03, y, shown, color=INK, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
             axes.set_ylim(len(rows) - 0.5, -0.5)
             axes.set_xlim(left=0)
             axes.set_yticks(range(len(rows)), labels if number == 0 else [""] * len(rows))
             axes.tick_params(axis="y", length=0)
             axes.grid(axis="x", color=FAINT, linewidth=0.7)
-            axes.set_title(name if name == "RMSE" else f"{name}, %", loc="left", fontsize=9.5)
+            axes.set_title(name if name == _ERROR.said else f"{name}, %", loc="left", fontsize=9.5)
 
 
 def _measured(row: dict[str, Any], panel: str, n: int) -> tuple[float, float, float]:
     """A bar and the ends of its interval; both ends the bar's where there is none."""
-    if panel == "RMSE":
-        value = float(row["metrics"]["rmse"])
+    if panel == _ERROR.said:
+        value = float(row["metrics"][_ERROR.name])
     elif panel == "error":
         low, high = wilson(row["errors"], n)
         return 100 * row["errors"] / n, 100 * low, 100 * high

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, TypeGuard
 
+from bmx.metrics.metric import Metric
+
 MISSING = "–"
 _STEPS = ("", "k", "M", "G", "T", "P", "E")
 
@@ -49,6 +51,11 @@ def percent(fraction: Any, of: float | None = None) -> str:
     if fraction > 0 and float(text) == 0:
         text = f"{least:.{digits}f}"
     return f"{text} %"
+
+
+def measured(metric: Metric, value: Any, of: float | None = None, digits: int = 4) -> str:
+    """A metric's value as it is written: in per cent of so many, or in so many significant figures."""
+    return percent(value, of) if metric.percent else figures(value, digits)
 
 
 def _not_finite(value: Any) -> str:

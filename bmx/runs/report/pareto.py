@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmx.metrics.standard import main_of
 from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
 
@@ -45,9 +46,11 @@ def costs(after: dict[str, Any]) -> dict[str, float]:
 def score(after: dict[str, Any]) -> float | None:
     """Accuracy in per cent, or minus the RMSE."""
     metrics = after.get("metrics") or {}
-    if numbers.is_number(metrics.get("accuracy")):
-        return 100 * float(metrics["accuracy"])
-    return -float(metrics["rmse"]) if numbers.is_number(metrics.get("rmse")) else None
+    metric = main_of(metrics)
+    if metric is None or not numbers.is_number(metrics[metric.name]):
+        return None
+    value = float(metrics[metric.name]) * (100 if metric.percent else 1)
+    return value if metric.higher_is_better else -value
 
 
 def _tick(show: Callable[[Any], str], value: float, _: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmx.metrics.standard import main_of
 from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.compression import COSTS, times, timing_of, title
@@ -27,13 +28,12 @@ def table(result: dict[str, Any]) -> list[list[str]]:
     sides = [side for _, side in columns(result)]
     n, split = result["compression"].get("samples"), result["compression"].get("split", "test")
     found: list[list[str]] = []
-    if "accuracy" in sides[0]["metrics"]:
-        scores = [side["metrics"]["accuracy"] for side in sides]
-        change = f"{100 * (scores[-1] - scores[0]):+.2f} points"
-        found.append([f"{split} accuracy", *(numbers.percent(score, n) for score in scores), change])
-    elif "rmse" in sides[0]["metrics"]:
-        errors = [side["metrics"]["rmse"] for side in sides]
-        found.append([f"{split} RMSE", *map(numbers.figures, errors), f"{errors[-1] - errors[0]:+.3g}"])
+    metric = main_of(sides[0]["metrics"])
+    if metric is not None:
+        scores = [side["metrics"][metric.name] for side in sides]
+        gained = scores[-1] - scores[0]
+        change = f"{100 * gained:+.2f} points" if metric.share else f"{gained:+.3g}"
+        found.append([f"{split} {metric.said}", *(numbers.measured(metric, score, n) for score in scores), change])
     for key, label, show in COSTS:
         values = [side["cost"].get(key) for side in sides]
         found.append([label, *map(show, values), _change(values)])

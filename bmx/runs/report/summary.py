@@ -9,6 +9,8 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bmx.metrics.metric import Metric
+from bmx.metrics.standard import MAIN, STANDARD, named
 from bmx.runs.report import numbers
 from bmx.runs.report.interval import wilson
 from bmx.runs.report.signs import charset, spelled
@@ -96,29 +98,33 @@ def _metrics(result: dict[str, Any]) -> list[Line]:
     n = (result.get("data") or {}).get(split)
     n = n if numbers.is_number(n) and n > 0 else None
 
-    def get(name: str) -> Any:
-        return metrics.get(f"{split}/{name}")
-
-    found = []
-    accuracy = get("accuracy")
-    if numbers.is_number(accuracy):
+    found: list[Line] = []
+    for metric, value in _known(metrics, split, result.get("measures")):
+        if metric.share and not numbers.is_number(value):
+            continue
         note = ""
-        if n is not None:
-            right = round(accuracy * n)
-            low, high = wilson(right, n)
-            note = f"{right:,} of {n:,}; 95 % interval {numbers.percent(low, n)[:-2]} – {numbers.percent(high, n)}"
-        found.append(Line("result", f"{split} accuracy", numbers.percent(accuracy, n), note))
-    for name, label in (("rmse", "RMSE"), ("mae", "MAE"), ("r2", "R²")):
-        if name in {key.partition("/")[2] for key in metrics}:
-            note = f"on {n:,} examples" if n is not None and not found else ""
-            found.append(Line("result", f"{split} {label}", numbers.figures(get(name)), note))
-    if f"{split}/loss" in metrics:
-        found.append(Line("result", f"{split} loss", numbers.figures(get("loss"))))
-    macro = [("precision", "precision"), ("recall", "recall"), ("f1", "F1")]
-    for name, label in macro:
-        if numbers.is_number(get(name)):
-            found.append(Line("result", f"macro {label}", numbers.percent(get(name), n)))
+        if metric in MAIN.values() and n is not None and not found:
+            note = _counted(metric, value, n)
+        label = f"{metric.averaged or split} {metric.said}"
+        found.append(Line("result", label, numbers.measured(metric, value, n), note))
     return found
+
+
+def _known(metrics: dict[str, Any], split: str, noted: Any) -> list[tuple[Metric, Any]]:
+    """The metrics of a part of the data with their values: the standard ones in their order, then the others."""
+    values = {name.partition("/")[2]: value for name, value in metrics.items() if name.startswith(f"{split}/")}
+    usual = [metric for metric in STANDARD if metric.name in values]
+    others = [named(name, noted) for name in values if name not in {metric.name for metric in usual}]
+    return [(metric, values[metric.name]) for metric in (*usual, *others)]
+
+
+def _counted(main: Metric, value: Any, n: float) -> str:
+    """How many examples are behind the main score, and how far they make it sure where it is a share of them."""
+    if not main.share:
+        return f"on {n:,} examples"
+    right = round(value * n)
+    low, high = wilson(right, n)
+    return f"{right:,} of {n:,}; 95 % interval {numbers.percent(low, n)[:-2]} – {numbers.percent(high, n)}"
 
 
 def _cost(cost: dict[str, Any]) -> list[Line]:
@@ -171,7 +177,7 @@ def _time(result: dict[str, Any]) -> list[Line]:
     best, epochs = result.get("best") or {}, result.get("epochs")
     if numbers.is_number(best.get("epoch")):
         value, metric = best.get("value"), str(best.get("metric") or "")
-        said = numbers.percent(value) if metric.endswith("accuracy") else numbers.figures(value)
+        said = numbers.measured(named(metric, result.get("measures")), value)
         note = f"{metric.replace('/', ' ')} {said}" if metric and numbers.is_number(value) else ""
         of = f" of {epochs}" if numbers.is_number(epochs) else ""
         found.append(Line("time", "best epoch", f"{best['epoch']}{of}", note))

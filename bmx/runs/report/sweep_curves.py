@@ -8,6 +8,8 @@ from typing import Any
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bmx.metrics.metric import Metric
+from bmx.metrics.standard import named
 from bmx.runs.metrics_csv import epoch_rows
 from bmx.runs.report import numbers
 from bmx.runs.report.figure import BLUE, FAINT, INK, ORANGE, PALE_BLUE, SOFT, drawing, head, place, text_width
@@ -34,8 +36,8 @@ def curves_together(runs: Sequence[tuple[str, list[dict[str, Any]], bool]], path
         said = metric.replace("/", " ")
         many = f"{len(lines)} runs" if len(lines) > 1 else "1 run"
         head(figure, f"{said.capitalize()} of {many}", "orange: the best, and what cannot be told from it")
-        named = [label for label, _, best in lines if best][-4:]
-        axes = place(figure, 0.75, 0.6, 0.35 + min(3.0, text_width(named, 8.0)), 0.85)
+        labelled = [label for label, _, best in lines if best][-4:]
+        axes = place(figure, 0.75, 0.6, 0.35 + min(3.0, text_width(labelled, 8.0)), 0.85)
         for _, points, best in sorted(lines, key=lambda line: line[2]):
             xs, ys = zip(*points, strict=True)
             look: Any = {"color": ORANGE if best else PALE_BLUE, "linewidth": 1.8 if best else 0.9}
@@ -43,17 +45,18 @@ def curves_together(runs: Sequence[tuple[str, list[dict[str, Any]], bool]], path
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="y", color=FAINT, linewidth=0.7)
-        if metric.endswith("accuracy"):
+        known = named(metric)
+        if known.percent:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g} %"))
         values = sorted(y for _, points, _ in lines for _, y in points)
-        if not metric.endswith("accuracy") and values[0] > 0 and values[-1] / values[0] > _LOG_FROM:
+        if not known.share and values[0] > 0 and values[-1] / values[0] > _LOG_FROM:
             axes.set_yscale("log")
             # What went astray may leave the picture; what is to be compared may not.
             axes.set_ylim(values[0] / 1.2, min(values[-1], 20 * values[len(values) // 2]) * 1.2)
         axes.set_ylim(axes.get_ylim())
         axes.set_xlim(axes.get_xlim())
         taken: float | None = None
-        ends = sorted((points[-1], label) for label, points, best in lines if best and label in named)
+        ends = sorted((points[-1], label) for label, points, best in lines if best and label in labelled)
         for (x, y), label in sorted(ends, key=lambda end: end[0][1]):
             height = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1]
             taken = height if taken is None else max(height, taken + 0.06)
@@ -85,7 +88,11 @@ def importances(shares: dict[str, float], path: Path, objective: str) -> None:
 
 
 def front(
-    points: Sequence[tuple[str, float, float, bool]], path: Path, names: tuple[str, str], higher: tuple[bool, bool]
+    points: Sequence[tuple[str, float, float, bool]],
+    path: Path,
+    names: tuple[str, str],
+    higher: tuple[bool, bool],
+    metric: Metric | None = None,
 ) -> None:
     """Draw two objectives against each other, and the Pareto front between them.
 
@@ -94,6 +101,7 @@ def front(
         path: the PNG to write.
         names: the objectives in words; the second is the horizontal axis.
         higher: whether more is better, of each.
+        metric: what the first one is, where its last word does not say it.
     """
     with drawing(path, 7.2, 4.6) as figure:
         best = sorted((point for point in points if point[3]), key=lambda point: point[2])
@@ -109,7 +117,7 @@ def front(
         axes.set_xlabel(names[1])
         axes.set_ylabel(names[0])
         axes.grid(color=FAINT, linewidth=0.7)
-        if names[0].endswith("accuracy"):
+        if (metric or named(names[0].rpartition(" ")[2])).percent:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.4g} %"))
         for label, y, x, _ in best[-6:]:
             offset: Any = {"xytext": (5, -9), "textcoords": "offset points"}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
+from bmx.metrics.metric import Metric
+from bmx.metrics.standard import named
 from bmx.runs.report import numbers
 from bmx.runs.report.figure import BLUE, FAINT, INK, ORANGE, PALE_BLUE, SOFT, drawing, head, place, text_width
 
@@ -34,13 +37,14 @@ class Point:
     best: bool = False
 
 
-def parallel(points: Sequence[Point], path: Path, objective: str, higher: bool) -> None:
+def parallel(points: Sequence[Point], path: Path, objective: str, higher: bool, metric: Metric | None = None) -> None:
     """Draw a line for each configuration across one axis for each key, the last axis being the objective.
 
     Args:
         points: the configurations that have a score.
         path: the PNG to write.
         objective: what the score is, in words.
+        metric: what is known of it, where its last word does not say it.
         higher: whether more is better.
     """
     keys = list(dict.fromkeys(key for point in points for key in point.keys))
@@ -49,10 +53,15 @@ def parallel(points: Sequence[Point], path: Path, objective: str, higher: bool) 
     scores = [point.score for point in shown]
     low, high = min(scores), max(scores)
     width = max(6.4, 1.9 * (len(keys) + 1) + 1.2)
+    write = partial(score_text, objective, metric=metric)
     with drawing(path, width, 4.4) as figure:
         best = shown[-1]
         said = " ".join(f"{key}={value}" for key, value in best.keys.items())
-        head(figure, f"Best {objective} {score_text(objective, best.score)}: {said}", "each line is a configuration")
+        head(
+            figure,
+            f"Best {objective} {write(best.score)}: {said}",
+            "each line is a configuration",
+        )
         axes = place(figure, 0.7, 0.55, 1.0, 0.95)
         axes.set_xlim(0, len(keys))
         axes.set_ylim(0, 1)
@@ -73,8 +82,8 @@ def parallel(points: Sequence[Point], path: Path, objective: str, higher: bool) 
             )
         for at, (key, scale) in enumerate(zip(keys, scales, strict=True)):
             _axis(axes, at, key, scale.ticks)
-        ends = [(0.0, score_text(objective, low)), (1.0, score_text(objective, high))]
-        _axis(axes, len(keys), objective, ends if high > low else [(0.5, score_text(objective, low))])
+        ends = [(0.0, write(low)), (1.0, write(high))]
+        _axis(axes, len(keys), objective, ends if high > low else [(0.5, write(low))])
 
 
 def _axis(axes: Any, at: float, title: str, ticks: list[tuple[float, str]]) -> None:
@@ -135,13 +144,14 @@ class _Scale:
         return [(self.at(f"{tick!r}"), f"{tick:.3g}") for tick in [*ends, *apart]]
 
 
-def heat_map(points: Sequence[Point], path: Path, objective: str, higher: bool) -> None:
+def heat_map(points: Sequence[Point], path: Path, objective: str, higher: bool, metric: Metric | None = None) -> None:
     """Draw the objective over two keys as coloured cells with their values.
 
     Args:
         points: configurations with exactly two keys.
         path: the PNG to write.
         objective: what the score is, in words.
+        metric: what is known of it, where its last word does not say it.
         higher: whether more is better.
     """
     first, second = list(dict.fromkeys(key for point in points for key in point.keys))[:2]
@@ -154,10 +164,13 @@ def heat_map(points: Sequence[Point], path: Path, objective: str, higher: bool) 
     fits = len(columns) <= 16
     width, height = left + 0.4 + max(3.6, 0.72 * len(columns)), 1.75 + 0.42 * len(rows)
     with drawing(path, width, max(2.6, height)) as figure:
-        best = max(points, key=lambda point: point.score if higher else -point.score)
+        best, write = (
+            max(points, key=lambda p: p.score if higher else -p.score),
+            partial(score_text, objective, metric=metric),
+        )
         head(
             figure,
-            f"Best {objective} {score_text(objective, best.score)}",
+            f"Best {objective} {write(best.score)}",
             f"at {first}={best.keys.get(first)} {second}={best.keys.get(second)}; outlined: it, and what ties with it",
         )
         axes = place(figure, left, 0.62, 0.3, 0.8)
@@ -165,7 +178,7 @@ def heat_map(points: Sequence[Point], path: Path, objective: str, higher: bool) 
         axes.set_ylim(len(rows) - 0.5, -0.5)
         for y, row in enumerate(rows):
             for x, column in enumerate(columns):
-                _cell(axes, x, y, cells.get((row, column)), (low, high), higher, objective if fits else "", best)
+                _cell(axes, x, y, cells.get((row, column)), (low, high), higher, write if fits else None, best)
         axes.set_xticks(range(len(columns)), columns)
         axes.set_yticks(range(len(rows)), rows)
         axes.set_xlabel(second)
@@ -176,7 +189,14 @@ def heat_map(points: Sequence[Point], path: Path, objective: str, higher: bool) 
 
 
 def _cell(
-    axes: Any, x: int, y: int, point: Point | None, ends: tuple[float, float], higher: bool, named: str, best: Point
+    axes: Any,
+    x: int,
+    y: int,
+    point: Point | None,
+    ends: tuple[float, float],
+    higher: bool,
+    write: Callable[..., str] | None,
+    best: Point,
 ) -> None:
     from matplotlib.patches import Rectangle
 
@@ -198,16 +218,14 @@ def _cell(
             zorder=3 if strong else 2,
         )
     )
-    if named:
+    if write is not None:
         colour = "white" if good > 0.55 else INK
-        axes.text(
-            x, y, score_text(named, point.score, True), ha="center", va="center", color=colour, zorder=4, fontsize=8
-        )
+        axes.text(x, y, write(point.score, bare=True), ha="center", va="center", color=colour, zorder=4, fontsize=8)
 
 
-def score_text(objective: str, score: float, bare: bool = False) -> str:
+def score_text(objective: str, score: float, bare: bool = False, metric: Metric | None = None) -> str:
     """A score as it is said: accuracies as per cent."""
-    if objective.split(" ")[-1] in ("accuracy", "f1", "precision", "recall"):
+    if (metric or named(objective.split(" ")[-1])).percent:
         return f"{100 * score:.1f}" + ("" if bare else " %")
     if objective in ("MACs", "parameters", "bytes"):
         return numbers.short(score)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bmx.metrics.standard import named
 from bmx.runs import result as results
 from bmx.runs.metrics_csv import read_rows
 from bmx.runs.report import numbers
@@ -116,7 +117,7 @@ def _cells(entry: Entry, keys: list[str], board: Board, objectives: list[Objecti
     cells += [verdict.said(o, m) for o, m in zip(board.bounds, entry.bounded, strict=True)]
     if beside:
         average = entry.average("metrics", beside)
-        cells.append(numbers.percent(average) if beside.endswith("accuracy") else numbers.figures(average))
+        cells.append(numbers.measured(named(beside), average))
     cells += [numbers.whole(entry.average("cost", "parameters")), numbers.seconds(entry.average("seconds", "total"))]
     return cells
 
@@ -190,10 +191,11 @@ def _drawings(board: Board, shares: dict[str, float]) -> list[tuple[str, Any]]:
     good = [entry.front if len(board.objectives) > 1 else entry.tied and entry.p is not None for entry in ranked]
     points = [Point(dict(e.point), e.means[0].value, g) for e, g in zip(ranked, good, strict=True) if e.means[0]]
     keys = {key for entry in ranked for key in entry.point}
+    said = (first.said, first.higher, first.metric)
     if len(points) > 1 and len(keys) == 2 and not shares and all(len(p.keys) == 2 for p in points):
-        found.append(("heat_map", lambda path: sweep_plots.heat_map(points, path, first.said, first.higher)))
+        found.append(("heat_map", lambda path: sweep_plots.heat_map(points, path, *said)))
     elif len(points) > 1 and keys:
-        found.append(("parallel", lambda path: sweep_plots.parallel(points, path, first.said, first.higher)))
+        found.append(("parallel", lambda path: sweep_plots.parallel(points, path, *said)))
     runs = _curves(board)
     if runs:
         metric = first.name if first.name.startswith("val/") else "val/loss"
@@ -204,7 +206,7 @@ def _drawings(board: Board, shares: dict[str, float]) -> list[tuple[str, Any]]:
         second = board.objectives[1]
         pairs = [(e.label, e.means[0].value, e.means[1].value, e.front) for e in ranked if e.means[0] and e.means[1]]
         names, higher = (first.said, second.said), (first.higher, second.higher)
-        found.append(("front", lambda path: sweep_curves.front(pairs, path, names, higher)))
+        found.append(("front", lambda path: sweep_curves.front(pairs, path, names, higher, first.metric)))
     return found
 
 

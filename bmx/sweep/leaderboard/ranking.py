@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bmx.files.atomic import replacing
+from bmx.metrics.standard import LOSS, main_names
 from bmx.runs.report.numbers import is_number
 from bmx.sweep.job import Job
 from bmx.sweep.job_status import Outcome
@@ -17,7 +18,7 @@ from bmx.sweep.objective import Objective, value
 
 BOARD = "leaderboard.csv"
 # Shown beside the objective; the test set's never choose.
-_BESIDE = ("test/accuracy", "test/rmse", "test/loss")
+_BESIDE = (*main_names("test"), f"test/{LOSS.name}")
 
 
 @dataclass

@@ -66,8 +66,7 @@ def said(objective: Objective, centre: Mean | None, n: float | None = None) -> s
     """A mean with its interval: ``97.1 ± 0.4 %``."""
     if centre is None:
         return numbers.MISSING
-    share = objective.name.rpartition("/")[2] in ("accuracy", "f1", "precision", "recall")
-    if share:
+    if objective.metric.percent:
         half = "" if centre.half is None else f" ± {100 * centre.half:.1f}"
         return f"{100 * centre.value:.1f}{half} %"
     if objective.name in ("cost/latency", "seconds/total"):

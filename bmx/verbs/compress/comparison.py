@@ -67,7 +67,8 @@ def weigh(
     cfg, data = prepared.cfg, prepared.data
     arrays = part_of(data, split)
     where = prepared.device.where
-    original = evaluate(copy.deepcopy(parent.predictor).to(where), arrays, data.spec, prepared.device)
+    predictor = copy.deepcopy(parent.predictor).to(where)
+    original = evaluate(predictor, arrays, data.spec, prepared.device, more=prepared.measures)
     subjects, exact = [], prepared.device.precision == "32-true"
     for name, loaded, tested in ((BEFORE, parent, original), (AFTER, load(best_file(run_dir)), measured)):
         known, part = tested.metrics if exact else {}, replace(data, test=arrays)

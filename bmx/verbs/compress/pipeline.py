@@ -16,6 +16,7 @@ from bmx.engine.fit import best_file
 from bmx.engine.prepare import Prepared
 from bmx.errors import UsageError, did_you_mean
 from bmx.export.reading import Loaded, load_plain
+from bmx.metrics.standard import main_of
 from bmx.runs import confusion as confusions
 from bmx.runs.report import numbers
 from bmx.runs.report import pipeline as report
@@ -133,8 +134,10 @@ def run_stages(
 
 def _said(result: dict[str, Any]) -> str:
     after = result["compression"]["after"]
-    score = after["metrics"].get("accuracy")
-    said = f"{numbers.percent(score)} accuracy" if score is not None else f"rmse {after['metrics']['rmse']:.4g}"
+    metric = main_of(after["metrics"])
+    assert metric is not None, "every stage measures the score of its task"
+    score = after["metrics"][metric.name]
+    said = f"{numbers.percent(score)} {metric.said}" if metric.percent else f"{metric.name} {score:.4g}"
     took = numbers.seconds(result["seconds"]["total"])
     return f"{said}, {numbers.size(after['cost']['bytes'])} of weights, after {took}"
 

@@ -285,8 +285,8 @@ def context_for(prepared: Prepared, model: Predictor) -> Context:
         net.eval()
         metrics = evaluate(lambda raw: units(net(stage(raw))), data.val, spec, cpu).metrics
         net.train(was)
-        value = metrics[objective.score_name]
-        return 100 * value if spec.task == "classification" else -value
+        value = metrics[objective.scored.name] * (100 if objective.scored.percent else 1)
+        return value if objective.scored.higher_is_better else -value
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return objective.loss(outputs, units.standardised(targets))

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.errors import UsageError
+from bmx.metrics.standard import main_of
 
 NO_TARGET: dict[str, Any] = {"accuracy_drop": None, "bytes": None, "latency_ms": None, "trials": 8}
 """The group of a configuration that asks for no search."""
@@ -82,9 +83,10 @@ def drop(result: dict[str, Any]) -> float:
     """Percentage points of accuracy lost; for regression the rise of the RMSE."""
     found = result["compression"]
     before, after = found["before"]["metrics"], found["after"]["metrics"]
-    if "accuracy" in before:
-        return 100 * float(before["accuracy"] - after["accuracy"])
-    return float(after["rmse"] - before["rmse"])
+    metric = main_of(before)
+    assert metric is not None, "every compression measures the score of its task"
+    lost = float(before[metric.name] - after[metric.name]) * (1 if metric.higher_is_better else -1)
+    return 100 * lost if metric.percent else lost
 
 
 def _latency(result: dict[str, Any]) -> float:

@@ -136,7 +136,7 @@ class _Trials:
         # Trials that are chosen by their time must not disturb each other, nor the other jobs of a sweep.
         jobs = "1" if in_sweep(self.folder.parent) or self.target.latency_ms is not None else "auto"
         keys = {f"compression.{path}": low for path, low in least.items()}
-        score = objective_for(prepared.data.spec).score_name
+        score = objective_for(prepared.data.spec).scored.name
         wanted = self.target.objective(f"val/{score}", _before(begun)[score])
         sweep = TrialSweep(cfg, self.folder, keys, wanted, self.target.trials, jobs)
         points = []

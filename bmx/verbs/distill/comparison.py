@@ -93,7 +93,8 @@ def _ask(side: _Side, prepared: Prepared) -> Teachers:
 
 def _evaluate(side: _Side, prepared: Prepared) -> Evaluation:
     asked = _ask(side, prepared)
-    return evaluate(lambda raw: asked(raw).logits, prepared.data.test, prepared.data.spec, prepared.device)
+    data = prepared.data
+    return evaluate(lambda raw: asked(raw).logits, data.test, data.spec, prepared.device, more=prepared.measures)
 
 
 def _row(side: _Side, own: Evaluation, guide: Evaluation, prepared: Prepared) -> dict[str, Any]:

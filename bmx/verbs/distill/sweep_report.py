@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bmx.metrics.standard import MAIN
 from bmx.runs.report import distill_sweep
 from bmx.runs.report.distill_sweep import Line
 from bmx.runs.sweep_jobs import done_jobs, told_apart
@@ -14,8 +15,10 @@ from bmx.sweep.leaderboard.statistics import Mean, mean
 
 # How a role's row is measured on the test set, and what that is multiplied by to be shown.
 _MEASURES: tuple[tuple[str, float, Callable[[dict[str, Any]], Any]], ...] = (
-    ("score", 100, lambda row: row["metrics"].get("accuracy")),
-    ("score", 1, lambda row: row["metrics"].get("rmse")),
+    *(
+        ("score", 100 if metric.percent else 1, lambda row, name=metric.name: row["metrics"].get(name))
+        for metric in MAIN.values()
+    ),
     ("agreement", 100, lambda row: row.get("agreement")),
     ("calibration", 100, lambda row: row.get("calibration_error")),
 )
@@ -70,4 +73,4 @@ def report(sweep: Path, _: object = None) -> None:
         )
         for name, group in sorted(groups.items())
     ]
-    distill_sweep.show(lines, higher="accuracy" in compared[0][1][0]["metrics"])
+    distill_sweep.show(lines, higher=MAIN["classification"].name in compared[0][1][0]["metrics"])

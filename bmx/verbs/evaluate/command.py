@@ -13,10 +13,14 @@ from bmx.data.arrays import Arrays
 from bmx.data.pipeline.prepare import DataSet
 from bmx.engine.device import resolve, use_cpu
 from bmx.engine.evaluation import evaluate as measure
+from bmx.engine.measures import make_metrics, try_metrics
 from bmx.engine.mistakes import mistakes
+from bmx.engine.trust_check import judged
 from bmx.engine.warm_start import model_file
 from bmx.errors import UsageError
 from bmx.export.reading import Loaded, load
+from bmx.metrics.metric import Metric
+from bmx.metrics.standard import notes
 from bmx.runs import confusion as confusions
 from bmx.runs.directory import create
 from bmx.runs.recording import recorded
@@ -25,10 +29,13 @@ from bmx.targets.standing import with_its_trust
 from bmx.verbs.recording.chosen_words import chosen_facts
 from bmx.verbs.recording.run_data import data_for, tell, what_changed
 
+Asked = tuple[Loaded, DataSet, tuple[Metric, ...]]
+"""The model, its data, and what it is measured by besides the standard metrics."""
+
 
 @conforming("evaluate")
 @with_its_trust
-def check(cfg: DictConfig) -> Checked[tuple[Loaded, DataSet]]:
+def check(cfg: DictConfig) -> Checked[Asked]:
     """Finds out whether the evaluation can run, without writing anything; what it has loaded, for the run.
 
     Raises:
@@ -43,7 +50,7 @@ def evaluate(
     cfg: DictConfig,
     run_dir: Path | None = None,
     quiet: bool = False,
-    checked: Checked[tuple[Loaded, DataSet]] | None = None,
+    checked: Checked[Asked] | None = None,
 ) -> dict[str, Any]:
     """Measures a run's best checkpoint, or an exported file, and returns the result, which is also in result.json.
 
@@ -56,7 +63,7 @@ def evaluate(
     Raises:
         UsageError: the configuration cannot run.
     """
-    model, data = prepared_for(cfg, checked, _loaded)
+    model, data, measures = prepared_for(cfg, checked, _loaded)
     device = resolve(str(cfg.device), str(cfg.precision or model.config.precision))
     threads = use_cpu(model.config.trainer.threads)
     arrays = _split(cfg, data)
@@ -72,11 +79,12 @@ def evaluate(
         "threads": threads,
         "data": {"name": data.spec.name, "fingerprint": data.fingerprint, cfg.split: len(arrays)},
         "changes": told,
+        **({"measures": notes(measures)} if measures else {}),
     }
     with recorded(run_dir, "evaluate", name, **facts) as run:
         tell(told, quiet)
         run.keep(cfg)
-        measured = measure(model.model.to(device.where), arrays, model.spec, device)
+        measured = measure(model.model.to(device.where), arrays, model.spec, device, more=measures)
         run.outcome = {
             "metrics": {f"{cfg.split}/{metric}": value for metric, value in measured.metrics.items()},
             "cost": model.cost().to_dict(),
@@ -90,12 +98,20 @@ def evaluate(
     return run.result
 
 
-def _loaded(cfg: DictConfig) -> tuple[Loaded, DataSet]:
+def _loaded(cfg: DictConfig) -> Asked:
     model = load(model_file(str(cfg.run), Path(cfg.outputs)))
     resolve(str(cfg.device), str(cfg.precision or model.config.precision))
     data = data_for(cfg, model.spec, model.config, model.file)
-    _split(cfg, data)
-    return model, data
+    measures = _measures(cfg, model)
+    try_metrics(measures, model.spec, _split(cfg, data))
+    return model, data, measures
+
+
+def _measures(cfg: DictConfig, model: Loaded) -> tuple[Metric, ...]:
+    """Those of the run, found harmless, and those that were asked for; of one name the latter."""
+    kept = model.config.get("metrics")
+    own = judged(kept, "metrics", model.file) if kept else OmegaConf.create()
+    return make_metrics(OmegaConf.create({**own, **(cfg.get("metrics") or {})}), model.spec)
 
 
 def _split(cfg: DictConfig, data: DataSet) -> Arrays:

@@ -32,6 +32,7 @@ from bmx.engine.signals import watch_signals
 from bmx.engine.tuner import settle
 from bmx.errors import Interrupted, UsageError
 from bmx.measure.cost import Cost, cost_of
+from bmx.metrics.standard import notes
 from bmx.runs import confusion as confusions
 from bmx.runs import result as results
 from bmx.runs import slurm
@@ -161,6 +162,9 @@ def fit_and_test(
         outcome["test"] = confusions.keep(run_dir, tested.confusion, class_labels(prepared.data.spec))
         if job.validates and job.split == "test" and prepared.data.val is not None:
             _validated(outcome, measure_best(prepared, run_dir, "val"))
+        elif prepared.measures and job.split == "test" and prepared.data.val is not None:
+            found_there = measure_best(prepared, run_dir, "val").metrics
+            outcome["metrics"] |= {f"val/{metric.name}": found_there[metric.name] for metric in prepared.measures}
         run.outcome = outcome | job.conclude(outcome, run_dir, tested)
     result = run.result
     if result["status"] == "done" and cfg.plots:
@@ -195,7 +199,7 @@ def _stopping(display: Display) -> Iterator[None]:
 def measure_best(prepared: Prepared, run_dir: Path, split: str = "test") -> Evaluation:
     """Measures the best checkpoint, as it is on disk; the test set is used at the end of a run and nowhere else."""
     model = load_model(fit.best_file(run_dir)).to(prepared.device.where)
-    return evaluate(model, part_of(prepared.data, split), prepared.data.spec, prepared.device)
+    return evaluate(model, part_of(prepared.data, split), prepared.data.spec, prepared.device, more=prepared.measures)
 
 
 def part_of(data: DataSet, split: str) -> Arrays:
@@ -227,6 +231,7 @@ def run_facts(prepared: Prepared, threads: int) -> dict[str, Any]:
             "val": len(data.val) if data.val is not None else 0,
             "test": len(data.test),
         },
+        **({"measures": notes(prepared.measures)} if prepared.measures else {}),
         **({"code": code} if (code := prepared.origin.get("code")) else {}),
     }
 

@@ -15,6 +15,7 @@ from bmx.data.spec import DataSpec
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import prepare
 from bmx.errors import BmxError, Interrupted, RunFailed, UsageError
+from bmx.metrics.standard import MAIN
 from bmx.runs import result as results
 from bmx.runs import status
 from bmx.runs.directory import create
@@ -83,8 +84,9 @@ def brief_job(choices: dict[str, str], role: str, base: Job) -> Job:
 
 
 def _told(result: dict[str, Any]) -> str:
-    accuracy = (result.get("metrics") or {}).get("test/accuracy")
-    return str(result.get("status")) if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
+    score = MAIN["classification"]
+    value = (result.get("metrics") or {}).get(f"test/{score.name}")
+    return str(result.get("status")) if value is None else f"test {score.said} {100 * value:.2f} %"
 
 
 def _equal(

@@ -141,9 +141,9 @@ def contributed():
     return dict(blocks)
 
 
-def test_a_model_a_data_set_a_method_and_a_verb_are_a_file_and_a_word(tmp_path):
+def test_a_model_a_data_set_a_method_a_format_and_a_verb_are_a_file_and_a_word(tmp_path):
     files = contributed()
-    assert len(files) == 9 and not [name for name in files if (ROOT / name).exists()]
+    assert len(files) == 10 and not [name for name in files if (ROOT / name).exists()]
     for folder in ("bmx", "conf", "hydra_plugins"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name, content in files.items():
@@ -161,6 +161,10 @@ def test_a_model_a_data_set_a_method_and_a_verb_are_a_file_and_a_word(tmp_path):
     assert json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]["test/accuracy"] > 0.85
     said = bmx("compress", "run=run", "compression=binary", "epochs=0", "engines=[]", "plots=false")
     assert "one bit" in said
+    bmx("export", "run=run", "format=npz", "file=rings.npz")
+    bmx("evaluate", "run=rings.npz", "plots=false", "hydra.run.dir=again")
+    metrics = [json.loads((tmp_path / name / "result.json").read_text())["metrics"] for name in ("run", "again")]
+    assert metrics[0]["test/accuracy"] == metrics[1]["test/accuracy"]
     bmx("count", "upto=4")
     (counted,) = (tmp_path / "outputs" / "count").rglob("result.json")
     found = json.loads(counted.read_text())

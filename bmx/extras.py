@@ -42,8 +42,8 @@ def is_there(module: str) -> bool:
 
 
 def install(extra: str) -> str:
-    """The command that installs an extra."""
-    return f"pip install 'bmx[{extra}]'"
+    """The command that installs an extra, or a package that is none of bmx's."""
+    return f"pip install 'bmx[{extra}]'" if extra in EXTRAS else f"pip install {extra}"
 
 
 def extra_of(module: str) -> str:
@@ -53,15 +53,15 @@ def extra_of(module: str) -> str:
 
 
 def missing(extra: str) -> list[str]:
-    """The modules of an extra that are not installed."""
-    return [module.rpartition(".")[2] for module in EXTRAS[extra] if not is_there(module)]
+    """The modules of an extra, or the one of another package, that are not installed."""
+    return [module.rpartition(".")[2] for module in EXTRAS.get(extra, (extra,)) if not is_there(module)]
 
 
 def need(extra: str, where: str, what: str = "", instead: str = "") -> None:
     """Makes sure that the packages of an extra are installed, without importing them.
 
     Args:
-        extra: a key of ``EXTRAS``.
+        extra: a key of ``EXTRAS``, or another package by the name that it is imported by.
         where: the argument or key that asks for them.
         what: what needs them; none if ``where`` says it all.
         instead: what can be done without them.

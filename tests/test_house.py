@@ -141,9 +141,9 @@ def contributed():
     return dict(blocks)
 
 
-def test_a_model_a_data_set_a_method_a_metric_and_a_verb_are_a_file_and_a_word(tmp_path):
+def test_a_model_a_data_set_a_method_a_metric_a_format_and_a_verb_are_a_file_and_a_word(tmp_path):
     files = contributed()
-    assert len(files) == 12 and not [name for name in files if (ROOT / name).exists()]
+    assert len(files) == 13 and not [name for name in files if (ROOT / name).exists()]
     for folder in ("bmx", "conf", "hydra_plugins"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name, content in files.items():
@@ -169,9 +169,10 @@ def test_a_model_a_data_set_a_method_a_metric_and_a_verb_are_a_file_and_a_word(t
     assert "54 training" in told
     said = bmx("compress", "run=run", "compression=binary", "epochs=0", "engines=[]", "plots=false")
     assert "one bit" in said
-    words = ("model=linear", "data=diabetes", "epochs=1", "plots=false", "hydra.run.dir=near")
-    assert "test within" in bmx("train", *words, "metrics=within", "metrics.within.most=1e6")
-    assert json.loads((tmp_path / "near" / "result.json").read_text())["metrics"]["val/within"] == 1
+    bmx("export", "run=run", "format=npz", "file=rings.npz")
+    bmx("evaluate", "run=rings.npz", "plots=false", "hydra.run.dir=again")
+    metrics = [json.loads((tmp_path / name / "result.json").read_text())["metrics"] for name in ("run", "again")]
+    assert metrics[0]["test/accuracy"] == metrics[1]["test/accuracy"]
     bmx("count", "upto=4")
     (counted,) = (tmp_path / "outputs" / "count").rglob("result.json")
     found = json.loads(counted.read_text())

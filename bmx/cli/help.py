@@ -130,12 +130,11 @@ def _with_kind(entry: Entry) -> str:
     if not entry.declares:
         return entry.comment
     declared = declaration_of(entry)
-    unsaid = [
-        word for word in declared.choices if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", entry.comment)
-    ]
+    comment = f"{entry.comment} {declared.told}".strip()
+    unsaid = [word for word in declared.choices if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", comment)]
     if declared.is_closed and not unsaid:
-        return entry.comment
-    return f"{entry.comment} [{_together(declared.brief)}]".lstrip()
+        return comment
+    return f"{comment} [{_together(declared.brief)}]".lstrip()
 
 
 def _together(text: str) -> str:

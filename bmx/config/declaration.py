@@ -5,7 +5,7 @@ Alternatives are joined by ``or``, and each is one of
 - ``bool``, ``null``, ``device``, ``time`` (``30s``, ``10min``), ``map``, ``target`` (a map with ``_target_``);
 - ``int``, ``float`` or ``count`` (a whole number that may be written 1e6), alone or with a range: ``int >= 1``,
   ``float > 0``, ``float in [0, 1)``;
-- ``one of a, b, c``;
+- ``one of a, b, c``; ``format`` and ``engine``, one of those that there are;
 - ``list of`` any of these, and ``list of 2 float > 0`` for one of a length;
 - ``text``, ``name``, ``path``, ``folder``, ``run``, ``layer``, ``class`` or ``word``, which are all text;
 - any other word, which stands for itself: ``auto``.
@@ -20,6 +20,7 @@ from functools import cache
 from typing import Any
 
 from bmx.config import value_kinds as kinds
+from bmx.config.found_kinds import FOUND, Found
 from bmx.config.value_kinds import NOTHING, Kind, Range
 
 MARK = "#:"
@@ -75,8 +76,21 @@ class Declaration:
 
     @property
     def brief(self) -> str:
-        """As it is declared, without the example: ``int >= 1 or full``."""
-        return self.text.partition(_EXAMPLE)[0]
+        """As it is declared, without the example: ``int >= 1 or full``; of what is found the words that there are."""
+        said = self.text.partition(_EXAMPLE)[0]
+        for kind in self._found:
+            said = re.sub(rf"\b{kind.name}\b", kind.says, said)
+        return said
+
+    @property
+    def told(self) -> str:
+        """The words that are found, each with what there is to say of it; empty where none are."""
+        return "; ".join(kind.told for kind in self._found)
+
+    @property
+    def _found(self) -> list[Found]:
+        flat = [kind.item if isinstance(kind, kinds.List) else kind for kind in self.kinds]
+        return [kind for kind in flat if isinstance(kind, Found)]
 
     @property
     def example(self) -> str:
@@ -139,6 +153,7 @@ def _kind(text: str) -> Kind:
         "target": kinds.Mapping(built=True),
         "true": kinds.OneOf((True,)),
         "false": kinds.OneOf((False,)),
+        **FOUND,
     }
     if text in plain:
         return plain[text]

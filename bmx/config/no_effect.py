@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.config.many import Composer
-from bmx.config.no_effect_rules import RULES, Idle, Settings
+from bmx.config.no_effect_rules import RULES, Idle, Settings, of_formats
 from bmx.config.request import Asked
 from bmx.errors import UsageError
 from bmx.runs.report.commands import provide
@@ -53,7 +53,7 @@ def idle_words(config: DictConfig, asked: Asked) -> dict[str, UsageError]:
 
 def _reason(key: str, verb: str, get: Settings) -> tuple[str, str] | None:
     """Why a key does nothing, and the words that would change that."""
-    rule = next((rule for rule in RULES if _applies(rule, key, verb) and rule.when(get)), None)
+    rule = next((rule for rule in (*RULES, *of_formats()) if _applies(rule, key, verb) and rule.when(get)), None)
     return None if rule is None else (rule.because, rule.fix)
 
 

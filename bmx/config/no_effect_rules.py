@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
+
+from bmx.config.engine_words import calibrated
+from bmx.config.formats import format_of, formats
 
 Settings = Callable[[str], Any]
 """Reads a configuration by dotted key; None where there is no such key."""
@@ -51,14 +54,14 @@ def _budgeted(get: Settings) -> bool:
     return any(get(f"compression.budget.{name}") is not None for name in ("params", "macs", "bytes", "latency_ms"))
 
 
-def _all_engines_are(get: Settings, names: Iterable[str]) -> bool:
+def _engines(get: Settings) -> list[Any]:
     engines = get("engines")
-    listed = list(engines) if OmegaConf.is_list(engines) else [engines]
-    return all(engine in tuple(names) for engine in listed)
+    return list(engines) if OmegaConf.is_list(engines) else [engines]
 
 
 def _graph_file(get: Settings) -> bool:
-    return str(get("run")).endswith((".onnx", ".pt2"))
+    format = format_of(str(get("run")))
+    return bool(format) and not formats()[format].of_weights
 
 
 _WARM_UP = Idle(
@@ -137,7 +140,7 @@ _COMPRESS = (
     ),
     Idle(
         ("batch_sizes", "seconds"),
-        lambda get: _all_engines_are(get, ()),
+        lambda get: not _engines(get),
         "nothing is timed",
         "engines=[eager]",
         ("compress",),
@@ -251,20 +254,6 @@ _MEASURE = (
         ("evaluate", "bench"),
     ),
     Idle(
-        ("preprocessing",),
-        lambda get: get("format") == "packed",
-        "a packed file is read by bmx, which takes raw samples and normalises them",
-        "format=safetensors",
-        ("export",),
-    ),
-    Idle(
-        ("tolerance",),
-        lambda get: get("format") in ("packed", "safetensors"),
-        "this format keeps the weights to the last bit",
-        "format=pt2",
-        ("export",),
-    ),
-    Idle(
         ("optim", "optim.", "scheduler", "scheduler.", "lr"),
         lambda get: True,
         "what a model costs does not depend on how it is trained",
@@ -301,12 +290,23 @@ _MEASURE = (
     ),
     Idle(
         ("data", "data."),
-        lambda get: (
-            get("run") is not None and get("accuracy") is False and _all_engines_are(get, ("eager", "compile", "onnx"))
-        ),
+        lambda get: get("run") is not None and get("accuracy") is False and not calibrated() & set(_engines(get)),
         "with accuracy=false no data are read",
         "accuracy=true",
         ("bench",),
     ),
 )
 RULES = (_WARM_UP, _MOMENTUM, _WORKERS, *_TRAIN, *_DISTILL, *_COMPRESS, *_METHODS, *_MEASURE)
+
+
+def _is(format: str) -> Callable[[Settings], bool]:
+    return lambda get: get("format") == format
+
+
+def of_formats() -> list[Idle]:
+    """The options of an export that its format does not heed, as each says itself."""
+    return [
+        Idle((option,), _is(name), because, fix, ("export",))
+        for name, row in formats().items()
+        for option, (because, fix) in row.idle.items()
+    ]

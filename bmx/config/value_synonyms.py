@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from bmx.config.formats import formats
+
 _NAMES: Mapping[str, str] = {
     # device
     "cuda": "gpu gpus nvidia cuda_0 gpu_0 rocm hip",
@@ -68,11 +70,9 @@ _NAMES: Mapping[str, str] = {
     "grid": "grid_search exhaustive",
     "random": "random_search",
     "halving": "asha hyperband sha successive_halving",
-    # format, engines
-    "pt2": "torchscript torch_script script pt export exported_program",
+    # engines; formats know theirs themselves
     "eager": "torch pytorch",
     "compile": "inductor torch_compile",
-    "onnx": "onnxruntime ort",
     "onnx_int8": "int8",
     # the rest
     "val": "validation valid dev validate",
@@ -106,5 +106,6 @@ for _ours, _theirs in _NAMES.items():
 
 def meant_values(word: str, options: Iterable[str]) -> list[str]:
     """Those of the options that other programs call ``word``."""
-    known = list(options)
-    return [option for option in _MEANT.get(_bare(word), ()) if option in known]
+    known, bare = list(options), _bare(word)
+    of_formats = [name for name, row in formats().items() if bare in map(_bare, row.also)]
+    return [option for option in [*_MEANT.get(bare, ()), *of_formats] if option in known]

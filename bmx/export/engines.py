@@ -1,4 +1,4 @@
-"""The ways to compute a trained model: torch as it is, torch compiled, onnxruntime in float and in int8."""
+"""The ways to compute a trained model: torch as it is, torch compiled, and those that formats bring."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bmx.config.engine_words import TORCH, engine_words, of_formats
+from bmx.config.formats import formats
 from bmx.errors import RunFailed, UsageError, did_you_mean
-from bmx.export.graph import ready
+from bmx.export.computed import Computed
 from bmx.extras import need
 from bmx.measure.cost import file_bytes
-
-ENGINES = ("eager", "compile", "onnx", "onnx_int8")
+from bmx.targets.entry_point import locate
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Engine:
     """A model that is ready to be called.
 
     Attributes:
-        name: one of ``ENGINES``, or the format of the file that it is.
+        name: a word of ``engines=``, or the format of the file that it is.
         run: from inputs as the model takes them to logits; both on ``device``.
         bytes: size of the file it needs.
         seconds: it took to make.
@@ -48,10 +49,12 @@ def check(engines: Sequence[str]) -> None:
         UsageError: an unknown word, or a package that is not installed.
     """
     for engine in engines:
-        if engine not in ENGINES:
-            raise UsageError(f"no engine '{engine}'", f"engines={engine}", did_you_mean(engine, ENGINES))
-        if engine.startswith("onnx"):
-            need("onnx", f"engines={engine}")
+        if engine not in engine_words():
+            raise UsageError(f"no engine '{engine}'", f"engines={engine}", did_you_mean(engine, engine_words()))
+        if engine in of_formats():
+            format, _ = of_formats()[engine]
+            if extra := formats()[format].extra:
+                need(extra, f"engines={engine}")
         if engine == "compile" and not _compiler():
             fix = "install g++, name one in the environment variable CXX, or leave compile out of engines="
             raise UsageError("torch.compile needs a C++ compiler, and there is none", "engines=compile", fix)
@@ -73,7 +76,7 @@ def available(engine: str) -> bool:
     try:
         check([engine])
     except UsageError:
-        if engine not in ENGINES:
+        if engine not in engine_words():
             raise
         return False
     return True
@@ -90,35 +93,25 @@ def make(
     """An engine for a model.
 
     Args:
-        name: one of ``ENGINES``.
+        name: a word of ``engines=``.
         net: the plain model; stays as it is.
         example: a batch of two, as the model takes it.
         device: where to compute.
         folder: files that are needed while the engine is used go there.
-        calibration: batches of real inputs, for ``onnx_int8``.
+        calibration: batches of real inputs, for engines that look at some.
 
     Raises:
         RunFailed: the model cannot be computed this way.
-        UsageError: onnxruntime cannot use the device.
+        UsageError: the engine cannot use the device.
     """
     began = time.perf_counter()
-    if name in ("eager", "compile"):
+    if name in TORCH:
         model = copy.deepcopy(net).to(device).eval()
         run = _eager(model) if name == "eager" else _compiled(model, example.to(device))
         return Engine(name, run, file_bytes(net), time.perf_counter() - began, device)
-    from bmx.export.onnx_file import session, write_graph
-
-    path = folder / "float.onnx"
-    if not path.exists():
-        write_graph(ready(net), example.cpu(), path)
-    if name == "onnx_int8":
-        from bmx.export.int8 import quantise
-
-        path, source = folder / "int8.onnx", path
-        quantise(source, path, calibration)
-    # Its inputs come from the CPU, wherever it computes: that copy is part of what such an engine costs.
-    run = _onnx(session(path, device=device))
-    return Engine(name, run, path.stat().st_size, time.perf_counter() - began, torch.device("cpu"))
+    _, engine = of_formats()[name]
+    made: Computed = locate(engine.make)(net, example, device, folder, calibration)
+    return Engine(name, made.run, made.bytes, time.perf_counter() - began, made.device)
 
 
 def _eager(model: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -139,14 +132,4 @@ def _compiled(model: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         fix = "leave it out of engines="
         raise RunFailed(f"torch.compile cannot do this model: {first[:200]}", "engines=compile", fix) from error
-    return run
-
-
-def _onnx(session: object) -> Callable[[Tensor], Tensor]:
-    name = session.get_inputs()[0].name  # type: ignore[attr-defined]
-
-    def run(inputs: Tensor) -> Tensor:
-        (outputs,) = session.run(None, {name: inputs.numpy()})  # type: ignore[attr-defined]
-        return torch.from_numpy(outputs)
-
     return run

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bmx.engine.predictor import Predictor
 from bmx.errors import RunFailed
-from bmx.export.description import INSIDE, input_dtype
+from bmx.export.description import INSIDE, Description, dtype_named
 
 INPUT, OUTPUT = "input", "logits"
 
@@ -24,11 +24,11 @@ def in_float32(predictor: Predictor) -> Predictor:
     return predictor
 
 
-def exportable(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
+def exportable(predictor: Predictor, description: Description) -> tuple[nn.Module, Tensor]:
     """The module to export and an example of its input, a batch of two that holds no data."""
-    dtype = input_dtype(predictor, preprocessing, raw_dtype)
+    dtype = dtype_named(description.input_dtype)
     module: nn.Module = predictor
-    if preprocessing != INSIDE:
+    if description.preprocessing != INSIDE:
         # What comes out is in the units of the targets either way; classes need no stage for that.
         units = predictor.output_stage
         module = predictor.net if units.scale is None else nn.Sequential(predictor.net, units)

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from bmx.compression.quantize.step_quantize import is_quantised
+from bmx.engine.predictor import Predictor
 from bmx.errors import RunFailed, UsageError
 from bmx.export import checksum, onnx_check, overflow
 from bmx.export.description import Description, dtype_named
-from bmx.export.graph import INPUT, OUTPUT, explained, quietly, traced
+from bmx.export.graph import INPUT, OUTPUT, explained, exportable, quietly, traced
 
 # protobuf's own limit; what is above would need its weights in a second file.
 LARGEST = 2_000_000_000
@@ -73,6 +74,26 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
         model.metadata_props.add(key=f"{_PREFIX}{key}", value=value)
     onnx.save(model, path)
     checksum.seal_onnx(path)
+
+
+def write(predictor: Predictor, description: Description, path: Path) -> None:
+    """Writes the graph of a predictor, and its description.
+
+    Raises:
+        RunFailed: the model cannot be written in ONNX operations, or is larger than a file may be.
+    """
+    module, example = exportable(predictor, description)
+    write_graph(module, example, path, description.to_text())
+
+
+def read(path: Path) -> tuple[OnnxModel, Description]:
+    """The graph of a file that :func:`write` wrote, and what the file says of it.
+
+    Raises:
+        UsageError: it is no such file.
+    """
+    model = OnnxModel(path).eval()
+    return model, model.description
 
 
 def _name_batch(model: Any) -> None:

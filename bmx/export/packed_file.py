@@ -32,7 +32,7 @@ _PREFIX = len(MAGIC) + 1
 _FIX = "export one with `bmx export format=packed`"
 
 
-def write_packed(predictor: Predictor, description: Description, path: Path) -> None:
+def write(predictor: Predictor, description: Description, path: Path) -> None:
     """Writes a predictor.
 
     Raises:
@@ -47,8 +47,8 @@ def write_packed(predictor: Predictor, description: Description, path: Path) -> 
     path.write_bytes(MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "little") + body)
 
 
-def read_packed(path: Path) -> tuple[Predictor, Description]:
-    """The predictor of a file that :func:`write_packed` wrote, in eval mode on the CPU, and what the file says of it.
+def read(path: Path) -> tuple[Predictor, Description]:
+    """The predictor of a file that :func:`write` wrote, in eval mode on the CPU, and what the file says of it.
 
     Raises:
         UsageError: it is no such file, it is damaged, or a model that this version builds otherwise.

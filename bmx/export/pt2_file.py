@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from bmx.engine.durable import fill
+from bmx.engine.predictor import Predictor
 from bmx.engine.zip_check import Damaged, check_zip
 from bmx.errors import UsageError
 from bmx.export import checksum, pt2_check
 from bmx.export.description import Description, dtype_named
-from bmx.export.graph import quietly, traced
+from bmx.export.graph import exportable, quietly, traced
 
 _FACTS = "bmx.json"
 # What the tracer notes of the lines of source code that an operation came from.
@@ -35,6 +36,26 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
     extra = {_FACTS: json.dumps(facts or {})}
     with quietly(), path.open("wb") as file:
         fill(file, lambda told: torch.export.save(program, told, extra_files=extra))
+
+
+def write(predictor: Predictor, description: Description, path: Path) -> None:
+    """Writes the graph of a predictor, and its description.
+
+    Raises:
+        RunFailed: torch.export cannot follow the model.
+    """
+    module, example = exportable(predictor, description)
+    write_graph(module, example, path, description.to_text())
+
+
+def read(path: Path) -> tuple[Pt2Model, Description]:
+    """The graph of a file that :func:`write` wrote, and what the file says of it.
+
+    Raises:
+        UsageError: it is no such file.
+    """
+    model = Pt2Model(path)  # in eval mode by itself; it refuses to be told
+    return model, model.description
 
 
 class Pt2Model(nn.Module):

@@ -10,16 +10,16 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+from bmx.config.formats import format_of, formats
 from bmx.data.pipeline.random_inputs import random_inputs
 from bmx.data.spec import DataSpec
 from bmx.engine.predictor import Predictor, load_model
-from bmx.errors import UsageError
+from bmx.errors import BmxError, UsageError
 from bmx.export.description import Description
 from bmx.extras import need
 from bmx.measure.cost import Cost, cost_of
 from bmx.runs.origin import origin_of
-
-SUFFIXES = (".onnx", ".pt2", ".safetensors", ".bmxp")
+from bmx.targets.entry_point import locate
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Loaded:
         config: of the run it comes from.
         file: where it was read.
         description: what an exported file says of itself; None for a checkpoint.
+        format: of an exported file; empty for a checkpoint.
     """
 
     model: nn.Module
@@ -39,6 +40,7 @@ class Loaded:
     config: DictConfig
     file: Path
     description: Description | None = None
+    format: str = ""
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -58,8 +60,9 @@ class Loaded:
         if isinstance(self.model, Predictor):
             net = self.model.net.cpu()
             cost = cost_of(net, random_inputs(self.spec, 1, dtype_of(net)))
-            # A packed file is not what torch would write of the same weights.
-            return replace(cost, bytes=self.file.stat().st_size) if self.file.suffix == ".bmxp" else cost
+            if self.format and formats()[self.format].own_size:
+                return replace(cost, bytes=self.file.stat().st_size)
+            return cost
         counted = self.description.cost if self.description is not None else {}
         known = {name: counted.get(name, 0) for name in Cost.__dataclass_fields__}
         return Cost(**{**known, "bytes": self.file.stat().st_size})
@@ -77,46 +80,39 @@ def dtype_of(net: nn.Module) -> torch.dtype:
 
 
 def load(file: Path) -> Loaded:
-    """Reads a model file by its suffix: .onnx, .pt2, .safetensors, .bmxp, or else a checkpoint.
+    """Reads a model file in the format that its name ends in, or else as a checkpoint.
 
     Raises:
-        UsageError: it is not what its suffix says, or a package that reads it is not installed.
+        UsageError: it is not what its name says, or a package that reads it is not installed.
     """
-    if file.suffix == ".onnx":
-        need("onnx", str(file))
-        from bmx.export.onnx_file import OnnxModel
-
-        onnx = OnnxModel(file).eval()
-        return Loaded(onnx, onnx.description.spec, onnx.description.config, file, onnx.description)
-    if file.suffix == ".pt2":
-        from bmx.export.pt2_file import Pt2Model
-
-        # A loaded graph is in eval mode by itself, and refuses to be told.
-        pt2 = Pt2Model(file)
-        return Loaded(pt2, pt2.description.spec, pt2.description.config, file, pt2.description)
-    if file.suffix == ".safetensors":
-        need("safetensors", str(file))
-        from bmx.export.safetensors_file import read_weights
-
-        predictor, description = read_weights(file)
-        return Loaded(predictor, predictor.spec, predictor.config, file, description)
-    if file.suffix == ".bmxp":
-        from bmx.export.packed_file import read_packed
-
-        predictor, description = read_packed(file)
-        return Loaded(predictor, predictor.spec, predictor.config, file, description)
-    predictor = load_model(file)
-    return Loaded(predictor, predictor.spec, predictor.config, file)
+    format = format_of(file)
+    if not format:
+        predictor = load_model(file)
+        return Loaded(predictor, predictor.spec, predictor.config, file)
+    row = formats()[format]
+    if row.extra:
+        need(row.extra, str(file))
+    try:
+        model, description = locate(row.read)(file)
+    except BmxError:
+        raise
+    except Exception as error:  # whatever the reader of another package meets in a file that is none
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        fix = f"export one with `bmx export format={format}`"
+        raise UsageError(f"this {format} file cannot be read: {first}", str(file), fix) from error
+    return Loaded(model, description.spec, description.config, file, description, format)
 
 
 def load_plain(file: Path) -> Loaded:
-    """Reads a checkpoint, a .bmxp or .safetensors file: models that can be compressed, taught and learned from.
+    """Reads a checkpoint, or a file of weights: models that can be compressed, taught and learned from.
 
     Raises:
-        UsageError: it is not what its suffix says, or a finished graph.
+        UsageError: it is not what its name says, or a finished graph.
     """
-    if file.suffix in (".onnx", ".pt2"):
-        fix = "name the run that it was exported from, or a .bmxp or .safetensors file"
+    format = format_of(file)
+    if format and not formats()[format].of_weights:
+        suffixes = " or ".join(row.suffix for row in formats().values() if row.of_weights)
+        fix = f"name the run that it was exported from, or a {suffixes} file"
         raise UsageError("this file is a finished graph, no model that can be taken apart", str(file), fix)
     return load(file)
 

@@ -21,7 +21,7 @@ def load(
     Warns where the user's own code that it is built from, or torch, is not what it was when the run was made.
 
     Args:
-        run: ``latest``, a run directory, a run id, or a model file; packed ones and .safetensors too.
+        run: ``latest``, a run directory, a run id, or a model file; exported ones that hold weights too.
         outputs: the folder that holds the run directories.
         trust: modules that the run may take its model from, besides bmx, torch, torchvision and those in the current
             folder: ``my_net``, or a list.

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from bmx.config.formats import formats
 from bmx.engine.predictor import load_model, save_model
 from bmx.errors import UsageError
-from bmx.export import formats
+from bmx.export import writing
 from bmx.export.description import describe
 from bmx.export.reading import load
 from tests.export.conftest import Case
 
-FORMATS = (*formats.FORMATS, "ckpt")
+FORMATS = (*formats(), "ckpt")
 
 
 def written(case: Case, format: str, folder: Path) -> Path:
@@ -24,9 +25,9 @@ def written(case: Case, format: str, folder: Path) -> Path:
         config = OmegaConf.to_yaml(case.predictor.config)
         save_model(file, case.predictor.state_dict(), case.predictor.spec, config, {"epoch": 1})
         return file
-    file = folder / f"model{formats.suffix(format)}"
+    file = folder / f"model{formats()[format].suffix}"
     description = describe(case.predictor, "inside", case.raw_dtype, {"parameters": 7, "macs": 11})
-    formats.write(format, case.predictor, description, case.raw_dtype, file)
+    writing.write(format, case.predictor, description, file)
     return file
 
 

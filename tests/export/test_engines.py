@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bmx.errors import RunFailed, UsageError
-from bmx.export import engines, formats
+from bmx.export import engines, writing
 from bmx.export.extras import need
 from tests.export.conftest import Case
 
@@ -19,22 +19,22 @@ def test_a_missing_package_names_the_extra(package: str, monkeypatch: pytest.Mon
     for ask in (
         lambda: need("onnx", "here"),
         lambda: engines.check(["eager", "onnx"]),
-        lambda: formats.check("onnx", "inside"),
+        lambda: writing.check("onnx", "inside"),
     ):
         with pytest.raises(UsageError) as error:
             ask()
         assert package in error.value.what and "bmx[onnx]" in error.value.fix
     engines.check(["eager", "compile"])
-    formats.check("pt2", "inside")
+    writing.check("pt2", "inside")
 
 
 def test_unknown_words() -> None:
     with pytest.raises(UsageError, match="no engine 'onx'"):
         engines.check(["onx"])
     with pytest.raises(UsageError, match="no format 'onyx'"):
-        formats.check("onyx", "inside")
+        writing.check("onyx", "inside")
     with pytest.raises(UsageError, match="preprocessing cannot be 'outside'"):
-        formats.check("onnx", "outside")
+        writing.check("onnx", "outside")
 
 
 def test_float_and_int8_in_onnxruntime_give_nearly_the_same(images: Case, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from bmx.errors import UsageError
-from bmx.export import formats
+from bmx.export import writing
 from bmx.export.description import describe
 from bmx.export.pt2_file import Pt2Model
 from tests.export.conftest import Case, make
@@ -32,7 +32,7 @@ class Bomb:
 
 def exported(case: Case, file: Path) -> Path:
     raw = case.arrays.inputs.dtype
-    formats.write("pt2", case.predictor, describe(case.predictor, "inside", raw, {}), raw, file)
+    writing.write("pt2", case.predictor, describe(case.predictor, "inside", raw, {}), file)
     return file
 
 
@@ -204,7 +204,7 @@ def onnx_file(images, tmp_path):
     file = tmp_path / "model" / "m.onnx"
     file.parent.mkdir()
     raw = images.arrays.inputs.dtype
-    formats.write("onnx", images.predictor, describe(images.predictor, "inside", raw, {}), raw, file)
+    writing.write("onnx", images.predictor, describe(images.predictor, "inside", raw, {}), file)
     return file
 
 

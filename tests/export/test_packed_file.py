@@ -15,7 +15,7 @@ from bmx.engine.predictor import Predictor, lay_out
 from bmx.errors import RunFailed, UsageError
 from bmx.export import packed_file
 from bmx.export.description import describe
-from bmx.export.packed_file import read_packed, write_packed
+from bmx.export.packed_file import read, write
 from bmx.export.reading import load
 from tests.compression.pruning import context
 from tests.export.conftest import Case, make
@@ -24,7 +24,7 @@ SPEC = DataSpec("mnist_5k", "image", (1, 28, 28), 10, tuple("0123456789"))
 
 
 def pack(predictor: Predictor, path: Path, dtype: torch.dtype = torch.uint8) -> Path:
-    write_packed(predictor, describe(predictor, "inside", dtype, {}), path)
+    write(predictor, describe(predictor, "inside", dtype, {}), path)
     return path
 
 
@@ -67,7 +67,7 @@ def test_the_header_costs_a_few_hundred_bytes(deep) -> None:
 def test_any_model_can_be_packed(case: Case, tmp_path: Path) -> None:
     path = pack(case.predictor, tmp_path / "model.bmxp", case.raw_dtype)
     lay_out(case.predictor.net, case.predictor.config, case.predictor.spec)
-    again, description = read_packed(path)
+    again, description = read(path)
     assert torch.equal(again(case.arrays.inputs), case.predictor(case.arrays.inputs))
     assert description.input_stage().state_dict().keys() == case.predictor.input_stage.state_dict().keys()
     dense = sum(4 * p.numel() for p in case.predictor.parameters())
@@ -78,24 +78,24 @@ def test_any_model_can_be_packed(case: Case, tmp_path: Path) -> None:
 def test_other_precisions(dtype: torch.dtype, tmp_path: Path) -> None:
     case = make("table")
     case.predictor.to(dtype)
-    again, _ = read_packed(pack(case.predictor, tmp_path / "model.bmxp", torch.float32))
+    again, _ = read(pack(case.predictor, tmp_path / "model.bmxp", torch.float32))
     assert torch.equal(again(case.arrays.inputs), case.predictor(case.arrays.inputs))
 
 
 @pytest.mark.parametrize("word", ["vit", "cnn"])
 def test_a_net_with_fewer_channels_is_built_again(word: str, tmp_path: Path) -> None:
     predictor = compressed(PruneStructured(ratio=0.6), word)
-    again, description = read_packed(pack(predictor, tmp_path / "model.bmxp"))
+    again, description = read(pack(predictor, tmp_path / "model.bmxp"))
     assert torch.equal(again(images()), predictor(images()))
     assert description.recipe == predictor.recipe == again.recipe
 
 
 def test_a_net_with_fewer_channels_is_built_again_from_safetensors(tmp_path: Path) -> None:
-    from bmx.export import formats
+    from bmx.export import writing
 
     predictor = compressed(PruneStructured(ratio=0.6))
     path = tmp_path / "model.safetensors"
-    formats.write("safetensors", predictor, describe(predictor, "inside", torch.uint8, {}), torch.uint8, path)
+    writing.write("safetensors", predictor, describe(predictor, "inside", torch.uint8, {}), path)
     assert torch.equal(load(path).model(images()), predictor(images()))
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from bmx.config.formats import formats
 from bmx.errors import UsageError
-from bmx.export import formats
+from bmx.export import writing
 from bmx.export.comparison import compare
 from bmx.export.description import describe
 from bmx.export.reading import Loaded, load
@@ -14,14 +15,14 @@ from tests.export.conftest import Case, make
 
 
 def export(case: Case, format: str, preprocessing: str, folder: Path) -> Loaded:
-    file = folder / f"model{formats.suffix(format)}"
+    file = folder / f"model{formats()[format].suffix}"
     description = describe(case.predictor, preprocessing, case.raw_dtype, {"parameters": 7, "macs": 11})
-    formats.write(format, case.predictor, description, case.raw_dtype, file)
+    writing.write(format, case.predictor, description, file)
     return load(file)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", formats.FORMATS)
+@pytest.mark.parametrize("format", list(formats()))
 def test_every_kind_of_data(case: Case, format: str, tmp_path: Path) -> None:
     loaded = export(case, format, "inside", tmp_path)
     found = compare(case.predictor, loaded.model, case.arrays, case.predictor.spec)
@@ -32,7 +33,7 @@ def test_every_kind_of_data(case: Case, format: str, tmp_path: Path) -> None:
     assert loaded.config == case.predictor.config
 
 
-@pytest.mark.parametrize("format", formats.FORMATS)
+@pytest.mark.parametrize("format", list(formats()))
 def test_preprocessing_beside_the_graph(images: Case, format: str, tmp_path: Path) -> None:
     loaded = export(images, format, "beside", tmp_path)
     found = compare(images.predictor, loaded.model, images.arrays, images.predictor.spec)
@@ -87,9 +88,9 @@ def test_double_precision_stays_exact(tmp_path: Path) -> None:
         assert compare(case.predictor, loaded.model, case.arrays, case.predictor.spec).largest_difference < 1e-12
 
 
-@pytest.mark.parametrize("format", formats.FORMATS)
+@pytest.mark.parametrize("format", list(formats()))
 def test_a_file_of_something_else(format: str, tmp_path: Path) -> None:
-    file = tmp_path / f"model{formats.suffix(format)}"
+    file = tmp_path / f"model{formats()[format].suffix}"
     file.write_bytes(b"PK\x03\x04 something else")
     with pytest.raises(UsageError) as error:
         load(file)

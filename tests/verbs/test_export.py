@@ -6,8 +6,9 @@ import torch
 
 import bmx
 from bmx.cli.main import main
+from bmx.config.formats import formats
 from bmx.errors import RunFailed, UsageError
-from bmx.export import formats
+from bmx.export import writing
 from bmx.runs import result as results
 from bmx.verbs.export.command import export
 
@@ -16,9 +17,9 @@ def exported(*words: str, outputs: Path) -> dict:
     return export(bmx.compose("export", [*words, f"outputs={outputs}"]), quiet=True)
 
 
-@pytest.mark.parametrize("format", formats.FORMATS)
+@pytest.mark.parametrize("format", list(formats()))
 def test_an_export_is_compared_and_evaluated(format: str, tmp_path: Path, trained_run: Path) -> None:
-    file = tmp_path / f"digits{formats.suffix(format)}"
+    file = tmp_path / f"digits{formats()[format].suffix}"
     result = exported(f"run={trained_run}", f"format={format}", f"file={file}", outputs=tmp_path)
     accuracy = results.read(trained_run)["metrics"]["test/accuracy"]
     assert result["status"] == "done"
@@ -53,7 +54,7 @@ def test_an_export_that_differs_fails_and_leaves_no_file(
 ) -> None:
     from bmx.verbs.export import command as verb
 
-    write = formats.write
+    write = writing.write
 
     def wrong(format: str, predictor: torch.nn.Module, *arguments: object) -> None:
         import copy
@@ -63,7 +64,7 @@ def test_an_export_that_differs_fails_and_leaves_no_file(
             other.net.head.bias[3] += 0.5
         write(format, other, *arguments)
 
-    monkeypatch.setattr(verb.formats, "write", wrong)
+    monkeypatch.setattr(verb.writing, "write", wrong)
     file = tmp_path / "model.safetensors"
     file.write_text("what was there before")
     with pytest.raises(RunFailed, match=r"differs from the original by 0\.5"):
@@ -105,6 +106,6 @@ def test_a_finished_graph_is_not_exported_again(tmp_path: Path, trained_run: Pat
 def test_sixteen_bit_weights_become_float32_where_the_runtime_needs_it(tmp_path: Path) -> None:
     words = ["model=mlp", "model.hidden=[8]", "data=iris", "epochs=1", "precision=bf16-true", "plots=false"]
     bmx.train(bmx.compose("train", [*words, f"outputs={tmp_path}"]), quiet=True)
-    for format in formats.FORMATS:
+    for format in list(formats()):
         result = exported("run=latest", f"format={format}", outputs=tmp_path)
         assert result["export"]["changed"] == 0

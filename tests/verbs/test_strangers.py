@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 import bmx
 from bmx.cli.main import main
+from bmx.config.formats import formats
 from bmx.errors import UsageError
 from tests.engine.forging import forged, nested
 
@@ -117,23 +118,19 @@ def test_weights_are_taken_from_any_file_and_call_nothing(trained_run, bomb, her
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("ending", ["bmxp", "safetensors"])
-def test_exported_files_are_judged_too(trained_run, bomb, here, ending, capsys):
+@pytest.mark.parametrize("format", [name for name, row in formats().items() if row.of_weights])
+def test_exported_files_are_judged_too(trained_run, bomb, here, format, capsys):
     from bmx.export.description import describe
-    from bmx.export.packed_file import write_packed
-    from bmx.export.safetensors_file import write_weights
+    from bmx.export.writing import write
 
     mark, names = bomb
     predictor = bmx.load(trained_run)
-    file = here / f"model.{ending}"
+    file = here / f"model{formats()[format].suffix}"
     for name, fields in names:
         OmegaConf.set_struct(predictor.config, False)
         predictor.config.model = {"_target_": name, **fields}
         description = describe(predictor, "inside", torch.uint8, {})
-        if ending == "bmxp":
-            write_packed(predictor, description, file)
-        else:
-            write_weights(predictor, file, "inside", description.to_text())
+        write(format, predictor, description, file)
         with pytest.raises(UsageError, match="the run names") as error:
             bmx.load(file)
         assert name in error.value.what

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bmx.config.checked import Checked, prepared_for
+from bmx.config.engine_words import calibrated
 from bmx.config.python_validation import conforming
 from bmx.engine.device import device_name, resolve, use_cpu
 from bmx.errors import UsageError
@@ -61,7 +62,7 @@ def bench(
     where = resolve(str(cfg.device), "32-true").where
     threads = use_cpu(cfg.threads)
     words, sizes = _engines(cfg), _batch_sizes(cfg)
-    models = subjects.subjects(cfg, want_data=cfg.accuracy or "onnx_int8" in words)
+    models = subjects.subjects(cfg, want_data=bool(cfg.accuracy or calibrated() & set(words)))
     group = OmegaConf.select(cfg, "data")
     told = [f"{m.name}: {line}" for m in models if m.run for line in what_changed(m.loaded, m.data, group)]
     name = str(cfg.name or "bench")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bmx.config.engine_words import calibrated
 from bmx.data.arrays import Arrays
 from bmx.data.pipeline.loading import available_memory
 from bmx.data.pipeline.random_inputs import random_inputs
@@ -29,7 +30,7 @@ from bmx.measure.layers import layers_of
 from bmx.measure.memory import Memory, measure_memory, predict_memory
 from bmx.verbs.bench.models import Subject
 
-# Samples of the training set that show onnx_int8 which values to expect.
+# Samples of the training set that show engines in integers which values to expect.
 CALIBRATION = 512
 # A check of the memory may take this many seconds; the prediction is there without it.
 _PATIENCE = 5.0
@@ -119,7 +120,7 @@ def _candidates(model: Subject, ruler: Ruler, folder: Path) -> Iterator[Candidat
     example = random_inputs(model.spec, 2, dtype_of(model.net))
     for word in ruler.engines:
         try:
-            calibration = _calibration(model) if word == "onnx_int8" else []
+            calibration = _calibration(model) if word in calibrated() else []
             yield Candidate(model, engines.make(word, model.net, example, ruler.where, folder, calibration))
         except RunFailed as error:
             yield {"engine": word, "reason": error.what}
@@ -134,7 +135,7 @@ def _as_file(model: Subject) -> Engine:
             out: Tensor = model.loaded.model(raw)
             return out
 
-    return Engine(file.suffix[1:], run, file.stat().st_size, 0.0, torch.device("cpu"))
+    return Engine(model.loaded.format, run, file.stat().st_size, 0.0, torch.device("cpu"))
 
 
 def _calibration(model: Subject) -> list[Tensor]:

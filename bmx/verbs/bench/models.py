@@ -132,7 +132,7 @@ def _data(cfg: DictConfig, loaded: Loaded) -> tuple[DataSet | None, str]:
 
 def _run_name(run: str, file: Path, loaded: Loaded, cfg: DictConfig) -> str:
     name = str(loaded.config.get("name") or file.stem)
-    return f"{name} ({file.suffix[1:]})" if loaded.net is None else name
+    return f"{name} ({loaded.format})" if loaded.net is None else name
 
 
 def _told_apart(found: list[Subject]) -> list[Subject]:

@@ -4,7 +4,7 @@ from bmx.config.verbs import SWEEPING, Verb
 
 VERB = Verb(
     place=70,
-    help="write a run as onnx, pt2 or safetensors, checked against the original",
+    help="write a run as a file that other programs load, checked against the original",
     target="bmx.verbs.export.command:export",
     config="export",
     check="bmx.verbs.export.command:check",

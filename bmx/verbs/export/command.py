@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from bmx.compression.quantize.step_quantize import is_quantised
 from bmx.config.checked import Checked, prepared_for
+from bmx.config.formats import formats
 from bmx.config.python_validation import conforming
 from bmx.data.pipeline.prepare import DataSet
 from bmx.engine.predictor import Predictor
 from bmx.engine.warm_start import model_file
 from bmx.errors import RunFailed, UsageError, no_room
-from bmx.export import formats
+from bmx.export import writing
 from bmx.export.comparison import Comparison, compare
 from bmx.export.description import Description, describe
 from bmx.export.graph import in_float32
@@ -41,9 +41,9 @@ def check(cfg: DictConfig) -> Checked[tuple[Loaded, DataSet]]:
 
 
 def _loaded(cfg: DictConfig) -> tuple[Loaded, DataSet]:
-    formats.check(str(cfg.format), str(cfg.preprocessing))
-    ending = formats.suffix(str(cfg.format))
-    if cfg.file is not None and Path(cfg.file).suffix != ending:
+    writing.check(str(cfg.format), str(cfg.preprocessing))
+    ending = formats()[str(cfg.format)].suffix
+    if cfg.file is not None and not Path(cfg.file).name.endswith(ending):
         fix = f"write file={Path(cfg.file).with_suffix(ending)}"
         raise UsageError(f"the name of this file is to end in {ending}", f"file={cfg.file}", fix)
     model = load(model_file(str(cfg.run), Path(cfg.outputs)))
@@ -77,7 +77,7 @@ def export(
     told = what_changed(model, data, OmegaConf.select(cfg, "data"))
     name = str(cfg.name or model.config.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), "export", name)
-    target = Path(cfg.file) if cfg.file is not None else run_dir / f"model{formats.suffix(str(cfg.format))}"
+    target = Path(cfg.file) if cfg.file is not None else run_dir / f"model{formats()[str(cfg.format)].suffix}"
     facts = {
         **chosen_facts(),
         "parent": str(model.file),
@@ -107,20 +107,18 @@ def export(
 
 def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple[Description, Comparison, str | None]:
     """Writes under a name of its own, compares, and only then gives the file its name; says what processor it needs."""
-    predictor = _predictor(model)
-    if cfg.format not in formats.OF_WEIGHTS:
+    format, predictor = str(cfg.format), _predictor(model)
+    if not formats()[format].of_weights:
         predictor = in_float32(predictor)
     raw_dtype = data.test.batch(torch.arange(1))[0].dtype
     description = describe(predictor, str(cfg.preprocessing), raw_dtype, model.cost().to_dict())
     unchecked = target.with_name(f".unchecked-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        formats.write(str(cfg.format), predictor, description, raw_dtype, unchecked)
+        writing.write(format, predictor, description, unchecked)
         compared = compare(predictor, load(unchecked).model, data.test, model.spec)
-        rounds = cfg.format == "onnx" and is_quantised(predictor)
-        require = compared.require_rounded if rounds else compared.require
-        require(float(cfg.tolerance), str(target))
-        needs = _processor(unchecked, predictor, data, float(cfg.tolerance), target) if rounds else None
+        tolerance = float(cfg.tolerance)
+        needs = writing.require_same(format, compared, predictor, unchecked, data.test, tolerance, str(target))
         beside = {**description.for_people(), **({"needs": needs} if needs else {}), "compared": compared.to_dict()}
         text = json.dumps(beside, indent=2, ensure_ascii=False) + "\n"
         target.with_suffix(".json").write_text(text, encoding="utf-8")
@@ -138,29 +136,9 @@ def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple
     return description, compared, needs
 
 
-def _processor(file: Path, predictor: Predictor, data: DataSet, tolerance: float, target: Path) -> str | None:
-    """What a file asks of a processor; None for one that is right on all of them.
-
-    Raises:
-        RunFailed: it asks for more than this one has, and others who read it here would get wrong answers.
-    """
-    from bmx.export import overflow
-    from bmx.export.onnx_file import OnnxModel
-
-    if not overflow.file_can_overflow(file):
-        return None
-    elsewhere = compare(predictor, OnnxModel(file, as_others=True).eval(), data.test, predictor.spec)
-    try:
-        elsewhere.require_rounded(tolerance, str(target))
-    except RunFailed as error:
-        what = f"8-bit products overflow in onnxruntime on this processor, which has no VNNI: {error.what}"
-        raise RunFailed(what, error.where, overflow.REMEDY) from error
-    return overflow.NEEDS
-
-
 def _predictor(model: Loaded) -> Predictor:
     if not isinstance(model.model, Predictor):
         fix = "export the run that it was made from: run=<run directory>"
-        what = f"a {model.file.suffix} file is a finished graph and cannot be exported"
+        what = f"a {formats()[model.format].suffix} file is a finished graph and cannot be exported"
         raise UsageError(what, f"run={model.file}", fix)
     return model.model

@@ -1,0 +1,124 @@
+"""What a format of exported models is, and which there are.
+
+They are found, not listed, as verbs are: each module of the room of formats says what one is by its ``FORMAT``, and so
+does each module of a namespace package ``bmx_formats``, for formats that other packages bring. The name of the module
+is the word. These are no words of a group in ``conf/``: a file is read by how its name ends, where no word is chosen,
+and ``format`` stays the plain text that earlier configurations hold.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import NamedTuple
+
+from bmx.errors import BmxError, UsageError
+
+_TAKEN = {".ckpt": "checkpoints", ".json": "descriptions beside exports"}
+# As it was before the folders where the user stands joined it: nobody has named what would be found in those.
+_IMPORT_PATH = frozenset(Path(place).resolve() for place in sys.path)
+
+
+class Engine(NamedTuple):
+    """A way to compute a model by writing it in a format."""
+
+    make: str
+    """``module:function``, called as ``f(net, example, device, folder, calibration) -> Computed``, which are those of
+    ``make`` in the module of engines."""
+    help: str = ""
+    """What computes it, in a few words."""
+    calibrated: bool = False
+    """Whether it looks at real inputs first."""
+
+
+class Format(NamedTuple):
+    """One format of ``bmx export``; it imports nothing heavy until something is written or read."""
+
+    place: int
+    """Where it stands in lists."""
+    suffix: str
+    """How the names of its files end: ``.onnx``."""
+    help: str
+    """Who reads it, in a few words."""
+    write: str
+    """``module:function``, called as ``f(predictor, description, path)``; it leaves both as they are."""
+    read: str
+    """``module:function``, called as ``f(path) -> (model, description)``: a module in eval mode on the CPU that takes
+    raw samples. Every export is read back and compared. It runs nothing that stands in the file."""
+    of_weights: bool = False
+    """Whether a file holds weights for a model that bmx builds again, a predictor, and not a finished graph."""
+    extra: str = ""
+    """The extra of bmx that it needs, or another package by the name that it is imported by."""
+    check: str = ""
+    """``module:function``, called as ``f(compared, predictor, path, arrays, tolerance, target) -> what the file needs
+    of a processor, or None``, which raises RunFailed where the file is not the same model. Empty for no difference
+    beyond the tolerance."""
+    idle: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    """Options of ``bmx export`` that it does not heed: why, and words that would make a difference."""
+    engines: Mapping[str, Engine] = MappingProxyType({})
+    """Words of ``engines=`` that compute by way of it."""
+    own_size: bool = False
+    """Whether a model weighs what its file does, where others weigh what torch would write of their weights."""
+    also: tuple[str, ...] = ()
+    """What other programs call it."""
+
+
+def formats() -> Mapping[str, Format]:
+    """Every format by its name.
+
+    Raises:
+        UsageError: a module of ``bmx_formats`` cannot be imported, or its files would be taken for another format's.
+    """
+    return _found()
+
+
+def format_of(file: str | Path) -> str:
+    """The format of a file by how its name ends; empty for none, as a checkpoint's."""
+    name = Path(file).name
+    fitting = [word for word, row in formats().items() if name.endswith(row.suffix)]
+    return max(fitting, key=lambda word: len(formats()[word].suffix), default="")
+
+
+@cache
+def _found() -> Mapping[str, Format]:
+    found: dict[str, Format] = {}
+    for module in _modules():
+        name, row = module.__name__.rpartition(".")[2], getattr(module, "FORMAT", None)
+        if not isinstance(row, Format) or name in found:
+            continue
+        taken = {**_TAKEN, **{other.suffix: f"{word} files" for word, other in found.items()}}
+        if row.suffix in taken or not row.suffix.startswith("."):
+            what = f"the files of the format '{name}' cannot end in '{row.suffix}'"
+            other = f", as {taken[row.suffix]} do" if row.suffix in taken else ""
+            raise UsageError(what + other, module.__name__, "give it a suffix of its own, such as .mine")
+        found[name] = row
+    return MappingProxyType(dict(sorted(found.items(), key=lambda item: item[1].place)))
+
+
+def _modules() -> Iterator[ModuleType]:
+    """bmx's own, then those of other packages."""
+    own = f"{__name__.partition('.')[0]}.export.formats"
+    for package in (own, "bmx_formats"):
+        try:
+            path = list(import_module(package).__path__)
+        except ModuleNotFoundError:  # no other package brings any
+            continue
+        named = [one for one in path if package == own or Path(one).parent.resolve() not in _joined()]
+        for module in pkgutil.iter_modules(named):
+            name = f"{package}.{module.name}"
+            try:
+                yield import_module(name)
+            except BmxError:
+                raise
+            except Exception as error:
+                what = f"this format cannot be imported: {type(error).__name__}: {error}"
+                raise UsageError(what, name, "mend it, or take its package away") from error
+
+
+def _joined() -> set[Path]:
+    return {Path(place).resolve() for place in sys.path} - _IMPORT_PATH

@@ -1,0 +1,37 @@
+"""When an ONNX file is the model it was made from: its integers may round otherwise, or overflow on a processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bmx.compression.quantize.step_quantize import is_quantised
+from bmx.data.arrays import Arrays
+from bmx.engine.predictor import Predictor
+from bmx.errors import RunFailed
+from bmx.export import overflow
+from bmx.export.comparison import Comparison, compare
+from bmx.export.onnx_file import OnnxModel
+
+
+def require(
+    compared: Comparison, predictor: Predictor, path: Path, arrays: Arrays, tolerance: float, target: str
+) -> str | None:
+    """Makes sure of it; says what the file asks of a processor, None for one that is right on all of them.
+
+    Raises:
+        RunFailed: it is another model, or asks for more than this processor has, and others who read it here would
+            get wrong answers.
+    """
+    if not is_quantised(predictor):
+        compared.require(tolerance, target)
+        return None
+    compared.require_rounded(tolerance, target)
+    if not overflow.file_can_overflow(path):
+        return None
+    elsewhere = compare(predictor, OnnxModel(path, as_others=True).eval(), arrays, predictor.spec)
+    try:
+        elsewhere.require_rounded(tolerance, target)
+    except RunFailed as error:
+        what = f"8-bit products overflow in onnxruntime on this processor, which has no VNNI: {error.what}"
+        raise RunFailed(what, error.where, overflow.REMEDY) from error
+    return overflow.NEEDS

@@ -22,7 +22,7 @@ _PRUNED = (nn.Linear, nn.Bilinear, *_CONVOLUTIONS, nn.RNNBase, nn.RNNCellBase, n
 
 
 @dataclass(frozen=True)
-class Layer:
+class PrunableLayer:
     """One module with parameters of its own.
 
     Attributes:
@@ -48,7 +48,7 @@ class Layer:
         return list(self.module.parameters(recurse=False))
 
 
-def layers_with_weights(net: nn.Module, skip: Sequence[str] = ()) -> list[Layer]:
+def layers_with_weights(net: nn.Module, skip: Sequence[str] = ()) -> list[PrunableLayer]:
     """Every module of ``net`` that has parameters of its own, in order.
 
     Args:
@@ -91,18 +91,20 @@ def _owners(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
-def _layer(name: str, module: nn.Module, skip: Sequence[str], seen: set[int]) -> Layer:
+def _layer(name: str, module: nn.Module, skip: Sequence[str], seen: set[int]) -> PrunableLayer:
     if any(named_by(name, pattern) for pattern in skip):
-        return Layer(name, module, (), "left alone: named in skip")
+        return PrunableLayer(name, module, (), "left alone: named in skip")
     if not isinstance(module, _PRUNED):
-        return Layer(name, module, (), f"left alone: {_reason(module)}")
+        return PrunableLayer(name, module, (), f"left alone: {_reason(module)}")
     weights = []
     for own, parameter in module.named_parameters(recurse=False):
         # A matrix that several modules share is pruned once, under its first name.
         if parameter.ndim >= 2 and id(parameter) not in seen:
             seen.add(id(parameter))
             weights.append(f"{name}.{own}" if name else own)
-    return Layer(name, module, tuple(weights), "" if weights else "left alone: shares its weights with another layer")
+    return PrunableLayer(
+        name, module, tuple(weights), "" if weights else "left alone: shares its weights with another layer"
+    )
 
 
 def _reason(module: nn.Module) -> str:

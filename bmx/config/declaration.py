@@ -21,7 +21,7 @@ from typing import Any
 
 from bmx.config import value_kinds as kinds
 from bmx.config.found_kinds import FOUND, Found
-from bmx.config.value_kinds import NOTHING, Kind, Range
+from bmx.config.value_kinds import NOTHING, Range, ValueKind
 
 MARK = "#:"
 """A comment line that begins so is a declaration."""
@@ -47,7 +47,7 @@ class Declaration:
     """
 
     text: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ValueKind, ...]
     such_as: str = ""
 
     @property
@@ -134,7 +134,7 @@ def parse(text: str) -> Declaration:
     return found
 
 
-def _kind(text: str) -> Kind:
+def _kind(text: str) -> ValueKind:
     first, _, rest = text.partition(" ")
     if text.startswith("one of "):
         return kinds.OneOf(tuple(_option(option.strip()) for option in text.removeprefix("one of ").split(",")))
@@ -144,10 +144,10 @@ def _kind(text: str) -> Kind:
         return kinds.List(_kind(counted[2]), int(counted[1]) if counted[1] else None)
     if first in ("int", "float", "count"):
         return kinds.Number(first, _range(rest, text))
-    plain: dict[str, Kind] = {
+    plain: dict[str, ValueKind] = {
         "null": kinds.Null(),
         "bool": kinds.Bool(),
-        "device": kinds.Device(),
+        "device": kinds.DeviceName(),
         "time": kinds.Time(),
         "map": kinds.Mapping(),
         "target": kinds.Mapping(built=True),

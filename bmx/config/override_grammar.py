@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 
-class Word(NamedTuple):
+class OverrideWord(NamedTuple):
     """One word, taken apart at its first ``=``: no key of Hydra's has one."""
 
     sign: str
@@ -29,11 +29,11 @@ class Word(NamedTuple):
         return (self.text or "").strip() == "null"
 
 
-def taken_apart(word: str) -> Word:
+def taken_apart(word: str) -> OverrideWord:
     """The sign, the key and the text of a word."""
     head, equals, text = word.partition("=")
     key = head.lstrip("+~")
-    return Word(head[: len(head) - len(key)], key, text if equals else None)
+    return OverrideWord(head[: len(head) - len(key)], key, text if equals else None)
 
 
 def key_of(word: str) -> str:

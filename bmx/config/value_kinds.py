@@ -22,7 +22,7 @@ class _Nothing:
 NOTHING = _Nothing()
 
 
-class Kind(Protocol):
+class ValueKind(Protocol):
     """One alternative of a declaration."""
 
     @property
@@ -240,7 +240,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Device:
+class DeviceName:
     """Where to compute."""
 
     says: str = "auto, cpu, cuda, cuda:N or mps"
@@ -299,7 +299,7 @@ class Mapping:
 class List:
     """Several of another kind, ``count`` of them or any number; a single one is a list of one."""
 
-    item: Kind
+    item: ValueKind
     count: int | None = None
 
     @property

@@ -17,7 +17,7 @@ from bmx.distillation.method import Outputs
 _BATCH = 500
 
 
-class Kept:
+class TeacherOutputs:
     """The teacher's outputs by the number of the training sample, as tensors on the device.
 
     Args:

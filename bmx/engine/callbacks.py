@@ -29,7 +29,7 @@ from bmx.engine.plain import not_plain
 from bmx.engine.signature import bind
 from bmx.errors import UsageError, did_you_mean
 from bmx.tasks.callback_metrics import known_names
-from bmx.tasks.losses import Objective
+from bmx.tasks.losses import TaskObjective
 
 KEY = "trainer.callbacks"
 _LIGHTNING = ("pytorch_lightning.", "lightning_fabric.", "lightning.")
@@ -111,7 +111,7 @@ def _different_states(callbacks: Sequence[Callback]) -> None:
         seen.add(callback.state_key)
 
 
-def check_callbacks(nodes: Any, objective: Objective, validates: bool, device: torch.device) -> None:
+def check_callbacks(nodes: Any, objective: TaskObjective, validates: bool, device: torch.device) -> None:
     """Finds out before a run whether its callbacks can do what they are for.
 
     Args:
@@ -143,7 +143,7 @@ def check_callbacks(nodes: Any, objective: Objective, validates: bool, device: t
 def _check_monitor(
     callback: EarlyStopping | ModelCheckpoint,
     callbacks: Sequence[Callback],
-    objective: Objective,
+    objective: TaskObjective,
     validates: bool,
     where: str,
 ) -> None:

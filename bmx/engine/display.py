@@ -43,7 +43,7 @@ class Silent:
     def stop(self) -> None: ...
 
 
-class Lines:
+class PlainDisplay:
     """Plain lines, for pipes, files and sweeps."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Lines:
         print(text, flush=True)
 
 
-class Bar(Lines):
+class Bar(PlainDisplay):
     """The same lines above a live bar with steps per second and time left."""
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ def choose(quiet: bool = False) -> Display:
     """The display that suits where the output goes."""
     if quiet:
         return Silent()
-    return Bar() if moves(sys.stdout) else Lines()
+    return Bar() if moves(sys.stdout) else PlainDisplay()
 
 
 def bar(said: list[str], share: float, speed: list[str], width: int, coloured: bool = False) -> str:

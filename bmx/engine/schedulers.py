@@ -18,7 +18,7 @@ from bmx.errors import UsageError, did_you_mean
 from bmx.metrics.standard import LOSS
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.optim.torch_schedules import TorchSchedule
-from bmx.tasks.losses import Objective
+from bmx.tasks.losses import TaskObjective
 
 # Fields of the group that are bmx's and no arguments of torch's class.
 _OWN = ("interval", "monitor", "warmup", "warmup_start")
@@ -57,7 +57,7 @@ def make_schedule(scheduler: DictConfig) -> Schedule:
 
 
 def check_schedule(
-    schedule: Schedule, timeline: Timeline, trial: Callable[[], Optimizer], validated: Objective | None
+    schedule: Schedule, timeline: Timeline, trial: Callable[[], Optimizer], validated: TaskObjective | None
 ) -> None:
     """Finds out whether a schedule fits into a run.
 
@@ -93,7 +93,7 @@ def check_schedule(
     _check_base(schedule, float(trial().param_groups[0]["lr"]))
 
 
-def _check_monitor(schedule: TorchSchedule, validated: Objective | None) -> None:
+def _check_monitor(schedule: TorchSchedule, validated: TaskObjective | None) -> None:
     kinds = (LOSS, validated.scored) if validated is not None else ()
     known = {f"val/{metric.name}": metric for metric in kinds} | {"train/loss": LOSS}
     if schedule.monitor not in known:

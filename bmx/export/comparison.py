@@ -23,7 +23,7 @@ ROUNDED, ROUNDED_ANSWERS = 0.05, 0.005
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ExportComparison:
     """An original and its export on the same samples.
 
     Attributes:
@@ -79,7 +79,7 @@ class Comparison:
             )
 
 
-def compare(original: Predict, exported: Predict, arrays: Arrays, spec: DataSpec) -> Comparison:
+def compare(original: Predict, exported: Predict, arrays: Arrays, spec: DataSpec) -> ExportComparison:
     """Runs both on every sample, on the CPU, and the first sample alone once more: the batch size must not matter."""
     first, second = _Recorded(original), _Recorded(exported)
     cpu = Device(torch.device("cpu"), "32-true")
@@ -89,7 +89,7 @@ def compare(original: Predict, exported: Predict, arrays: Arrays, spec: DataSpec
         alone = [predict(first_sample).double() for predict in (original, exported)]
     outputs, others = first.outputs(), second.outputs()
     difference = max(_largest(outputs - others), _largest(alone[0] - alone[1]))
-    return Comparison(
+    return ExportComparison(
         len(arrays), difference, _largest(outputs), _changed(was, now, spec), dict(was.metrics), dict(now.metrics)
     )
 

@@ -24,7 +24,7 @@ from bmx.targets.entry_point import locate
 
 
 @dataclass(frozen=True)
-class Engine:
+class LoadedEngine:
     """A model that is ready to be called.
 
     Attributes:
@@ -89,7 +89,7 @@ def make(
     device: torch.device,
     folder: Path,
     calibration: Sequence[Tensor] = (),
-) -> Engine:
+) -> LoadedEngine:
     """An engine for a model.
 
     Args:
@@ -108,10 +108,10 @@ def make(
     if name in TORCH:
         model = copy.deepcopy(net).to(device).eval()
         run = _eager(model) if name == "eager" else _compiled(model, example.to(device))
-        return Engine(name, run, file_bytes(net), time.perf_counter() - began, device)
+        return LoadedEngine(name, run, file_bytes(net), time.perf_counter() - began, device)
     _, engine = of_formats()[name]
     made: Computed = locate(engine.make)(net, example, device, folder, calibration)
-    return Engine(name, made.run, made.bytes, time.perf_counter() - began, made.device)
+    return LoadedEngine(name, made.run, made.bytes, time.perf_counter() - began, made.device)
 
 
 def _eager(model: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -9,12 +9,12 @@ from bmx.data.arrays import Arrays
 from bmx.engine.predictor import Predictor
 from bmx.errors import RunFailed
 from bmx.export import overflow
-from bmx.export.comparison import Comparison, compare
+from bmx.export.comparison import ExportComparison, compare
 from bmx.export.onnx_file import OnnxModel
 
 
 def require(
-    compared: Comparison, predictor: Predictor, path: Path, arrays: Arrays, tolerance: float, target: str
+    compared: ExportComparison, predictor: Predictor, path: Path, arrays: Arrays, tolerance: float, target: str
 ) -> str | None:
     """Makes sure of it; says what the file asks of a processor, None for one that is right on all of them.
 

@@ -8,7 +8,7 @@ from bmx.config.formats import formats
 from bmx.data.arrays import Arrays
 from bmx.engine.predictor import Predictor
 from bmx.errors import UsageError, did_you_mean
-from bmx.export.comparison import Comparison
+from bmx.export.comparison import ExportComparison
 from bmx.export.description import BESIDE, INSIDE, Description
 from bmx.extras import need
 from bmx.targets.entry_point import locate
@@ -47,7 +47,13 @@ def write(format: str, predictor: Predictor, description: Description, path: Pat
 
 
 def require_same(
-    format: str, compared: Comparison, predictor: Predictor, path: Path, arrays: Arrays, tolerance: float, target: str
+    format: str,
+    compared: ExportComparison,
+    predictor: Predictor,
+    path: Path,
+    arrays: Arrays,
+    tolerance: float,
+    target: str,
 ) -> str | None:
     """Makes sure that a file is the model that was written to it; says what it needs of a processor, if anything.
 

@@ -28,7 +28,7 @@ def stage_sizes(size: int, kernel_size: int, padding: int, most: int) -> list[in
     return sizes
 
 
-class Plan(NamedTuple):
+class StagePlan(NamedTuple):
     """Which stages pool, how their convolutions are padded, and the image (H, W) that is left at the end."""
 
     pools: tuple[bool, ...]
@@ -36,7 +36,7 @@ class Plan(NamedTuple):
     left: tuple[int, int]
 
 
-def plan_stages(image: tuple[int, int], depth: int, kernel_size: int, padding: int) -> Plan:
+def plan_stages(image: tuple[int, int], depth: int, kernel_size: int, padding: int) -> StagePlan:
     """Every stage pools where the image is large enough for that; in deeper networks only some do, evenly spread.
 
     Then convolutions keep the size of the image, and it is halved as often as leaves 3 pixels a side.
@@ -47,7 +47,7 @@ def plan_stages(image: tuple[int, int], depth: int, kernel_size: int, padding: i
     heights, widths = (stage_sizes(side, kernel_size, padding, depth) for side in image)
     deepest = min(len(heights), len(widths))
     if deepest == depth:
-        return Plan((True,) * depth, padding, (heights[-1], widths[-1]))
+        return StagePlan((True,) * depth, padding, (heights[-1], widths[-1]))
     if kernel_size % 2 == 0:
         fit = f"the largest depth is {deepest}" if deepest else "not even one stage fits"
         raise ValueError(
@@ -58,7 +58,7 @@ def plan_stages(image: tuple[int, int], depth: int, kernel_size: int, padding: i
     while halvings < depth and side // 2 >= _SMALLEST:
         side, halvings = side // 2, halvings + 1
     pools = tuple((i + 1) * halvings // depth > i * halvings // depth for i in range(depth))
-    return Plan(pools, kernel_size // 2, (image[0] >> halvings, image[1] >> halvings))
+    return StagePlan(pools, kernel_size // 2, (image[0] >> halvings, image[1] >> halvings))
 
 
 class CNN(nn.Module):

@@ -28,7 +28,7 @@ class Contexts:
         self.all = [2] * count
 
 
-class Encoder:
+class RangeEncoder:
     """Writes decisions; ``finish`` gives the bytes."""
 
     def __init__(self) -> None:
@@ -86,8 +86,8 @@ class Encoder:
         self._low = (self._low & 0x00FFFFFF) << 8
 
 
-class Decoder:
-    """Reads the decisions that an :class:`Encoder` wrote, in the same order and contexts.
+class RangeDecoder:
+    """Reads the decisions that an :class:`RangeEncoder` wrote, in the same order and contexts.
 
     Args:
         data: the bytes; zeros follow behind their end.

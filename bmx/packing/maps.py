@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bmx.packing.coder import Contexts, Decoder, Encoder
+from bmx.packing.coder import Contexts, RangeDecoder, RangeEncoder
 
 Map = NDArray[np.bool_]
 
@@ -18,7 +18,7 @@ Map = NDArray[np.bool_]
 _LEVELS = 8
 
 
-def write_map(encoder: Encoder, places: Map) -> None:
+def write_map(encoder: RangeEncoder, places: Map) -> None:
     """Codes a boolean matrix whose shape the reader knows."""
     rows: Map = np.any(places, axis=1)
     columns: Map = np.any(places, axis=0)
@@ -37,7 +37,7 @@ def write_map(encoder: Encoder, places: Map) -> None:
         seen += row
 
 
-def read_map(decoder: Decoder, rows: int, columns: int) -> Map:
+def read_map(decoder: RangeDecoder, rows: int, columns: int) -> Map:
     """The matrix that :func:`write_map` wrote."""
     live = []
     for size in (rows, columns):

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bmx.packing.coder import Contexts, Decoder, Encoder
+from bmx.packing.coder import Contexts, RangeDecoder, RangeEncoder
 from bmx.packing.maps import read_map, write_map
 
 Numbers = NDArray[Any]  # the bits of a tensor as unsigned whole numbers
@@ -39,7 +39,7 @@ _LZMA = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
 
 def encode(tensors: Iterable[Tensor]) -> bytes:
     """The bytes of tensors, to be read in the same order."""
-    encoder, plain = Encoder(), bytearray()
+    encoder, plain = RangeEncoder(), bytearray()
     for tensor in tensors:
         _write(encoder, plain, tensor)
     coded, block = encoder.finish(), _squeeze(bytes(plain))
@@ -57,7 +57,7 @@ def decode(data: bytes, like: Iterable[Tensor]) -> list[Tensor]:
         ValueError: the bytes are not of such tensors.
     """
     length = int.from_bytes(data[:5], "little")
-    decoder = Decoder(data[5 : 5 + length])
+    decoder = RangeDecoder(data[5 : 5 + length])
     try:
         plain = memoryview(_unsqueeze(data[5 + length :]))
         tensors = []
@@ -74,7 +74,7 @@ def decode(data: bytes, like: Iterable[Tensor]) -> list[Tensor]:
 # -- one tensor ------------------------------------------------------------------------------------------------------
 
 
-def _write(encoder: Encoder, plain: bytearray, tensor: Tensor) -> None:
+def _write(encoder: RangeEncoder, plain: bytearray, tensor: Tensor) -> None:
     numbers = _numbers(tensor)
     form, values = _best_form(numbers)
     encoder.write_number(form, 2)
@@ -92,7 +92,7 @@ def _write(encoder: Encoder, plain: bytearray, tensor: Tensor) -> None:
         _write_shared(encoder, numbers[places], values, tensor.dtype)
 
 
-def _read(decoder: Decoder, plain: memoryview, like: Tensor) -> tuple[Tensor, memoryview]:
+def _read(decoder: RangeDecoder, plain: memoryview, like: Tensor) -> tuple[Tensor, memoryview]:
     width, size = like.element_size(), like.numel()
     form = decoder.read_number(2)
     if form == _PLAIN:
@@ -136,7 +136,7 @@ def _best_form(numbers: Numbers) -> tuple[int, Numbers]:
 # -- few values ------------------------------------------------------------------------------------------------------
 
 
-def _write_shared(encoder: Encoder, numbers: Numbers, values: Numbers, dtype: torch.dtype) -> None:
+def _write_shared(encoder: RangeEncoder, numbers: Numbers, values: Numbers, dtype: torch.dtype) -> None:
     """A codebook in ascending order, and for each number its label, bit by bit from the highest."""
     encoder.write_number(len(values), 9)
     book, width = values, 8 * values.itemsize
@@ -158,7 +158,7 @@ def _write_shared(encoder: Encoder, numbers: Numbers, values: Numbers, dtype: to
             node = node << 1 | bit
 
 
-def _read_shared(decoder: Decoder, count: int, dtype: torch.dtype) -> Numbers:
+def _read_shared(decoder: RangeDecoder, count: int, dtype: torch.dtype) -> Numbers:
     size, width = decoder.read_number(9), 8 * dtype.itemsize
     halves = dtype == torch.float32 and bool(decoder.read_number(1))
     book = [decoder.read_number(16 if halves else width) for _ in range(size)]

@@ -22,7 +22,7 @@ from bmx.runs.report.terminal import wide
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
 LIMIT = 20
 _MAIN = (*main_names("test", "val"), f"test/{LOSS.name}", f"val/{LOSS.name}")
@@ -113,14 +113,14 @@ def show(
         console.print(f"and {hidden:,} more (limit=0 shows all)", style="dim", highlight=False)
 
 
-def table(found: list[Row], now: datetime | None = None) -> Table:
+def table(found: list[Row], now: datetime | None = None) -> TextTable:
     """The table of some runs; where there is no room, what is least asked for is left out."""
     from rich.text import Text
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
     now = now or datetime.now(UTC)
-    drawn = Table(gap=1)
+    drawn = TextTable(gap=1)
     drawn.add_column("id")
     drawn.add_column("verb")
     drawn.add_column("name", wraps=True, hyphens=True)

@@ -20,7 +20,7 @@ LOG = "job.log"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobState:
     """How a job stands.
 
     Attributes:
@@ -35,20 +35,20 @@ class Outcome:
     reason: str = ""
 
 
-def read(run: Path) -> Outcome:
+def read(run: Path) -> JobState:
     """How the job in a run directory stands; only the job's claim tells whether it is running now."""
     if (run / PRUNED).exists():
-        return Outcome("pruned", _result(run), "no better than the others had been by then")
+        return JobState("pruned", _result(run), "no better than the others had been by then")
     if not holds_run(run):
-        return Outcome("missing")
+        return JobState("missing")
     result = _result(run)
     status = result.get("status")
     reason = str(result.get("reason") or "")
     if status == "done":
-        return Outcome("done", result)
+        return JobState("done", result)
     if status == "failed":
-        return Outcome("refused" if result.get("refused") else "failed", result, reason)
-    return Outcome("half", result, reason)
+        return JobState("refused" if result.get("refused") else "failed", result, reason)
+    return JobState("half", result, reason)
 
 
 def set_pruned(run: Path, epoch: int) -> None:

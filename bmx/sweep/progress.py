@@ -13,7 +13,7 @@ from bmx.metrics.standard import LOSS, main_names, named
 from bmx.runs.report import numbers
 from bmx.runs.report.foot import FOOT, colours, columns, moves
 from bmx.sweep.job import Job
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 from bmx.sweep.objective import AUTO, Objective, settle, value
 
 _SIGNS = {"done": "done", "failed": "FAILED", "refused": "cannot run", "pruned": "ended early", "half": "stopped"}
@@ -76,7 +76,7 @@ class Progress:
         told = (f"{n.replace('/', ' ')} {numbers.measured(named(n), v)}" for n, v in shown if numbers.is_number(v))
         row.said = next(told, "")
 
-    def ended(self, job: Job, end: Outcome, seconds: float, before: bool) -> None:
+    def ended(self, job: Job, end: JobState, seconds: float, before: bool) -> None:
         """A job has come to its end, or had already ``before`` this sweep was started."""
         self.rows.pop(job.key, None)
         if before and end.state == "done":
@@ -111,7 +111,7 @@ class Progress:
         """Print a line that stays."""
         print(text, flush=True)
 
-    def _note_best(self, job: Job, end: Outcome) -> str:
+    def _note_best(self, job: Job, end: JobState) -> str:
         """Keep the best; what the job reached, in words."""
         if end.state != "done":
             return ""
@@ -127,7 +127,7 @@ class Progress:
             self.best = (reached, job.label)
         return f"{first.said} {numbers.measured(first.metric, reached)}"
 
-    def _line(self, job: Job, end: Outcome, seconds: float, said: str) -> str:
+    def _line(self, job: Job, end: JobState, seconds: float, said: str) -> str:
         parts = [f"{_SIGNS.get(end.state, end.state)} {job.label}", numbers.seconds(seconds)]
         parts += [said] if said else []
         parts += [end.reason] if end.state in ("failed", "refused") and end.reason else []
@@ -149,11 +149,11 @@ class Progress:
         return f"about {numbers.clock(max(0.0, jobs * mean - running) / self.places)} left" if jobs else ""
 
 
-class Lines(Progress):
+class PlainProgress(Progress):
     """Plain lines only."""
 
 
-class Table(Progress):
+class TableProgress(Progress):
     """Lines that stay, above a line for each job that runs."""
 
     drawn: float = 0.0
@@ -235,5 +235,5 @@ def choose(
     bounds: Sequence[Objective] = (),
 ) -> Progress:
     """The display that suits where the output goes."""
-    made = Table if moves(sys.stdout) else Lines
+    made = TableProgress if moves(sys.stdout) else PlainProgress
     return made(sweep, list(objectives), total, places, forgiving=forgiving, bounds=bounds)

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 from bmx.runs import result as results
 from bmx.sweep import directory, job_status, reuse
 from bmx.sweep.job import JOBS, Job
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 from bmx.sweep.leaderboard.finish import conclude, gather
 from bmx.sweep.plan import Plan
 from bmx.sweep.progress import Progress, choose
 from bmx.sweep.workers import locks
 from bmx.sweep.workers.pool import Pool
-from bmx.sweep.workers.protocols import Source
+from bmx.sweep.workers.protocols import JobSource
 
 log = logging.getLogger("bmx.sweep")
 
@@ -52,7 +52,7 @@ class Grid:
     def next(self) -> Job | None:
         return self._left.popleft() if self._left else None
 
-    def finished(self, job: Job, end: Outcome) -> None:
+    def finished(self, job: Job, end: JobState) -> None:
         """The result is in the job's directory."""
 
     def hopeless(self, job: Job, rows: list[dict[str, Any]]) -> bool:
@@ -90,12 +90,12 @@ def run_grid(plan: Plan, sweep: Path, launcher: Any, take_over: bool) -> tuple[d
     return finished, failures(ended)
 
 
-def failures(ended: list[tuple[Job, Path, Outcome]]) -> list[str]:
+def failures(ended: list[tuple[Job, Path, JobState]]) -> list[str]:
     """The directories of the jobs that failed."""
     return [str(run) for _, run, end in ended if end.state in UNDONE]
 
 
-def run_pool(pool: Pool, source: Source, plan: Plan, sweep: Path, total: int | None) -> str:
+def run_pool(pool: Pool, source: JobSource, plan: Plan, sweep: Path, total: int | None) -> str:
     """Run a source of jobs in bmx's pool; why it was interrupted, empty if it was not."""
     forgiving = plan.space is not None
     progress: Progress = choose(sweep, plan.objectives, total, len(pool.free), forgiving, plan.bounds)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from bmx.files.shown import shown
 
 
-class Line(NamedTuple):
+class CodeLine(NamedTuple):
     """One line of somebody's code: its file, its number, the function it is in, and its text."""
 
     file: str
@@ -28,7 +28,7 @@ class Line(NamedTuple):
         return f"{place}: {self.text}" if self.text else place
 
 
-def user_line(error: BaseException) -> Line | None:
+def user_line(error: BaseException) -> CodeLine | None:
     """The innermost line of the user's own code that an error or one of its causes went through; None if none did.
 
     The user's own is what belongs neither to bmx, nor to Python, nor to an installed package. Of a file that cannot be
@@ -41,14 +41,14 @@ def user_line(error: BaseException) -> Line | None:
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     for cause in reversed(seen):
         if isinstance(cause, SyntaxError) and cause.filename and is_users(cause.filename):
-            return Line(cause.filename, cause.lineno or 1, "", (cause.text or "").strip())
+            return CodeLine(cause.filename, cause.lineno or 1, "", (cause.text or "").strip())
         line = _innermost(cause.__traceback__)
         if line is not None:
             return line
     return None
 
 
-def _innermost(trace: TracebackType | None) -> Line | None:
+def _innermost(trace: TracebackType | None) -> CodeLine | None:
     found = None
     for frame, number in traceback.walk_tb(trace):
         code = frame.f_code
@@ -57,9 +57,9 @@ def _innermost(trace: TracebackType | None) -> Line | None:
     return found
 
 
-def line_of(file: str, number: int, function: str = "") -> Line:
+def line_of(file: str, number: int, function: str = "") -> CodeLine:
     """A line of a file with its text, which is empty where the file cannot be read."""
-    return Line(file, number, function, linecache.getline(file, number).strip()[:120])
+    return CodeLine(file, number, function, linecache.getline(file, number).strip()[:120])
 
 
 def is_users(file: str) -> bool:

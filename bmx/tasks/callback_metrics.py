@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bmx.metrics.metric import Metric
 from bmx.metrics.standard import LOSS, named
-from bmx.tasks.losses import Objective
+from bmx.tasks.losses import TaskObjective
 
 
 def names_of(name: str) -> list[str]:
@@ -18,7 +18,7 @@ def names_of(name: str) -> list[str]:
     return [name, *(f"{part}_{word}" for word in (kind, named(kind).short) if word)]
 
 
-def known_names(objective: Objective, validates: bool) -> dict[str, Metric]:
+def known_names(objective: TaskObjective, validates: bool) -> dict[str, Metric]:
     """Every name that a callback may follow with what it names, bmx's own names first."""
     parts = (["val"] if validates else []) + ["train"]
     own = {f"{part}/{metric.name}": metric for part in parts for metric in (LOSS, objective.scored)}
@@ -34,7 +34,9 @@ def by_every_name(row: Mapping[str, float | int | str]) -> dict[str, Tensor]:
     }
 
 
-def step_metrics(prefix: str, objective: Objective, loss: Tensor, score: Tensor, targets: Tensor) -> dict[str, Tensor]:
+def step_metrics(
+    prefix: str, objective: TaskObjective, loss: Tensor, score: Tensor, targets: Tensor
+) -> dict[str, Tensor]:
     """Loss and score of a step under each of their names, where they were computed: nobody waits for the device."""
     values = {LOSS.name: loss, objective.scored.name: objective.score(score, len(targets))}
     return {name: value for kind, value in values.items() for name in names_of(f"{prefix}/{kind}")}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bmx.distillation.capture import Capture
 from bmx.distillation.method import Distillation, Outputs
 from bmx.distillation.mixup import Mixed, mixup
-from bmx.distillation.teacher_cache import Kept
+from bmx.distillation.teacher_cache import TeacherOutputs
 from bmx.distillation.teachers import Teachers
 from bmx.tasks.fit import FitTask
 from bmx.tasks.losses import two_class_logits
@@ -32,7 +32,7 @@ class Lesson:
 
     method: Distillation
     teachers: Teachers
-    kept: Kept | None = None
+    kept: TeacherOutputs | None = None
     student_layers: tuple[str, ...] = ()
     learned: nn.ModuleList | None = None
 

@@ -31,7 +31,7 @@ from bmx.tasks.blocks import Block, StepBlocks, batches_of
 from bmx.tasks.callback_metrics import by_every_name, step_metrics
 from bmx.tasks.learning_rate import Rates
 from bmx.tasks.loop_position import set_epoch_begun, set_loop_position
-from bmx.tasks.losses import Objective
+from bmx.tasks.losses import TaskObjective
 from bmx.tasks.optimizer_step import FitSettings, StepHooks, TrainStep
 from bmx.tasks.running_metrics import RunningSums, Totals
 
@@ -65,7 +65,7 @@ class FitTask(pl.LightningModule):
         self,
         net: nn.Module,
         input_stage: nn.Module,
-        objective: Objective,
+        objective: TaskObjective,
         make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Schedule,
         timeline: Timeline,

@@ -15,7 +15,7 @@ from bmx.metrics.standard import MAIN
 Sum = TypeVar("Sum", float, Tensor)
 
 
-class Objective(Protocol):
+class TaskObjective(Protocol):
     """A loss to minimise and a score to report.
 
     ``score_sum`` adds up over samples; ``score`` turns the sum over ``n`` samples into the metric ``scored``.
@@ -92,6 +92,6 @@ class Regression:
         return root
 
 
-def objective_for(spec: DataSpec) -> Objective:
+def objective_for(spec: DataSpec) -> TaskObjective:
     """The objective that fits the targets of a data set."""
     return Regression() if spec.task == "regression" else Classification()

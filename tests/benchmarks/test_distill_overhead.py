@@ -15,7 +15,7 @@ import bmx
 from bmx.data.pipeline.batches import BatchOrder
 from bmx.data.pipeline.loading import reader_for
 from bmx.distillation.method import Outputs
-from bmx.distillation.teacher_cache import Kept
+from bmx.distillation.teacher_cache import TeacherOutputs
 from bmx.distillation.teachers import Teachers
 from bmx.engine.build import make_distillation
 from bmx.engine.device import use_cpu
@@ -58,7 +58,9 @@ def test_an_epoch_with_kept_outputs_costs_little_more(model, word, capsys):
     prepared = prepare(cfg)
     use_cpu(1)  # what is counted is processor time, and a second thread that waits spends it too
     method = make_distillation(cfg.distillation)
-    kept = Kept(method.prepare(Outputs(torch.randn(len(prepared.data.train), 10)), prepared.data.train.targets))
+    kept = TeacherOutputs(
+        method.prepare(Outputs(torch.randn(len(prepared.data.train), 10)), prepared.data.train.targets)
+    )
 
     def distilling(*arguments, **more):
         return DistillTask(*arguments, lesson=Lesson(method, Teachers([]), kept), **more)

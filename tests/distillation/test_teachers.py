@@ -8,7 +8,7 @@ from bmx.data.arrays import Arrays
 from bmx.data.spec import DataSpec
 from bmx.distillation.method import Outputs
 from bmx.distillation.mixup import mixup
-from bmx.distillation.teacher_cache import Kept, digest, outputs_of
+from bmx.distillation.teacher_cache import TeacherOutputs, digest, outputs_of
 from bmx.distillation.teachers import Teacher, Teachers
 from bmx.distillation.views import check_view, view
 from bmx.errors import UsageError
@@ -85,7 +85,7 @@ def test_outputs_are_asked_for_once(tmp_path, monkeypatch):
     again = outputs_of("key", ask, arrays, torch.device("cpu"))
     assert asked == [7]
     assert torch.equal(first.logits, again.logits) and torch.equal(again.features[0], arrays.inputs * 2)
-    rows = Kept(again).rows(torch.tensor([5, 1]))
+    rows = TeacherOutputs(again).rows(torch.tensor([5, 1]))
     assert torch.equal(rows.logits, first.logits[[5, 1]]) and torch.equal(rows.features[0], arrays.inputs[[5, 1]] * 2)
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bmx.models.cnn import CNN, Plan, plan_stages
+from bmx.models.cnn import CNN, StagePlan, plan_stages
 from bmx.models.layers.activations import ACTIVATIONS, MONOTONE, activation, pool_and_activation
 from bmx.models.layers.features import BagOfTokens
 from bmx.models.lenet5 import LeNet5
@@ -88,13 +88,13 @@ def test_cnn_with_an_even_kernel_names_the_deepest_that_fits():
 
 
 def test_a_deeper_cnn_pools_less_often_than_it_convolves():
-    assert plan_stages((28, 28), 3, 3, 0) == Plan((True, True, True), 0, (1, 1))
+    assert plan_stages((28, 28), 3, 3, 0) == StagePlan((True, True, True), 0, (1, 1))
     # 28 -> 14 -> 7 -> 3 in eight stages: after the 3rd, the 6th and the 8th.
     deep = plan_stages((28, 28), 8, 3, 0)
-    assert deep == Plan((False, False, True, False, False, True, False, True), 1, (3, 3))
+    assert deep == StagePlan((False, False, True, False, False, True, False, True), 1, (3, 3))
     model = CNN((1, 28, 28), 10, depth=8, width=4)
     assert [stage.conv.out_channels for stage in model.features] == [4, 4, 4, 8, 8, 8, 16, 16]
-    assert plan_stages((1, 1), 2, 3, 0) == Plan((False, False), 1, (1, 1))
+    assert plan_stages((1, 1), 2, 3, 0) == StagePlan((False, False), 1, (1, 1))
 
 
 @pytest.mark.parametrize(

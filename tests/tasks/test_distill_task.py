@@ -7,7 +7,7 @@ from bmx.data.pipeline.batches import BatchOrder, Position
 from bmx.data.spec import DataSpec
 from bmx.distillation.adapters import Adapter
 from bmx.distillation.method import KD, FitNet, Outputs
-from bmx.distillation.teacher_cache import Kept
+from bmx.distillation.teacher_cache import TeacherOutputs
 from bmx.distillation.teachers import Teacher, Teachers
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.tasks.distill import DistillTask, Lesson
@@ -53,7 +53,7 @@ def test_the_teacher_is_no_part_of_the_task():
 
 
 def test_kept_rows_are_those_of_the_batch_even_in_parts():
-    kept = Kept(Outputs(torch.arange(10.0).view(-1, 1)))
+    kept = TeacherOutputs(Outputs(torch.arange(10.0).view(-1, 1)))
     task, order = make(Lesson(KD(), teachers(nn.Linear(3, 4)), kept))
     for epoch in range(2):
         task.position.epoch, task.position.step = epoch, 0

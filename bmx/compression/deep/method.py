@@ -13,7 +13,7 @@ from torch import nn
 from bmx.compression.deep.weight_sharing import Sharing
 from bmx.compression.earlier_stages import VALUES, ZEROS
 from bmx.compression.method import Context, LayerChange, Outcome
-from bmx.compression.prunable import Layer
+from bmx.compression.prunable import PrunableLayer
 from bmx.compression.prune.fixed_masks import Masking, Ramp
 from bmx.compression.prune.method import Prune, changes, facts
 from bmx.errors import UsageError, did_you_mean
@@ -111,7 +111,7 @@ class Deep:
 
         return Outcome(pruned, [], changes(pruned, layers, masking), tuning, finish, facts(masking))
 
-    def _most(self, net: nn.Module, layers: Sequence[Layer]) -> dict[str, int]:
+    def _most(self, net: nn.Module, layers: Sequence[PrunableLayer]) -> dict[str, int]:
         """How many values each parameter may have."""
         names = {id(parameter): name for name, parameter in net.named_parameters()}
         modules = dict(net.named_modules())
@@ -141,7 +141,7 @@ def _values(net: nn.Module, names: Mapping[str, int]) -> dict[str, int]:
     return {name: len(p.detach()[p != 0].unique()) for name, p in net.named_parameters() if name in names}
 
 
-def _changes(net: nn.Module, layers: Sequence[Layer], names: Mapping[str, int]) -> list[LayerChange]:
+def _changes(net: nn.Module, layers: Sequence[PrunableLayer], names: Mapping[str, int]) -> list[LayerChange]:
     values = _values(net, names)
     rows = []
     for layer, row in zip(layers, changes(net, layers), strict=True):

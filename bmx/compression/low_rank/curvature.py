@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bmx.compression.low_rank.factored import bias_of
-from bmx.compression.low_rank.factorizable_layers import Target
+from bmx.compression.low_rank.factorizable_layers import FactorizableLayer
 from bmx.compression.method import Context
 from bmx.errors import UsageError
 from bmx.measure.meta_copy import no_fast_path
@@ -55,7 +55,7 @@ class Curvature:
 
 
 def measure_curvature(
-    net: nn.Module, targets: Mapping[str, Target], context: Context, samples: int
+    net: nn.Module, targets: Mapping[str, FactorizableLayer], context: Context, samples: int
 ) -> dict[str, Curvature]:
     """One pass of calibration samples through the net, forward and backward.
 
@@ -125,7 +125,7 @@ def _noise(outputs: Tensor, task: str, generator: torch.Generator) -> Tensor:
     return p.scatter_add(1, drawn, torch.full_like(p[:, :1], -1.0))
 
 
-def _watch(into: Curvature, bias: Tensor | None, target: Target) -> Any:
+def _watch(into: Curvature, bias: Tensor | None, target: FactorizableLayer) -> Any:
     # The channels of a convolution stand before its positions.
     channels_first = target.channels_first
 

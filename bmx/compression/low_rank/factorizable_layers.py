@@ -36,7 +36,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Target:
+class FactorizableLayer:
     """A layer that can be factored.
 
     Attributes:
@@ -74,15 +74,15 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundLayers:
     """The layers with weights of a net, in its order: ``targets``, and ``left`` with the reason, by path."""
 
-    targets: dict[str, Target]
+    targets: dict[str, FactorizableLayer]
     left: dict[str, str]
     order: list[tuple[str, nn.Module]]
 
 
-def find_targets(net: nn.Module, example: Tensor, skip: Sequence[str] = ()) -> Found:
+def find_targets(net: nn.Module, example: Tensor, skip: Sequence[str] = ()) -> FoundLayers:
     """The layers that can be factored, and the reason for each that is left alone.
 
     Args:
@@ -100,7 +100,7 @@ def find_targets(net: nn.Module, example: Tensor, skip: Sequence[str] = ()) -> F
     for name, layer in order:
         for parameter in layer.parameters(recurse=isinstance(layer, Factored)):
             owners.setdefault(id(parameter), []).append(name)
-    targets: dict[str, Target] = {}
+    targets: dict[str, FactorizableLayer] = {}
     left: dict[str, str] = {}
     for name, layer in order:
         reason = "skipped by name" if name in skipped else _why_not(layer)
@@ -118,7 +118,7 @@ def find_targets(net: nn.Module, example: Tensor, skip: Sequence[str] = ()) -> F
                 targets[name] = target
                 continue
         left[name] = reason
-    return Found(targets, left, order)
+    return FoundLayers(targets, left, order)
 
 
 def _layers(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -175,10 +175,10 @@ def _is_plain(layer: nn.Module) -> bool:
     return same and isinstance(layer.weight, nn.Parameter) and layer.weight.is_floating_point()
 
 
-def _target(name: str, layer: nn.Module, site: Site) -> Target:
+def _target(name: str, layer: nn.Module, site: Site) -> FactorizableLayer:
     rows, columns = writer(layer).weight.shape[0], reader(layer).weight[0].numel()
     rank = layer.ranks[0] if isinstance(layer, Factored) else min(rows, columns)
-    return Target(name, layer, rows, columns, weights_of(layer), rank, site)
+    return FactorizableLayer(name, layer, rows, columns, weights_of(layer), rank, site)
 
 
 def _sites(net: nn.Module, layers: Iterable[tuple[str, nn.Module]], example: Tensor) -> dict[str, Site]:

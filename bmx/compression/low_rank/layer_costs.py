@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bmx.compression.low_rank.factored import factored_like, sizes
-from bmx.compression.low_rank.factorizable_layers import Target
+from bmx.compression.low_rank.factorizable_layers import FactorizableLayer
 from bmx.compression.method import Context
 from bmx.measure.latency import interleave
 from bmx.measure.layer_times import time_layers
@@ -42,7 +42,7 @@ def layer_costs(unit: str, net: nn.Module, context: Context) -> dict[str, float]
 
 
 def size_costs(
-    unit: str, targets: Mapping[str, Target], offered: Mapping[str, Sequence[Size]]
+    unit: str, targets: Mapping[str, FactorizableLayer], offered: Mapping[str, Sequence[Size]]
 ) -> dict[str, tuple[list[float], float]]:
     """What the weights of layers cost in each size offered, and as they are.
 
@@ -59,24 +59,24 @@ def size_costs(
     }
 
 
-def _cost(unit: str, target: Target, size: Size) -> float:
+def _cost(unit: str, target: FactorizableLayer, size: Size) -> float:
     reading, writing = sizes(target.layer, *size)
     if unit == "macs":
         return reading * target.site.read + writing * target.site.written
     return (reading + writing) * _width(unit, target)
 
 
-def _cost_now(unit: str, target: Target) -> float:
+def _cost_now(unit: str, target: FactorizableLayer) -> float:
     # A layer that is factored already works at the positions of its output in both factors.
     return target.weights * (target.site.written if unit == "macs" else _width(unit, target))
 
 
-def _width(unit: str, target: Target) -> int:
+def _width(unit: str, target: FactorizableLayer) -> int:
     return next(target.layer.parameters()).element_size() if unit == "bytes" else 1
 
 
 def _timed(
-    targets: Mapping[str, Target], offered: Mapping[str, Sequence[Size]]
+    targets: Mapping[str, FactorizableLayer], offered: Mapping[str, Sequence[Size]]
 ) -> dict[str, tuple[list[float], float]]:
     """Milliseconds of each layer alone, for some of the sizes; all are measured in turns, so that they compare."""
     layers: dict[tuple[str, int], nn.Module] = {}

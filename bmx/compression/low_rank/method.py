@@ -16,7 +16,7 @@ from bmx.compression.low_rank import tensor_factors
 from bmx.compression.low_rank.allocation import Ladder, allocate
 from bmx.compression.low_rank.curvature import Curvature, measure_curvature
 from bmx.compression.low_rank.factored import bias_of, factored_like, fill, reader
-from bmx.compression.low_rank.factorizable_layers import Found, find_targets
+from bmx.compression.low_rank.factorizable_layers import FoundLayers, find_targets
 from bmx.compression.low_rank.layer_costs import size_costs
 from bmx.compression.low_rank.rank_rules import NEEDS_DATA, RULES, SCHEME_RULES, Choices, choices_for, ladder_for
 from bmx.compression.method import Context, LayerChange, Outcome
@@ -204,7 +204,7 @@ def _runs(net: nn.Module, context: Context) -> None:
 
 
 def _changes(
-    net: nn.Module, found: Found, choices: Mapping[str, Choices], ranks: Sequence[Mapping[str, Any]]
+    net: nn.Module, found: FoundLayers, choices: Mapping[str, Choices], ranks: Sequence[Mapping[str, Any]]
 ) -> list[LayerChange]:
     factored = {layer["name"]: layer["ranks"] for layer in ranks}
     rows = []

@@ -9,7 +9,7 @@ from bmx.compression.low_rank import spectra, tensor_factors
 from bmx.compression.low_rank.allocation import Ladder, Order
 from bmx.compression.low_rank.curvature import Curvature
 from bmx.compression.low_rank.factored import sizes
-from bmx.compression.low_rank.factorizable_layers import Target
+from bmx.compression.low_rank.factorizable_layers import FactorizableLayer
 from bmx.compression.low_rank.layer_costs import Size
 from bmx.compression.low_rank.spectra import Spectrum
 from bmx.compression.low_rank.vbmf import vbmf_rank
@@ -39,7 +39,7 @@ class Choices:
         whole: see ``lost``.
     """
 
-    target: Target
+    target: FactorizableLayer
     sizes: Sequence[Size]
     lost: Sequence[float]
     spectrum: Spectrum | None = None
@@ -47,7 +47,7 @@ class Choices:
     whole: float = 0.0
 
 
-def spectrum_for(rule: str, target: Target, curvature: Mapping[str, Curvature]) -> Spectrum:
+def spectrum_for(rule: str, target: FactorizableLayer, curvature: Mapping[str, Curvature]) -> Spectrum:
     """The directions of a layer in the order that a rule drops them."""
     if rule == "kfac":
         return spectra.of_loss(target, curvature[target.name])
@@ -56,7 +56,7 @@ def spectrum_for(rule: str, target: Target, curvature: Mapping[str, Curvature]) 
     return spectra.of_weight(target)
 
 
-def choices_for(rule: str, scheme: str, target: Target, curvature: Mapping[str, Curvature]) -> Choices:
+def choices_for(rule: str, scheme: str, target: FactorizableLayer, curvature: Mapping[str, Curvature]) -> Choices:
     """What a layer can become under a rule.
 
     Args:
@@ -83,7 +83,7 @@ def choices_for(rule: str, scheme: str, target: Target, curvature: Mapping[str, 
     return Choices(target, offered, [values[r] / unit for r in range(1, most + 1)], spectrum)
 
 
-def _tensor_choices(rule: str, scheme: str, target: Target) -> Choices:
+def _tensor_choices(rule: str, scheme: str, target: FactorizableLayer) -> Choices:
     if scheme == "cp":
         pairs: list[tuple[int, ...]] = [(r,) for r in range(1, target.rows * target.columns)]
     else:
@@ -104,11 +104,11 @@ def _tensor_choices(rule: str, scheme: str, target: Target) -> Choices:
     return Choices(target, offered, _shares(target, offered), whole=-1.0)
 
 
-def _shares(target: Target, offered: Sequence[Size]) -> list[float]:
+def _shares(target: FactorizableLayer, offered: Sequence[Size]) -> list[float]:
     return [-_weights(target, size) / target.weights for size in offered]
 
 
-def _weights(target: Target, size: Size) -> int:
+def _weights(target: FactorizableLayer, size: Size) -> int:
     return sum(sizes(target.layer, *size))
 
 

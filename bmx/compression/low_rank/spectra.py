@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bmx.compression.low_rank.curvature import Curvature
 from bmx.compression.low_rank.factored import bias_of
-from bmx.compression.low_rank.factorizable_layers import Target
+from bmx.compression.low_rank.factorizable_layers import FactorizableLayer
 
 # Of the mean eigenvalue of the Fisher information, added to all: directions the samples did not show may still matter.
 _DAMPING = 1e-4
@@ -78,13 +78,13 @@ def balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def of_weight(target: Target) -> Spectrum:
+def of_weight(target: FactorizableLayer) -> Spectrum:
     """Singular values: the best approximation of the weight itself (Eckart & Young 1936)."""
     u, s, vh = torch.linalg.svd(target.matrix, full_matrices=False)
     return Spectrum(s.square(), u, s[:, None] * vh)
 
 
-def of_output(target: Target, curvature: Curvature) -> Spectrum:
+def of_output(target: FactorizableLayer, curvature: Curvature) -> Spectrum:
     """Principal components of the outputs: the best approximation of what the layer gives on real data.
 
     min over rank r of E‖(W - Wᵣ) x‖² is Uᵣ Uᵣᵀ W with U the eigenvectors of E[y yᵀ] (Zhang et al. 2016); with a bias,
@@ -96,7 +96,7 @@ def of_output(target: Target, curvature: Curvature) -> Spectrum:
     return Spectrum(values, u, u.T @ weight, u.T @ curvature.mean if centred else None)
 
 
-def of_loss(target: Target, curvature: Curvature) -> Spectrum:
+def of_loss(target: FactorizableLayer, curvature: Curvature) -> Spectrum:
     """Directions by the rise of the loss when they are dropped, to second order, comparable across layers.
 
     With Fisher information C ⊗ G (K-FAC: Martens & Grosse 2015; convolutions as in Grosse & Martens 2016) a change D

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bmx.compression.low_rank.factorizable_layers import Target
+from bmx.compression.low_rank.factorizable_layers import FactorizableLayer
 from bmx.compression.low_rank.vbmf import vbmf_rank
 from bmx.extras import need
 
@@ -32,20 +32,20 @@ def tensorly() -> Any:
     return tensorly
 
 
-def kernel(target: Target) -> Tensor:
+def kernel(target: FactorizableLayer) -> Tensor:
     """The weight of a convolution, (outputs, inputs, kernel positions) in float64."""
     weight = target.layer.weight
     assert isinstance(weight, Tensor)
     return weight.detach().double().flatten(2)
 
 
-def sides(target: Target) -> tuple[Tensor, Tensor]:
+def sides(target: FactorizableLayer) -> tuple[Tensor, Tensor]:
     """The kernel as two matrices: a row for each input, and a row for each output."""
     weight = kernel(target)
     return weight.transpose(0, 1).flatten(1), weight.flatten(1)
 
 
-def tucker_sizes(target: Target, by_vbmf: bool) -> list[tuple[int, int]]:
+def tucker_sizes(target: FactorizableLayer, by_vbmf: bool) -> list[tuple[int, int]]:
     """Pairs of ranks (inputs, outputs) from (1, 1) upwards, along one line: towards the full ranks, or those of VBMF.
 
     With VBMF the line goes through the ranks that Kim et al. 2016 would choose, and beyond.
@@ -60,7 +60,7 @@ def tucker_sizes(target: Target, by_vbmf: bool) -> list[tuple[int, int]]:
     return [(a, b) for a, b in dict.fromkeys(line)]
 
 
-def tucker_lost(target: Target, ranks: Sequence[tuple[int, int]]) -> list[float]:
+def tucker_lost(target: FactorizableLayer, ranks: Sequence[tuple[int, int]]) -> list[float]:
     """The share of the kernel's energy that the truncated higher-order SVD loses at most, for each pair of ranks."""
     tails = []
     for side in sides(target):
@@ -69,7 +69,7 @@ def tucker_lost(target: Target, ranks: Sequence[tuple[int, int]]) -> list[float]
     return [float(tails[0][a] + tails[1][b]) for a, b in ranks]
 
 
-def tucker_parts(target: Target, ranks: tuple[int, int]) -> list[Tensor]:
+def tucker_parts(target: FactorizableLayer, ranks: tuple[int, int]) -> list[Tensor]:
     """Weights of the three convolutions: (r1, inputs), (r2, r1, kernel), (outputs, r2), of equal norm.
 
     Tucker-2 by higher-order orthogonal iteration, from the singular vectors; no random numbers.
@@ -84,7 +84,7 @@ def tucker_parts(target: Target, ranks: tuple[int, int]) -> list[Tensor]:
     return _evened([inner.T, core, out])
 
 
-def cp_parts(target: Target, rank: int, seed: int) -> list[Tensor]:
+def cp_parts(target: FactorizableLayer, rank: int, seed: int) -> list[Tensor]:
     """Weights of the three convolutions: (r, inputs), (r, kernel), (outputs, r), each component of equal norm.
 
     Alternating least squares from the singular vectors; what they lack is drawn from ``seed``.

@@ -13,7 +13,7 @@ from torch import nn
 
 from bmx.compression.earlier_stages import VALUES, ZEROS
 from bmx.compression.method import Context, LayerChange, Outcome
-from bmx.compression.prunable import Layer, layers_with_weights
+from bmx.compression.prunable import PrunableLayer, layers_with_weights
 from bmx.compression.prune import selection
 from bmx.compression.prune.fixed_masks import Masking, Ramp
 from bmx.errors import UsageError, did_you_mean
@@ -108,7 +108,7 @@ class Prune:
             tuning.hold()
         return self._outcome(pruned, layers, tuning)
 
-    def layers(self, net: nn.Module) -> list[Layer]:
+    def layers(self, net: nn.Module) -> list[PrunableLayer]:
         """What is pruned and what is left alone."""
         found = layers_with_weights(net, self.skip)
         if self.pattern != "2:4":
@@ -116,17 +116,17 @@ class Prune:
         weights = dict(net.named_parameters())
         note = "left alone: its inputs do not come in fours"
 
-        def fits(layer: Layer) -> bool:
+        def fits(layer: PrunableLayer) -> bool:
             plain = isinstance(layer.module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
             return plain and all(selection.fits_two_of_four(weights[name]) for name in layer.weights)
 
-        kept = [x if not x.weights or fits(x) else Layer(x.name, x.module, (), note) for x in found]
+        kept = [x if not x.weights or fits(x) else PrunableLayer(x.name, x.module, (), note) for x in found]
         if not any(layer.weights for layer in kept):
             fix = "use compression.pattern=none"
             raise UsageError("no layer has inputs that come in fours", "compression.pattern=2:4", fix)
         return kept
 
-    def masking(self, net: nn.Module, layers: Sequence[Layer], seed: int) -> Masking:
+    def masking(self, net: nn.Module, layers: Sequence[PrunableLayer], seed: int) -> Masking:
         """The tuning that prunes ``net``, and has pruned it already where the schedule says at once."""
         names = [name for layer in layers for name in layer.weights]
         at_once = self.lottery_ticket or self.schedule == "once"
@@ -153,7 +153,7 @@ class Prune:
             raise UsageError(what, f"compression.budget.params={self.budget['params']}", fix)
         return weights - stay
 
-    def _outcome(self, net: nn.Module, layers: Sequence[Layer], tuning: Masking) -> Outcome:
+    def _outcome(self, net: nn.Module, layers: Sequence[PrunableLayer], tuning: Masking) -> Outcome:
         def finish(tuned: nn.Module, context: Context) -> Outcome:
             final = copy.deepcopy(tuned)
             # The best epoch may be one from before the end of the schedule, or there was no fine-tuning.
@@ -163,7 +163,7 @@ class Prune:
         return Outcome(net, [], changes(net, layers, tuning), tuning, finish, facts(tuning))
 
 
-def changes(net: nn.Module, layers: Sequence[Layer], tuning: Masking | None = None) -> list[LayerChange]:
+def changes(net: nn.Module, layers: Sequence[PrunableLayer], tuning: Masking | None = None) -> list[LayerChange]:
     """What became of each layer of a pruned net; where ``tuning`` is not settled yet, that is noted."""
     parameters = dict(net.named_parameters())
     waiting = "" if tuning is None or tuning.settled else ", pruned during fine-tuning"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 
-from bmx.compression.prune_structured.channel_pruning import Kept
+from bmx.compression.prune_structured.channel_pruning import KeptChannels
 
 Costs = Mapping[str, float]
 # What a net costs at a ratio when some groups are raised above it, and what each group keeps then.
-Trial = Callable[[float, Mapping[str, int]], tuple[Costs, Mapping[str, Kept]]]
+Trial = Callable[[float, Mapping[str, int]], tuple[Costs, Mapping[str, KeptChannels]]]
 
 
 def within(costs: Costs, allowed: Costs) -> bool:

@@ -31,7 +31,7 @@ _NOT_ALIKE = "the net without some of its channels is not the net with them at z
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptChannels:
     """How many channels (of each head or part) or whole heads a group has left.
 
     Attributes:
@@ -61,7 +61,7 @@ class Channels:
     reasons: Mapping[str, str]
     heads: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def kept(self, ratio: float, round_to: int, raised: Mapping[str, int] | None = None) -> dict[str, Kept]:
+    def kept(self, ratio: float, round_to: int, raised: Mapping[str, int] | None = None) -> dict[str, KeptChannels]:
         """What each group keeps.
 
         Args:
@@ -73,10 +73,10 @@ class Channels:
         for group in self.sure:
             total, step = len(group.classes), 1 if group.name in self.heads else round_to
             left = min(total, kept(total, ratio, step) + (raised or {}).get(group.name, 0))
-            found[group.name] = Kept(left, total, step)
+            found[group.name] = KeptChannels(left, total, step)
         return found
 
-    def narrow(self, net: nn.Module, keep: Mapping[str, Kept], importance: Importance) -> None:
+    def narrow(self, net: nn.Module, keep: Mapping[str, KeptChannels], importance: Importance) -> None:
         """Takes the channels of least importance out of ``net``, in place; all are ranked before one goes.
 
         Args:

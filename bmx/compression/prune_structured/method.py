@@ -18,7 +18,7 @@ from bmx.compression.method import Context, LayerChange, Outcome
 from bmx.compression.prunable import check_skip, named_by
 from bmx.compression.prune_structured.channel_budget import Costs, fill, within
 from bmx.compression.prune_structured.channel_groups import Group
-from bmx.compression.prune_structured.channel_pruning import Channels, Importance, Kept, even, find_channels
+from bmx.compression.prune_structured.channel_pruning import Channels, Importance, KeptChannels, even, find_channels
 from bmx.compression.prune_structured.separate_attention import attention_step, separable, separate
 from bmx.compression.prune_structured.step_channels import channels_step
 from bmx.errors import UsageError, did_you_mean
@@ -158,11 +158,11 @@ class PruneStructured:
     ) -> tuple[float, dict[str, int]]:
         names = tuple(allowed)
 
-        def costs(keep: Mapping[str, Kept], small: nn.Module, example: Tensor) -> Costs:
+        def costs(keep: Mapping[str, KeptChannels], small: nn.Module, example: Tensor) -> Costs:
             channels.narrow(small, keep, even)
             return _costs(small, replace(context, example=example), names)
 
-        def trial(ratio: float, raised: Mapping[str, int]) -> tuple[Costs, dict[str, Kept]]:
+        def trial(ratio: float, raised: Mapping[str, int]) -> tuple[Costs, dict[str, KeptChannels]]:
             keep = channels.kept(ratio, self.round_to, raised)
             try:
                 return costs(keep, shadow(net), context.example.to("meta")), keep

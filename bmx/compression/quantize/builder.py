@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bmx.compression.method import Context
 from bmx.compression.module_replacement import replace
 from bmx.compression.quantize import quantization_grid
-from bmx.compression.quantize.calibration import Place, Range, observe
+from bmx.compression.quantize.calibration import TensorPlace, TensorRange, observe
 from bmx.compression.quantize.changes import FLOAT
 from bmx.compression.quantize.dataflow import Flow
 from bmx.compression.quantize.layers import DynamicGrid, StaticGrid, StoredWeights, TunedWeights
@@ -47,13 +47,13 @@ class Builder:
     ) -> None:
         self.method, self.net, self.flow, self.folded, self.held = method, net, flow, folded, held
         self.clips: dict[tuple[str, int], Tensor] = {}
-        self.ranges: dict[Place, Range] = {}
+        self.ranges: dict[TensorPlace, TensorRange] = {}
         self.ties = _ties(net, flow)
         if method.activations == "int8":
             called = {name: seen for name, seen in flow.items() if seen.calls}
-            places = [Place(n, "input") for n in called if _has_integer_kernel(net.get_submodule(n))]
+            places = [TensorPlace(n, "input") for n in called if _has_integer_kernel(net.get_submodule(n))]
             places += [
-                Place(n, "output", relu=seen.always_relu)
+                TensorPlace(n, "output", relu=seen.always_relu)
                 for n, seen in called.items()
                 if isinstance(net.get_submodule(n), CONVOLUTIONS)
             ]
@@ -127,7 +127,7 @@ class Builder:
 
     def _fields(self, name: str, bits: int, chosen: set[str]) -> dict[str, Any]:
         layer, seen = self.net.get_submodule(name), self.flow.get(name, Flow())
-        static = Place(name, "input") in self.ranges
+        static = TensorPlace(name, "input") in self.ranges
         dynamic = self.method.activations == "dynamic" and isinstance(layer, nn.Linear) and seen.calls > 0
         # An integer kernel of a convolution gives integers. The grid of the layer that takes them does, if it is the
         # only taker; what the model returns stays in floats, and so does the convolution that gives it.

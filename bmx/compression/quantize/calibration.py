@@ -18,7 +18,7 @@ _SHRINKS = [step / 50 for step in range(50, 9, -1)]
 
 
 @dataclass(frozen=True)
-class Place:
+class TensorPlace:
     """A place in a model that numbers pass.
 
     Attributes:
@@ -33,7 +33,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Range:
+class TensorRange:
     """What the grid at a place holds.
 
     Attributes:
@@ -49,11 +49,11 @@ class Range:
 
 def observe(
     net: nn.Module,
-    places: Collection[Place],
+    places: Collection[TensorPlace],
     batches: Callable[[], Iterator[Tensor]],
     observer: str,
     percentile: float,
-) -> dict[Place, Range]:
+) -> dict[TensorPlace, TensorRange]:
     """The range of numbers that the grid at each place should hold.
 
     Args:
@@ -64,19 +64,19 @@ def observe(
             makes the least squared error.
         percentile: of the numbers, how many to keep within the range; 99.99 gives up one in 10,000.
     """
-    ends: dict[Place, tuple[float, float]] = {}
+    ends: dict[TensorPlace, tuple[float, float]] = {}
 
-    def widen(place: Place, x: Tensor) -> None:
+    def widen(place: TensorPlace, x: Tensor) -> None:
         low, high = (float(end) for end in x.aminmax())
         was = ends.get(place, (low, high))
         ends[place] = (min(low, was[0]), max(high, was[1]))
 
     _watch(net, places, batches, widen)
     if observer == "minmax":
-        return {place: Range(*found) for place, found in ends.items()}
+        return {place: TensorRange(*found) for place, found in ends.items()}
     counts = {place: torch.zeros(_BINS, dtype=torch.float64) for place in ends}
 
-    def count(place: Place, x: Tensor) -> None:
+    def count(place: TensorPlace, x: Tensor) -> None:
         low, high = ends[place]
         counts[place] += torch.histc(x.float(), _BINS, low, high).double() if high > low else 0
 
@@ -85,7 +85,7 @@ def observe(
     found = {}
     for place, seen in ends.items():
         low, high = narrow(counts[place], *seen, percentile)
-        found[place] = Range(low, high, _outside(counts[place], *seen, low, high))
+        found[place] = TensorRange(low, high, _outside(counts[place], *seen, low, high))
     return found
 
 
@@ -100,16 +100,16 @@ def _outside(counts: Tensor, first: float, last: float, low: float, high: float)
 
 def _watch(
     net: nn.Module,
-    places: Collection[Place],
+    places: Collection[TensorPlace],
     batches: Callable[[], Iterator[Tensor]],
-    see: Callable[[Place, Tensor], None],
+    see: Callable[[TensorPlace, Tensor], None],
 ) -> None:
     modules: Mapping[str, nn.Module] = dict(net.named_modules())
 
-    def on_input(place: Place) -> Any:
+    def on_input(place: TensorPlace) -> Any:
         return lambda module, arguments: see(place, arguments[0])
 
-    def on_output(place: Place) -> Any:
+    def on_output(place: TensorPlace) -> Any:
         return lambda module, arguments, returned: see(place, returned.clamp(min=0) if place.relu else returned)
 
     hooks: list[Any] = []

@@ -14,7 +14,7 @@ from bmx.runs.report.terminal import wide
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
 # Layers that are shown; the largest where there are more.
 _LAYERS = 24
@@ -60,7 +60,7 @@ def conditions(result: dict[str, Any]) -> str:
     return f"{on}, {threads}, {cpu.get('model') or 'unknown processor'} ({flags})"
 
 
-def cost_table(models: list[dict[str, Any]]) -> Table:
+def cost_table(models: list[dict[str, Any]]) -> TextTable:
     """Parameters, MACs and bytes: a row for each model."""
     table = _table("model", "parameters", "trainable", "frozen", "nonzero", "MACs", "FLOPs", "file")
     for model in models:
@@ -76,7 +76,7 @@ def cost_table(models: list[dict[str, Any]]) -> Table:
     return table
 
 
-def latency_table(models: list[dict[str, Any]], sizes: list[int]) -> Table:
+def latency_table(models: list[dict[str, Any]], sizes: list[int]) -> TextTable:
     """Latency and throughput: a row for each model on each engine."""
     table = _table("model", "engine")
     for size in sizes:
@@ -100,7 +100,7 @@ def latency_table(models: list[dict[str, Any]], sizes: list[int]) -> Table:
     return table
 
 
-def memory_table(models: list[dict[str, Any]]) -> Table:
+def memory_table(models: list[dict[str, Any]]) -> TextTable:
     """Memory predicted and measured: a row for each model at each batch size."""
     table = _table("memory", "batch", "weights", "forward", "measured", "training step", "measured")
     for model in models:
@@ -110,7 +110,7 @@ def memory_table(models: list[dict[str, Any]]) -> Table:
     return table
 
 
-def layer_table(model: dict[str, Any]) -> Table:
+def layer_table(model: dict[str, Any]) -> TextTable:
     """Where the cost lies, layer by layer; the largest where there are many."""
     layers = model["layers"]
     table = _table("layer", "kind", "output", "parameters", "MACs", "output size", "time")
@@ -210,10 +210,10 @@ def _notes(model: dict[str, Any]) -> Iterator[str]:
         yield f"{failure['engine']}: {failure['reason']}"
 
 
-def _table(*headings: str) -> Table:
-    from bmx.runs.report.table import Table
+def _table(*headings: str) -> TextTable:
+    from bmx.runs.report.table import TextTable
 
-    table = Table(gap=1)
+    table = TextTable(gap=1)
     for number, heading in enumerate(headings):
         text = number == 0 or heading in ("engine", "kind")
         table.add_column(heading, right=not text, wraps=text, hyphens=text)

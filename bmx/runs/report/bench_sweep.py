@@ -17,13 +17,13 @@ from bmx.runs.sweep_jobs import done_jobs
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
 Value = float | str
 
 
 @dataclass(frozen=True)
-class Point:
+class BenchPoint:
     """One job: the values it was given for what was swept over, and what came of it."""
 
     chosen: dict[str, Value]
@@ -49,17 +49,17 @@ def report(sweep: Path, _: object = None) -> None:
     console.print(Text(f"  plot  {short_path(file)}"), soft_wrap=True)
 
 
-def points(sweep: Path) -> list[Point]:
+def points(sweep: Path) -> list[BenchPoint]:
     """The finished jobs of a sweep directory, in the order in which their values were chosen."""
     found = []
     for _, result in done_jobs(sweep):
         if result.get("verb") == "bench":
-            found.append(Point(_chosen(result), _costs(result)))
+            found.append(BenchPoint(_chosen(result), _costs(result)))
     # Numbers before words.
     return sorted(found, key=lambda point: [(isinstance(v, str), v) for v in point.chosen.values()])
 
 
-def swept(found: list[Point]) -> list[str]:
+def swept(found: list[BenchPoint]) -> list[str]:
     """The keys that differ between jobs; that with the most numbers first, which makes the x axis."""
     keys = list(dict.fromkeys(key for point in found for key in point.chosen))
     values = {key: {point.chosen.get(key) for point in found} for key in keys}
@@ -67,11 +67,11 @@ def swept(found: list[Point]) -> list[str]:
     return sorted(differing, key=lambda key: (_numeric(values[key]), len(values[key])), reverse=True)
 
 
-def table(found: list[Point], keys: list[str]) -> Table:
+def table(found: list[BenchPoint], keys: list[str]) -> TextTable:
     """A row for each job."""
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
-    drawn = Table(gap=1)
+    drawn = TextTable(gap=1)
     ordered = sorted(keys)
     for key in ordered:
         drawn.add_column(_short(key), right=True)
@@ -84,7 +84,7 @@ def table(found: list[Point], keys: list[str]) -> Table:
     return drawn
 
 
-def draw(found: list[Point], keys: list[str], path: Path) -> None:
+def draw(found: list[BenchPoint], keys: list[str], path: Path) -> None:
     """Draw each cost over the first key, a line for each combination of the others, as one PNG."""
     from bmx.runs.report.figure import drawing, head, place, text_width
 
@@ -104,7 +104,7 @@ def draw(found: list[Point], keys: list[str], path: Path) -> None:
             _panel(axes, found, x, others, name)
 
 
-def _panel(axes: Axes, found: list[Point], x: str, others: list[str], name: str) -> None:
+def _panel(axes: Axes, found: list[BenchPoint], x: str, others: list[str], name: str) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     from bmx.runs.report.figure import BLUE, FAINT, ORANGE, PALE_BLUE, SOFT
@@ -150,11 +150,11 @@ def _name_lines(axes: Axes, ends: list[tuple[str, str, tuple[float, float]]]) ->
         axes.text(1.03, taken, said, transform=axes.transAxes, color=colour, va="center", fontsize=8.5)
 
 
-def _group(point: Point, keys: list[str]) -> str:
+def _group(point: BenchPoint, keys: list[str]) -> str:
     return ", ".join(f"{_short(key)} {_say(point.chosen.get(key, ''))}" for key in keys)
 
 
-def _places(found: list[Point], x: str) -> dict[str, float]:
+def _places(found: list[BenchPoint], x: str) -> dict[str, float]:
     """Where each value of the x axis stands: at its number, or one after the other where it is a word."""
     values = {point.chosen[x] for point in found if x in point.chosen}
     if all(isinstance(value, float) for value in values):
@@ -167,7 +167,7 @@ def _is_log(places: dict[str, float]) -> bool:
     return len(at) > 2 and min(at) > 0 and max(at) / min(at) >= 4
 
 
-def _title(found: list[Point], keys: list[str]) -> str:
+def _title(found: list[BenchPoint], keys: list[str]) -> str:
     macs = [point.costs["MACs"] for point in found if point.costs.get("MACs")]
     by = " and ".join(map(_short, keys))
     if macs and min(macs) > 0 and max(macs) > min(macs):
@@ -175,7 +175,7 @@ def _title(found: list[Point], keys: list[str]) -> str:
     return f"Cost against {by}"
 
 
-def _names(found: list[Point]) -> list[str]:
+def _names(found: list[BenchPoint]) -> list[str]:
     return list(dict.fromkeys(name for point in found for name in point.costs))
 
 

@@ -15,7 +15,7 @@ from bmx.runs.report.terminal import wide
 from bmx.runs.sweep_jobs import done_jobs, told_apart
 
 if TYPE_CHECKING:
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
 # What a sweep adds to each job's words; the command of one compression alone does without.
 _OF_SWEEPS = ("plots=false", "engines=[]")
@@ -62,11 +62,11 @@ def _flags(sweep: Path) -> list[str]:
         return []
 
 
-def table(found: list[dict[str, Any]], beaten: list[bool]) -> Table:
+def table(found: list[dict[str, Any]], beaten: list[bool]) -> TextTable:
     """A row for the original and for each compression, the smallest first."""
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
-    drawn = Table(gap=1)
+    drawn = TextTable(gap=1)
     drawn.add_column("")
     drawn.add_column("compression", wraps=True)
     timings = [(t["engine"], t["batch_size"]) for t in found[0]["after"]["timings"]]

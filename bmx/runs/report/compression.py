@@ -28,7 +28,7 @@ COSTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 _LAYERS = 24
 
 
-class Row(NamedTuple):
+class ComparisonRow(NamedTuple):
     """One line of the comparison: the two values as text, and what the second is of the first."""
 
     what: str
@@ -38,19 +38,19 @@ class Row(NamedTuple):
     ratio: float | None = None
 
 
-def rows(result: dict[str, Any]) -> list[Row]:
+def rows(result: dict[str, Any]) -> list[ComparisonRow]:
     """The comparison, line by line; what was not measured is not there."""
     found = result["compression"]
     before, after = found["before"], found["after"]
     n, split = found.get("samples"), found.get("split", "test")
     lines = list(_scores(before["metrics"], after["metrics"], n, split))
     if numbers.is_number(found.get("agreement")):
-        lines.append(Row("same answer", "", numbers.percent(found["agreement"], n), ""))
+        lines.append(ComparisonRow("same answer", "", numbers.percent(found["agreement"], n), ""))
     if right := found.get("only_right"):
         before_only, after_only = right["before"], right["after"]
         certainty = chance(mcnemar(before_only, after_only))
         only = "right where the other is wrong"
-        lines.append(Row(only, numbers.whole(before_only), numbers.whole(after_only), certainty))
+        lines.append(ComparisonRow(only, numbers.whole(before_only), numbers.whole(after_only), certainty))
     for key, label, show in COSTS:
         lines += _ratio(label, before["cost"].get(key), after["cost"].get(key), show)
     for timing in before["timings"]:
@@ -60,20 +60,20 @@ def rows(result: dict[str, Any]) -> list[Row]:
     return lines
 
 
-def _scores(before: dict[str, float], after: dict[str, float], n: int | None, split: str) -> Iterator[Row]:
+def _scores(before: dict[str, float], after: dict[str, float], n: int | None, split: str) -> Iterator[ComparisonRow]:
     metric = main_of(before)
     if metric is None:
         return
     one, two = before[metric.name], after[metric.name]
     change = f"{100 * (two - one):+.2f} points" if metric.share else times(two / one) if one else ""
     said = [numbers.measured(metric, value, n) for value in (one, two)]
-    yield Row(f"{split} {metric.said}", said[0], said[1], change)
+    yield ComparisonRow(f"{split} {metric.said}", said[0], said[1], change)
 
 
-def _ratio(label: str, before: Any, after: Any, show: Any) -> Iterator[Row]:
+def _ratio(label: str, before: Any, after: Any, show: Any) -> Iterator[ComparisonRow]:
     if numbers.is_number(before) and numbers.is_number(after) and before > 0:
         ratio = after / before
-        yield Row(label, show(before), show(after), times(ratio), ratio)
+        yield ComparisonRow(label, show(before), show(after), times(ratio), ratio)
 
 
 def times(ratio: float) -> str:
@@ -101,7 +101,7 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
     """Print before and after, the layers, and where everything is."""
     from rich.text import Text
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
     if "compression" not in result:  # stopped or failed before there was something to weigh
         show_summary(result, run, console)
@@ -109,7 +109,7 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
     console = wide(console)
     console.print()
     console.print(Text(title(result), "bold"), soft_wrap=True)
-    table = Table(gap=2)
+    table = TextTable(gap=2)
     table.add_column("")
     for heading in ("before", "after", ""):
         table.add_column(heading, right=True)
@@ -149,7 +149,7 @@ def title(result: dict[str, Any]) -> str:
 def _show_layers(layers: list[dict[str, Any]], console: Console) -> None:
     from rich.text import Text
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
     if not layers:
         return
@@ -157,7 +157,7 @@ def _show_layers(layers: list[dict[str, Any]], console: Console) -> None:
     if len(layers) > _LAYERS:
         largest = sorted(layers, key=lambda layer: layer["before"], reverse=True)[:_LAYERS]
         shown = [layer for layer in layers if layer in largest]
-    table = Table(gap=2)
+    table = TextTable(gap=2)
     for number, heading in enumerate(("layer", "kind", "parameters", "after", "")):
         table.add_column(heading, right=number in (2, 3), wraps=number == 4)
     for layer in shown:

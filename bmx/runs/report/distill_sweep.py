@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-class Mean(Protocol):
+class SeedMean(Protocol):
     """A mean over seeds and the half width of its interval; None for one seed."""
 
     @property
@@ -24,20 +24,20 @@ class Mean(Protocol):
 
 
 @dataclass(frozen=True)
-class Line:
+class ConfigurationLine:
     """One configuration: means over its runs, on the test set, in per cent, or as the RMSE is."""
 
     name: str
     runs: int
-    teacher: Mean | None
-    alone: Mean | None
-    distilled: Mean | None
-    gain: Mean | None
-    agreement: Mean | None
-    calibration: Mean | None
+    teacher: SeedMean | None
+    alone: SeedMean | None
+    distilled: SeedMean | None
+    gain: SeedMean | None
+    agreement: SeedMean | None
+    calibration: SeedMean | None
 
 
-def show(lines: Sequence[Line], higher: bool, console: Console | None = None) -> None:
+def show(lines: Sequence[ConfigurationLine], higher: bool, console: Console | None = None) -> None:
     """Print the table.
 
     Args:
@@ -47,7 +47,7 @@ def show(lines: Sequence[Line], higher: bool, console: Console | None = None) ->
     """
     from rich.text import Text
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
     console = wide(console)
     unit = f"{MAIN['classification'].said}, %" if higher else MAIN["regression"].said
@@ -56,7 +56,7 @@ def show(lines: Sequence[Line], higher: bool, console: Console | None = None) ->
         Text(f"the distilled student against the same one alone, on the test set ({unit})", "bold"), soft_wrap=True
     )
     console.print()
-    table = Table(gap=1)
+    table = TextTable(gap=1)
     more = ("agreement", "calibration error") if higher else ()
     table.add_column("", wraps=True)
     for heading in ("runs", "teacher", "alone", "distilled", "gain", *more):
@@ -73,7 +73,7 @@ def show(lines: Sequence[Line], higher: bool, console: Console | None = None) ->
         console.print(Text(note, "dim"), soft_wrap=True)
 
 
-def _said(mean: Mean | None, per_cent: bool, sign: str = "") -> str:
+def _said(mean: SeedMean | None, per_cent: bool, sign: str = "") -> str:
     """``97.2 ± 0.3``; without an interval where there is one value, or the same one each time."""
     if mean is None:
         return numbers.MISSING
@@ -82,12 +82,12 @@ def _said(mean: Mean | None, per_cent: bool, sign: str = "") -> str:
     return value + half
 
 
-def _is_sure(line: Line) -> bool:
+def _is_sure(line: ConfigurationLine) -> bool:
     """Whether the interval of the gain leaves out zero."""
     return line.gain is not None and line.gain.half is not None and abs(line.gain.value) > line.gain.half
 
 
-def _notes(lines: Sequence[Line], higher: bool) -> list[str]:
+def _notes(lines: Sequence[ConfigurationLine], higher: bool) -> list[str]:
     if all(line.runs < 2 for line in lines):
         return ["one seed each: a gain may be luck; add seeds=3"]
     better = "" if higher else "; less is better"

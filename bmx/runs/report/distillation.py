@@ -14,7 +14,7 @@ from bmx.runs.report.terminal import wide
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
 _SCORE, _ERROR = MAIN["classification"], MAIN["regression"]
 
@@ -53,11 +53,11 @@ def title(comparison: dict[str, Any]) -> str:
     )
 
 
-def table(comparison: dict[str, Any]) -> Table:
+def table(comparison: dict[str, Any]) -> TextTable:
     """A row for each teacher, the student alone and the distilled one."""
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
-    found = Table(gap=1)
+    found = TextTable(gap=1)
     classes = any("errors" in row for row in comparison["rows"])
     score = (_SCORE.said, "95 % interval", "agreement", "calibration error") if classes else (_ERROR.said,)
     for number, heading in enumerate(("", *score, "parameters", "MACs", "size", "batch 1", "batch 256")):

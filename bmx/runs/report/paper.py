@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from bmx.runs.report.signs import charset, spelled
-from bmx.runs.report.table import Table
+from bmx.runs.report.table import TextTable
 
 
 class Paper(Console):
@@ -31,7 +31,7 @@ def _spelled(item: Any, signs: str) -> Any:
         return spelled(item, signs)
     if isinstance(item, Text):
         return _text(item, signs)
-    if isinstance(item, Table):
+    if isinstance(item, TextTable):
         return _table(item, signs)
     if isinstance(item, Padding):
         item.renderable = _spelled(item.renderable, signs)
@@ -53,8 +53,8 @@ def _text(text: Text, signs: str) -> Text:
     return found
 
 
-def _table(table: Table, signs: str) -> Table:
-    found = Table(table._headings, table._gap, table._indent)
+def _table(table: TextTable, signs: str) -> TextTable:
+    found = TextTable(table._headings, table._gap, table._indent)
     found.row_styles = list(table.row_styles)
     found.columns = [
         replace(c, heading=_text(c.heading, signs), cells=[_text(cell, signs) for cell in c.cells])

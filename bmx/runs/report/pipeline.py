@@ -54,7 +54,7 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
     """Print the table and where everything is."""
     from rich.text import Text
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
     if "compression" not in result:
         show_summary(result, run, console)
@@ -62,7 +62,7 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
     console = wide(console)
     console.print()
     console.print(Text(title(result), "bold"), soft_wrap=True)
-    grid = Table(gap=2)
+    grid = TextTable(gap=2)
     grid.add_column("")
     for word, _ in columns(result):
         grid.add_column(word, right=True)

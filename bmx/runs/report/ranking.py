@@ -70,9 +70,9 @@ def _numeric(cells: list[str]) -> bool:
 def _show_rich(ranking: Ranking, console: Console) -> None:
     from rich.text import Text
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
-    table = Table(indent=2)
+    table = TextTable(indent=2)
     for i, column in enumerate(ranking.columns):
         right = _numeric([row[i] for row in ranking.rows])
         table.add_column(column, right=right, wraps=not right)

@@ -223,10 +223,10 @@ def _argument(key: str, value: str) -> str:
 def _show_rich(result: dict[str, Any], run: Path, console: Console) -> None:
     from rich.text import Text
 
-    from bmx.runs.report.table import Table
+    from bmx.runs.report.table import TextTable
 
     style = _STYLES.get(str(result.get("status")), "default")
-    table = Table(headings=False, indent=2)
+    table = TextTable(headings=False, indent=2)
     table.add_column(style="dim")
     table.add_column(wraps=True)
     table.add_column(style="dim", wraps=True)

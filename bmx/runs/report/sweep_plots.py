@@ -23,7 +23,7 @@ _MOST_LINES = 300
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """A configuration of a sweep.
 
     Attributes:
@@ -37,7 +37,9 @@ class Point:
     best: bool = False
 
 
-def parallel(points: Sequence[Point], path: Path, objective: str, higher: bool, metric: Metric | None = None) -> None:
+def parallel(
+    points: Sequence[SweepPoint], path: Path, objective: str, higher: bool, metric: Metric | None = None
+) -> None:
     """Draw a line for each configuration across one axis for each key, the last axis being the objective.
 
     Args:
@@ -144,7 +146,9 @@ class _Scale:
         return [(self.at(f"{tick!r}"), f"{tick:.3g}") for tick in [*ends, *apart]]
 
 
-def heat_map(points: Sequence[Point], path: Path, objective: str, higher: bool, metric: Metric | None = None) -> None:
+def heat_map(
+    points: Sequence[SweepPoint], path: Path, objective: str, higher: bool, metric: Metric | None = None
+) -> None:
     """Draw the objective over two keys as coloured cells with their values.
 
     Args:
@@ -192,11 +196,11 @@ def _cell(
     axes: Any,
     x: int,
     y: int,
-    point: Point | None,
+    point: SweepPoint | None,
     ends: tuple[float, float],
     higher: bool,
     write: Callable[..., str] | None,
-    best: Point,
+    best: SweepPoint,
 ) -> None:
     from matplotlib.patches import Rectangle
 
@@ -241,7 +245,7 @@ def as_number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _sorted(points: Sequence[Point], key: str) -> list[str]:
+def _sorted(points: Sequence[SweepPoint], key: str) -> list[str]:
     texts = list(dict.fromkeys(str(point.keys.get(key)) for point in points))
     if all(as_number(text) is not None for text in texts):
         return sorted(texts, key=lambda text: as_number(text) or 0.0)

@@ -56,7 +56,7 @@ class Column:
         return max([_longest_word(self.heading), *cells])
 
 
-class Table:
+class TextTable:
     """A table without lines, drawn in the width that there is.
 
     Args:
@@ -151,8 +151,8 @@ class Table:
             return turned._rows(turned.columns, widths)
         return self._stacked(columns, width)
 
-    def _turned(self, columns: Sequence[Column]) -> Table:
-        table = Table(headings=False, gap=self._gap, indent=self._indent)
+    def _turned(self, columns: Sequence[Column]) -> TextTable:
+        table = TextTable(headings=False, gap=self._gap, indent=self._indent)
         table.add_column(style=_DIM, wraps=True)
         for number in range(self.row_count):
             table.add_column(right=True, wraps=not number, style=self.row_styles[number])

@@ -15,20 +15,20 @@ from bmx.runs.report import numbers
 from bmx.runs.report.ranking import Ranking, relative, show
 from bmx.sweep import job_status
 from bmx.sweep.job import Job
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 from bmx.sweep.leaderboard import ranking
 from bmx.sweep.leaderboard import text as verdict
-from bmx.sweep.leaderboard.ranking import BOARD, Board, Entry
+from bmx.sweep.leaderboard.ranking import BOARD, Board, BoardEntry
 from bmx.sweep.objective import AUTO, Objective, settle
 from bmx.sweep.plan import Plan
 
 log = logging.getLogger("bmx.sweep")
 SHOWN = 20
 """Rows of the table; leaderboard.csv has them all."""
-Ended = Sequence[tuple[Job, Path, Outcome]]
+Ended = Sequence[tuple[Job, Path, JobState]]
 
 
-def gather(plan: Plan, sweep: Path, jobs: Sequence[Job]) -> list[tuple[Job, Path, Outcome]]:
+def gather(plan: Plan, sweep: Path, jobs: Sequence[Job]) -> list[tuple[Job, Path, JobState]]:
     """How every job of a sweep stands now."""
     return [(job, job.run_dir(sweep), job_status.read(job.run_dir(sweep))) for job in jobs]
 
@@ -104,7 +104,7 @@ def _ranking(plan: Plan, board: Board, ended: Ended, interrupted: str) -> Rankin
     return Ranking(title, columns, rows, best, sentences, notes, len(board.entries) - len(shown))
 
 
-def _cells(entry: Entry, keys: list[str], board: Board, objectives: list[Objective]) -> list[str]:
+def _cells(entry: BoardEntry, keys: list[str], board: Board, objectives: list[Objective]) -> list[str]:
     beside = board.beside
     if entry.rank is None:
         place = numbers.MISSING
@@ -122,7 +122,7 @@ def _cells(entry: Entry, keys: list[str], board: Board, objectives: list[Objecti
     return cells
 
 
-def _jobs(entry: Entry, columns: list[str]) -> list[str]:
+def _jobs(entry: BoardEntry, columns: list[str]) -> list[str]:
     if columns[-1] != "jobs":
         return []
     states = [(entry.count(state), said) for state, said in _STATES if entry.count(state)]
@@ -153,13 +153,13 @@ def _say_where(plan: Plan, board: Board, sweep: Path, plots: list[Path], failed:
         print(f"again  {plan.again(job)}")
 
 
-def _best_job(board: Board, best: Entry) -> tuple[Job, Path, Outcome]:
+def _best_job(board: Board, best: BoardEntry) -> tuple[Job, Path, JobState]:
     """The best seed's job of the best configuration."""
     first = board.objectives[0]
     done = [item for item in best.jobs if item[2].state == "done"]
     values = best.values[0]
 
-    def reached(item: tuple[Job, Path, Outcome]) -> float:
+    def reached(item: tuple[Job, Path, JobState]) -> float:
         seed = item[0].seed if item[0].seed is not None else int(item[2].result.get("seed") or 0)
         return values.get(seed, float("-inf") if first.higher else float("inf"))
 
@@ -184,12 +184,12 @@ def _drawings(board: Board, shares: dict[str, float]) -> list[tuple[str, Any]]:
     if board.best is None or board.objectives == [AUTO]:
         return []
     from bmx.runs.report import sweep_curves, sweep_plots
-    from bmx.runs.report.sweep_plots import Point
+    from bmx.runs.report.sweep_plots import SweepPoint
 
     first, found = board.objectives[0], []
     ranked = [entry for entry in board.entries if entry.rank is not None]
     good = [entry.front if len(board.objectives) > 1 else entry.tied and entry.p is not None for entry in ranked]
-    points = [Point(dict(e.point), e.means[0].value, g) for e, g in zip(ranked, good, strict=True) if e.means[0]]
+    points = [SweepPoint(dict(e.point), e.means[0].value, g) for e, g in zip(ranked, good, strict=True) if e.means[0]]
     keys = {key for entry in ranked for key in entry.point}
     said = (first.said, first.higher, first.metric)
     if len(points) > 1 and len(keys) == 2 and not shares and all(len(p.keys) == 2 for p in points):

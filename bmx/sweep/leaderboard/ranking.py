@@ -12,7 +12,7 @@ from bmx.files.atomic import replacing
 from bmx.metrics.standard import LOSS, main_names
 from bmx.runs.report.numbers import is_number
 from bmx.sweep.job import Job
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 from bmx.sweep.leaderboard.statistics import ALPHA, Mean, holm, mean, paired
 from bmx.sweep.objective import Objective, value
 
@@ -22,7 +22,7 @@ _BESIDE = (*main_names("test"), f"test/{LOSS.name}")
 
 
 @dataclass
-class Entry:
+class BoardEntry:
     """One configuration with all its seeds.
 
     Attributes:
@@ -39,7 +39,7 @@ class Entry:
     """
 
     point: Mapping[str, str]
-    jobs: list[tuple[Job, Path, Outcome]] = field(default_factory=list)
+    jobs: list[tuple[Job, Path, JobState]] = field(default_factory=list)
     values: list[dict[int, float]] = field(default_factory=list)
     means: list[Mean | None] = field(default_factory=list)
     bounded: list[Mean | None] = field(default_factory=list)
@@ -69,12 +69,12 @@ class Entry:
 class Board:
     """Every configuration, the best first; with several objectives the Pareto front first."""
 
-    entries: list[Entry]
+    entries: list[BoardEntry]
     objectives: list[Objective]
     bounds: Sequence[Objective] = ()
 
     @property
-    def best(self) -> Entry | None:
+    def best(self) -> BoardEntry | None:
         """The first one, if it has a value."""
         return self.entries[0] if self.entries and self.entries[0].rank is not None else None
 
@@ -87,13 +87,13 @@ class Board:
         return None
 
     @property
-    def ties(self) -> list[Entry]:
+    def ties(self) -> list[BoardEntry]:
         """Those that cannot be told from the best, without the best."""
         return [entry for entry in self.entries[1:] if entry.tied]
 
 
 def make(
-    ended: Sequence[tuple[Job, Path, Outcome]], objectives: list[Objective], bounds: Sequence[Objective] = ()
+    ended: Sequence[tuple[Job, Path, JobState]], objectives: list[Objective], bounds: Sequence[Objective] = ()
 ) -> Board:
     """Groups jobs by their point, compares, and sorts.
 
@@ -102,9 +102,9 @@ def make(
         objectives: what to choose by, ``auto`` settled.
         bounds: what an entry has to keep to; one that does not is put behind those that do, and has no rank.
     """
-    grouped: dict[tuple[tuple[str, str], ...], Entry] = {}
+    grouped: dict[tuple[tuple[str, str], ...], BoardEntry] = {}
     for job, run, end in ended:
-        entry = grouped.setdefault(tuple(job.point.items()), Entry(job.point))
+        entry = grouped.setdefault(tuple(job.point.items()), BoardEntry(job.point))
         entry.jobs.append((job, run, end))
     entries = list(grouped.values())
     for entry in entries:
@@ -116,7 +116,7 @@ def make(
     _mark_front(entries, objectives)
     first = objectives[0]
 
-    def order(entry: Entry) -> tuple[bool, bool, bool, float]:
+    def order(entry: BoardEntry) -> tuple[bool, bool, bool, float]:
         centre = entry.means[0]
         if centre is None or any(other is None for other in entry.means):
             return (True, True, True, 0.0)
@@ -138,7 +138,7 @@ def _mean(found: Mapping[int, float]) -> Mean | None:
     return mean(list(found.values())) if found else None
 
 
-def _by_seed(entry: Entry, objective: Objective) -> dict[int, float]:
+def _by_seed(entry: BoardEntry, objective: Objective) -> dict[int, float]:
     found = {}
     for job, run, end in entry.jobs:
         number = value(run, end.result, objective) if end.state == "done" else None
@@ -147,11 +147,11 @@ def _by_seed(entry: Entry, objective: Objective) -> dict[int, float]:
     return found
 
 
-def _seed(job: Job, end: Outcome) -> int:
+def _seed(job: Job, end: JobState) -> int:
     return job.seed if job.seed is not None else int(end.result.get("seed") or 0)
 
 
-def _rank(entries: list[Entry], order: Any) -> None:
+def _rank(entries: list[BoardEntry], order: Any) -> None:
     before: tuple[Any, int] | None = None
     for place, entry in enumerate(entries, 1):
         if any(centre is None for centre in entry.means) or not entry.kept:
@@ -161,7 +161,7 @@ def _rank(entries: list[Entry], order: Any) -> None:
         before = (key, entry.rank)
 
 
-def _compare_with_best(entries: list[Entry], objective: Objective) -> None:
+def _compare_with_best(entries: list[BoardEntry], objective: Objective) -> None:
     ranked = [entry for entry in entries if entry.rank is not None]
     if not ranked:
         return
@@ -175,7 +175,7 @@ def _compare_with_best(entries: list[Entry], objective: Objective) -> None:
     best.tied = any(entry.tied for entry in others)
 
 
-def _mark_front(entries: list[Entry], objectives: list[Objective]) -> None:
+def _mark_front(entries: list[BoardEntry], objectives: list[Objective]) -> None:
     known = [entry for entry in entries if entry.kept and all(centre is not None for centre in entry.means)]
     signs = [1.0 if objective.higher else -1.0 for objective in objectives]
     scores = [[s * centre.value for s, centre in zip(signs, e.means, strict=True) if centre] for e in known]

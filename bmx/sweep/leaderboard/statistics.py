@@ -20,7 +20,7 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Whether a first configuration is better than a second, from the differences on their common seeds.
 
     Attributes:
@@ -42,7 +42,7 @@ def mean(values: Sequence[float]) -> Mean:
     return Mean(centre, t_quantile(1 - ALPHA / 2, n - 1) * statistics.stdev(values) / math.sqrt(n), n)
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Comparison:
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> PairedComparison:
     """Compare two configurations by their values on the seeds that both have.
 
     Differences that are all equal leave a t-test nothing to divide by; then the sign test speaks, which needs six of
@@ -52,15 +52,15 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Compariso
     differences = [first[seed] - second[seed] for seed in common]
     n = len(differences)
     if not n:
-        return Comparison(math.nan, None, 0)
+        return PairedComparison(math.nan, None, 0)
     centre = statistics.fmean(differences)
     if n < 2:
-        return Comparison(centre, None, n)
+        return PairedComparison(centre, None, n)
     spread = statistics.stdev(differences)
     # Rounding leaves a spread of 1e-17 where there is none.
     if spread <= 1e-12 * max(1.0, abs(centre)):
-        return Comparison(centre, 1.0 if abs(centre) <= 1e-12 else 2 * 0.5**n, n)
-    return Comparison(centre, t_two_sided(centre / (spread / math.sqrt(n)), n - 1), n)
+        return PairedComparison(centre, 1.0 if abs(centre) <= 1e-12 else 2 * 0.5**n, n)
+    return PairedComparison(centre, t_two_sided(centre / (spread / math.sqrt(n)), n - 1), n)
 
 
 def holm(ps: Sequence[float]) -> list[float]:

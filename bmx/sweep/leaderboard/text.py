@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bmx.runs.report import numbers
-from bmx.sweep.leaderboard.ranking import Board, Entry
+from bmx.sweep.leaderboard.ranking import Board, BoardEntry
 from bmx.sweep.leaderboard.statistics import Mean
 from bmx.sweep.objective import Objective
 
@@ -54,7 +54,7 @@ def _nearest(board: Board) -> str:
     if not known:
         return ""
 
-    def missed(entry: Entry) -> float:
+    def missed(entry: BoardEntry) -> float:
         return max(one.excess(c.value) for one, c in zip(board.bounds, entry.bounded, strict=True) if c)
 
     nearest = min(known, key=missed)
@@ -78,14 +78,14 @@ def said(objective: Objective, centre: Mean | None, n: float | None = None) -> s
     return text if not centre.half else f"{text} ± {numbers.figures(centre.half, 2)}"
 
 
-def _list(entries: list[Entry]) -> str:
+def _list(entries: list[BoardEntry]) -> str:
     labels = [entry.label for entry in entries[:_NAMED]]
     if len(entries) > _NAMED:
         return f"{', '.join(labels)} and {len(entries) - _NAMED} more"
     return " or ".join(labels)
 
 
-def _p(entries: list[Entry]) -> str:
+def _p(entries: list[BoardEntry]) -> str:
     ps = [entry.p for entry in entries if entry.p is not None]
     if not ps:
         return "too few common seeds"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bmx.runs.metrics_csv import epoch_rows, read_rows
 from bmx.sweep import directory, job_status, reuse
 from bmx.sweep.job import Job
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 from bmx.sweep.leaderboard.finish import conclude, gather
 from bmx.sweep.objective import Objective, value
 from bmx.sweep.plan import Plan
@@ -38,7 +38,7 @@ class _Open:
 
     trial: Trial
     jobs: list[Job]
-    ended: dict[str, Outcome] = field(default_factory=dict)
+    ended: dict[str, JobState] = field(default_factory=dict)
     seen: int = 0
     hopeless: bool = False
 
@@ -124,7 +124,7 @@ class Search:
         if self._repeats >= _REPEATS:
             self.over, self.why = True, f"{_REPEATS} points in a row had been tried before"
 
-    def finished(self, job: Job, end: Outcome) -> None:
+    def finished(self, job: Job, end: JobState) -> None:
         item = self.open.pop(job.key, None)
         if item is None:
             return

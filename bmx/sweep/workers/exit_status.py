@@ -10,14 +10,14 @@ from pathlib import Path
 from bmx.runs.stop_signals import handled
 from bmx.runs.stop_signals import reason as stop_reason
 from bmx.sweep import job_status
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 
 USAGE = 2
 """Exit code of a job whose configuration cannot run: trying again would not help."""
 INTERRUPTED = 130
 
 
-def judge(run: Path, code: int | None, stopped: str, epochs: int, timeout: float | None) -> Outcome:
+def judge(run: Path, code: int | None, stopped: str, epochs: int, timeout: float | None) -> JobState:
     """What became of a job; what it could not write itself is written for it.
 
     Args:
@@ -52,11 +52,11 @@ def orderly(interrupt: Callable[[str], None]) -> AbstractContextManager[None]:
     return handled(lambda number, frame: interrupt(stop_reason(number)))
 
 
-def _failed(run: Path, reason: str, refused: bool = False) -> Outcome:
+def _failed(run: Path, reason: str, refused: bool = False) -> JobState:
     job_status.set_failed(run, reason, refused)
     end = job_status.read(run)
     # Where it could not be written down, it is no less so.
-    return end if end.state not in ("missing", "half") else Outcome("refused" if refused else "failed", {}, reason)
+    return end if end.state not in ("missing", "half") else JobState("refused" if refused else "failed", {}, reason)
 
 
 def _name(number: int) -> str:

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bmx.sweep import job_status
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 from bmx.targets.standing import KEY, trusting
 
 SECONDS = 0.5
@@ -14,7 +14,7 @@ SECONDS = 0.5
 CALL = "bmx.sweep.workers.latency:main"
 
 
-def known(end: Outcome) -> bool:
+def known(end: JobState) -> bool:
     """Whether a job that is done has been timed; it has not if it was stopped in between, or belongs elsewhere."""
     return "latency" in (end.result.get("cost") or {})
 

@@ -15,12 +15,12 @@ from bmx.runs.locking import is_locked
 from bmx.runs.metrics_csv import epoch_rows, read_rows
 from bmx.sweep import job_status
 from bmx.sweep.job import Job
-from bmx.sweep.job_status import LOG, Outcome
+from bmx.sweep.job_status import LOG, JobState
 from bmx.sweep.workers import locks
 from bmx.sweep.workers.child import Spec
 from bmx.sweep.workers.exit_status import judge, orderly
 from bmx.sweep.workers.processes import Fresh, Process, Starter
-from bmx.sweep.workers.protocols import Rules, Source, Watcher
+from bmx.sweep.workers.protocols import JobSource, Rules, Watcher
 from bmx.sweep.workers.resources import Slot
 
 RUN = "bmx.__main__:main"
@@ -50,7 +50,7 @@ class Running:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def anything(end: Outcome) -> bool:
+def anything(end: JobState) -> bool:
     """Whatever a job that is done has left is enough."""
     return True
 
@@ -78,7 +78,7 @@ class Pool:
         arguments: Callable[[Job, Path, bool], list[str]],
         resumes: bool = True,
         call: str = RUN,
-        complete: Callable[[Outcome], bool] = anything,
+        complete: Callable[[JobState], bool] = anything,
     ) -> None:
         self.sweep = sweep
         self.starter = starter
@@ -95,7 +95,7 @@ class Pool:
         self.stopped = False
         self._looked_elsewhere = 0.0
 
-    def run(self, source: Source, watcher: Watcher) -> None:
+    def run(self, source: JobSource, watcher: Watcher) -> None:
         """Runs every job of the source; returns when all have ended, or after an interruption."""
         with orderly(self._interrupt):
             while self.interrupted is None:
@@ -109,12 +109,12 @@ class Pool:
             if self.interrupted is not None:
                 self._stop_all(source, watcher)
 
-    def _empty(self, source: Source) -> bool:
+    def _empty(self, source: JobSource) -> bool:
         return not self.again and not self.elsewhere and source.exhausted()
 
     # -- starting ----------------------------------------------------------------------------------------------------
 
-    def _fill(self, source: Source, watcher: Watcher) -> None:
+    def _fill(self, source: JobSource, watcher: Watcher) -> None:
         self._look_elsewhere(source, watcher)
         while self.free and not self.stopped and self.interrupted is None:
             if self.again:
@@ -128,7 +128,7 @@ class Pool:
                 self.elsewhere.append(job)
                 watcher.elsewhere(len(self.elsewhere))
 
-    def _begin(self, job: Job, tries: int, source: Source, watcher: Watcher) -> bool:
+    def _begin(self, job: Job, tries: int, source: JobSource, watcher: Watcher) -> bool:
         """Start a job unless it has ended already; False if another process runs it."""
         run = job.run_dir(self.sweep)
         if run.is_symlink() and not run.exists():
@@ -164,7 +164,7 @@ class Pool:
         watcher.started(job, run, resume)
         return True
 
-    def _look_elsewhere(self, source: Source, watcher: Watcher) -> None:
+    def _look_elsewhere(self, source: JobSource, watcher: Watcher) -> None:
         """Jobs that another process runs end there, or become free when it dies."""
         now = time.monotonic()
         if not self.elsewhere or not self.free or now - self._looked_elsewhere < _LOOK or self.stopped:
@@ -177,7 +177,7 @@ class Pool:
 
     # -- watching ----------------------------------------------------------------------------------------------------
 
-    def _look(self, source: Source, watcher: Watcher) -> None:
+    def _look(self, source: JobSource, watcher: Watcher) -> None:
         now = time.monotonic()
         for item in self.running:
             if item.stopping:
@@ -216,7 +216,7 @@ class Pool:
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
-    def _after(self, source: Source, watcher: Watcher) -> None:
+    def _after(self, source: JobSource, watcher: Watcher) -> None:
         for item in [item for item in self.running if item.process.code is not None]:
             self.running.remove(item)
             self.free.append(item.slot)
@@ -229,7 +229,7 @@ class Pool:
             if end.state in ("failed", "refused") and self.rules.stop_on_error:
                 self.stopped = True
             if end.state == "half":  # somebody else has stopped this job alone
-                end = Outcome("failed", end.result, end.reason or "it was stopped from outside")
+                end = JobState("failed", end.result, end.reason or "it was stopped from outside")
             source.finished(item.job, end)
             watcher.ended(item.job, end, seconds, before=False)
 
@@ -237,7 +237,7 @@ class Pool:
         again = item.stopping != "timeout" and not self.stopped and self.interrupted is None
         return again and item.tries < self.rules.retries
 
-    def _stop_all(self, source: Source, watcher: Watcher) -> None:
+    def _stop_all(self, source: JobSource, watcher: Watcher) -> None:
         """Let every running job write its checkpoint, so that the same command goes on from there."""
         for item in self.running:
             if not item.stopping:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bmx.sweep.job import Job
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Rules:
     retries: int = 0
 
 
-class Source(Protocol):
+class JobSource(Protocol):
     """Where jobs come from."""
 
     def next(self) -> Job | None:
         """The next job to run; None if there is none now."""
 
-    def finished(self, job: Job, end: Outcome) -> None:
+    def finished(self, job: Job, end: JobState) -> None:
         """Told of every job that came to its end, also of those that had before."""
 
     def hopeless(self, job: Job, rows: list[dict[str, Any]]) -> bool:
@@ -48,7 +48,7 @@ class Watcher(Protocol):
 
     def progress(self, job: Job, rows: list[dict[str, Any]]) -> None: ...
 
-    def ended(self, job: Job, end: Outcome, seconds: float, before: bool) -> None: ...
+    def ended(self, job: Job, end: JobState, seconds: float, before: bool) -> None: ...
 
     def elsewhere(self, jobs: int) -> None: ...
 

@@ -22,7 +22,7 @@ from bmx.engine.evaluation import evaluate
 from bmx.engine.predictor import Predictor
 from bmx.errors import RunFailed
 from bmx.export import engines
-from bmx.export.engines import Engine
+from bmx.export.engines import LoadedEngine
 from bmx.export.reading import dtype_of
 from bmx.measure.latency import Call, Clock, Latency, clock_for, interleave
 from bmx.measure.layer_times import time_layers
@@ -45,7 +45,7 @@ class Candidate:
     """One subject on one engine."""
 
     subject: Subject
-    engine: Engine
+    engine: LoadedEngine
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _candidates(model: Subject, ruler: Ruler, folder: Path) -> Iterator[Candidat
             yield {"engine": word, "reason": error.what}
 
 
-def _as_file(model: Subject) -> Engine:
+def _as_file(model: Subject) -> LoadedEngine:
     """An exported graph is its own engine; it takes raw samples."""
     file = model.loaded.file
 
@@ -135,7 +135,7 @@ def _as_file(model: Subject) -> Engine:
             out: Tensor = model.loaded.model(raw)
             return out
 
-    return Engine(model.loaded.format, run, file.stat().st_size, 0.0, torch.device("cpu"))
+    return LoadedEngine(model.loaded.format, run, file.stat().st_size, 0.0, torch.device("cpu"))
 
 
 def _calibration(model: Subject) -> list[Tensor]:

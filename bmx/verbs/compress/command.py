@@ -17,7 +17,7 @@ from bmx.verbs.compress.comparison import check_engines, weigh
 from bmx.verbs.compress.pipeline import is_pipeline
 from bmx.verbs.compress.setup import Compressing, Parent, prepare_compression, since_then, split_of
 from bmx.verbs.compress.target import Target
-from bmx.verbs.recording.fit_run import Job, fit_and_test
+from bmx.verbs.recording.fit_run import FitJob, fit_and_test
 from bmx.verbs.recording.run_data import tell
 
 
@@ -94,7 +94,7 @@ def _compress(begun: Parent, run_dir: Path | None, quiet: bool) -> dict[str, Any
     tell(told, quiet)
     work = Compressing(parent.predictor, int(prepared.cfg.epochs))
     name = prepared.cfg.name
-    job = Job(
+    job = FitJob(
         "compress",
         work.start,
         parent=str(parent.file),

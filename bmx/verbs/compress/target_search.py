@@ -13,7 +13,7 @@ _NEAR = 1.03
 
 
 @dataclass(frozen=True)
-class Point:
+class SearchTrial:
     """One trial.
 
     Attributes:
@@ -33,7 +33,7 @@ class Point:
     reason: str = ""
 
 
-def single(trial: Callable[[float], Point], least: float, trials: int, smallest: bool) -> list[Point]:
+def single(trial: Callable[[float], SearchTrial], least: float, trials: int, smallest: bool) -> list[SearchTrial]:
     """Bisects one fraction between ``least`` and 1, by ratios.
 
     Args:
@@ -44,7 +44,7 @@ def single(trial: Callable[[float], Point], least: float, trials: int, smallest:
             fractions, and the largest is wanted.
     """
     low, high = least, 1.0
-    points: list[Point] = []
+    points: list[SearchTrial] = []
     while len(points) < trials and high / low > _NEAR:
         middle = math.sqrt(low * high)
         point = trial(middle)

@@ -23,7 +23,7 @@ from bmx.verbs.compress.comparison import Change
 from bmx.verbs.compress.pipeline import is_pipeline, take_over, words
 from bmx.verbs.compress.setup import Parent, find_parent
 from bmx.verbs.compress.target import NO_TARGET, Target, drop
-from bmx.verbs.compress.target_search import Point, single
+from bmx.verbs.compress.target_search import SearchTrial, single
 from bmx.verbs.compress.trial_sweep import TrialSweep
 from bmx.verbs.recording.chosen_words import in_sweep
 from bmx.verbs.recording.fit_run import part_of
@@ -91,7 +91,7 @@ def search(
     Raises:
         RunFailed: no trial kept to the target; says which came nearest.
     """
-    prepared, parent, points = begun.prepared, begun.model, list[Point]()
+    prepared, parent, points = begun.prepared, begun.model, list[SearchTrial]()
 
     def make(run_dir: Path) -> dict[str, Any]:
         trials = _Trials(cfg, target, run_dir / "trials", compress, quiet)
@@ -124,11 +124,11 @@ class _Trials:
         self.cfg, self.target, self.folder, self.compress, self.quiet = cfg, target, folder, compress, quiet
         self.number = 0
 
-    def one_by_one(self, path: str, least: float) -> list[Point]:
+    def one_by_one(self, path: str, least: float) -> list[SearchTrial]:
         """Bisects the fraction at ``path``."""
         return single(lambda kept: self._one({path: kept}), least, self.target.trials, smallest=self.target.by_accuracy)
 
-    def together(self, least: dict[str, float], begun: Parent) -> list[Point]:
+    def together(self, least: dict[str, float], begun: Parent) -> list[SearchTrial]:
         """Searches several fractions, in a sweep."""
         cfg = self._alone({})
         prepared = begun.prepared
@@ -146,7 +146,7 @@ class _Trials:
             points.append(self._say(self._point(named, run, end.result if end.state == "done" else {}, end.reason)))
         return points
 
-    def _one(self, kept: dict[str, float]) -> Point:
+    def _one(self, kept: dict[str, float]) -> SearchTrial:
         self.number += 1
         where = self.folder / f"{self.number:02d}"
 
@@ -160,12 +160,12 @@ class _Trials:
         except UsageError as error:  # a budget that this model cannot meet, with the others it could
             return self._say(self._point(kept, where, {}, error.what))
 
-    def _point(self, kept: dict[str, float], where: Path, result: dict[str, Any], reason: str = "") -> Point:
+    def _point(self, kept: dict[str, float], where: Path, result: dict[str, Any], reason: str = "") -> SearchTrial:
         if not result:
-            return Point(kept, where, {}, math.inf, math.inf, reason)
+            return SearchTrial(kept, where, {}, math.inf, math.inf, reason)
         cost = result["compression"]["after"]["cost"]
         size = float(cost["nonzero_parameters" if self.target.bytes is None else "bytes"])
-        return Point(kept, where, result, self.target.excess(result), size)
+        return SearchTrial(kept, where, result, self.target.excess(result), size)
 
     def _alone(self, kept: dict[str, float], name: str | None = None) -> DictConfig:
         """The configuration of one trial: measured on the validation set, and not drawn."""
@@ -180,7 +180,7 @@ class _Trials:
                 OmegaConf.update(alone.compression, path, fraction)
         return alone
 
-    def _say(self, point: Point) -> Point:
+    def _say(self, point: SearchTrial) -> SearchTrial:
         if not self.quiet:
             left = ", ".join(f"{path.removesuffix('.' + _FIELD)} {kept:.3g}" for path, kept in point.kept.items())
             said = point.reason or f"{-drop(point.result):+.2f} points on the validation set, {point.size:,.0f} left"
@@ -189,13 +189,13 @@ class _Trials:
         return point
 
 
-def _search(named: dict[str, float], trials: _Trials, begun: Parent) -> list[Point]:
+def _search(named: dict[str, float], trials: _Trials, begun: Parent) -> list[SearchTrial]:
     if len(named) == 1:
         return trials.one_by_one(*next(iter(named.items())))
     return trials.together(named, begun)
 
 
-def _best(points: list[Point], target: Target) -> Point:
+def _best(points: list[SearchTrial], target: Target) -> SearchTrial:
     held = [point for point in points if point.excess <= 1e-9]
     if not held:
         nearest = min(points, key=lambda point: point.excess)
@@ -211,7 +211,7 @@ def _best(points: list[Point], target: Target) -> Point:
     return min(held, key=lambda point: drop(point.result))
 
 
-def _facts(point: Point, target: Target) -> dict[str, Any]:
+def _facts(point: SearchTrial, target: Target) -> dict[str, Any]:
     facts: dict[str, Any] = {"kept": point.kept, "run": str(point.folder), "holds": point.excess <= 1e-9}
     if not point.result:
         return facts | {"reason": point.reason}
@@ -219,6 +219,6 @@ def _facts(point: Point, target: Target) -> dict[str, Any]:
     return facts | {"drop": drop(point.result), "cost": after["cost"], "metrics": after["metrics"]}
 
 
-def _drawn(point: Point) -> dict[str, Any]:
+def _drawn(point: SearchTrial) -> dict[str, Any]:
     name = ", ".join(f"{fraction:.3g}" for fraction in point.kept.values())
     return {"name": name, "after": point.result.get("compression", {}).get("after")}

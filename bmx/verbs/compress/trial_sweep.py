@@ -18,7 +18,7 @@ from bmx.config.quoting import quoted
 from bmx.errors import Interrupted, RunFailed
 from bmx.sweep import job_status
 from bmx.sweep.job import JOBS
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 from bmx.sweep.workers import latency
 from bmx.sweep.workers.child import Spec
 from bmx.sweep.workers.exit_status import INTERRUPTED
@@ -52,7 +52,7 @@ class TrialSweep:
     trials: int
     jobs: str = "auto"
 
-    def run(self) -> Iterator[tuple[Path, dict[str, float], Outcome]]:
+    def run(self) -> Iterator[tuple[Path, dict[str, float], JobState]]:
         """Runs what is missing; yields each trial that has ended, its fractions, and what became of it.
 
         Raises:
@@ -116,7 +116,7 @@ class TrialSweep:
             left = 0.5 ** (halvings / len(self.least))
             yield "{" + ",".join(f"{key}: {max(left, low):.6g}" for key, low in self.least.items()) + "}"
 
-    def _ended(self, told: set[Path], running: bool) -> Iterator[tuple[Path, dict[str, float], Outcome]]:
+    def _ended(self, told: set[Path], running: bool) -> Iterator[tuple[Path, dict[str, float], JobState]]:
         for run in sorted((self.folder / JOBS).glob("*")):
             if run in told or (end := job_status.read(run)).state not in ("done", "failed", "refused"):
                 continue

@@ -29,7 +29,7 @@ from bmx.verbs.distill.setup import check_method, load_teachers, make_lesson, ma
 from bmx.verbs.distill.student import Student, find_student
 from bmx.verbs.distill.teachers import Named, choices_of, named_teachers
 from bmx.verbs.recording.chosen_words import chosen_words
-from bmx.verbs.recording.fit_run import Job, Start, fit_and_test
+from bmx.verbs.recording.fit_run import FitJob, Start, fit_and_test
 from bmx.verbs.recording.prerequisite import brief_job, trained
 from bmx.verbs.recording.run_data import what_changed
 from bmx.verbs.train.command import start as start_training
@@ -113,7 +113,7 @@ def distill(
     words, _ = chosen_words()
     if cfg.get("student"):
         facts["choices"] = {**words, "model": Path(str(cfg.student)).name}
-    job = Job(
+    job = FitJob(
         "distill",
         start,
         parent=str(files[0]),
@@ -163,7 +163,7 @@ def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:
         return one.file
     assert one.cfg is not None
     words, _ = chosen_words()
-    job = brief_job(choices_of(one.word, cfg, words), "teacher", Job("train", start_training))
+    job = brief_job(choices_of(one.word, cfg, words), "teacher", FitJob("train", start_training))
     role = "teacher" if one.seed is None else f"teacher, seed {one.seed}"
     return best_file(trained(copy.deepcopy(one.cfg), role, job, quiet))
 
@@ -189,4 +189,4 @@ def _alone(prepared: Prepared, student: Student, quiet: bool) -> Path:
     def start(prepared: Prepared, run_dir: Path) -> Start:
         return Start(student.build(prepared), student.recipe)
 
-    return trained(cfg, _ALONE, brief_job(words, _ALONE, Job("train", start)), quiet, student.make())
+    return trained(cfg, _ALONE, brief_job(words, _ALONE, FitJob("train", start)), quiet, student.make())

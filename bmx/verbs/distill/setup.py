@@ -14,7 +14,7 @@ from bmx.data.pipeline.input_stage import InputStage
 from bmx.data.pipeline.loading import available_memory
 from bmx.distillation.capture import Capture, choose_layer
 from bmx.distillation.method import Distillation, Outputs
-from bmx.distillation.teacher_cache import Kept, bytes_of, digest, outputs_of
+from bmx.distillation.teacher_cache import TeacherOutputs, bytes_of, digest, outputs_of
 from bmx.distillation.teachers import Teacher, Teachers
 from bmx.distillation.views import check_view, view
 from bmx.engine.build import make_augmentation, make_distillation
@@ -147,7 +147,7 @@ def _keep(
     teachers: Teachers,
     layers: Layers,
     batch: Tensor,
-) -> Kept | None:
+) -> TeacherOutputs | None:
     """The teachers' outputs of all training samples, where these are the same in each epoch and there is room."""
     cfg, data, device = prepared.cfg, prepared.data, prepared.device
     changing = method.mixup or make_augmentation(cfg.get("augmentation"), data.spec) is not None
@@ -175,7 +175,7 @@ def _keep(
     key = digest((p.state_dict() for p in predictors), *facts)
     outputs = outputs_of(key, ask, data.train, device.where)
     teachers.to(torch.device("cpu"))
-    return Kept(prepared_outputs(method, outputs, data.train.targets.to(device.where)))
+    return TeacherOutputs(prepared_outputs(method, outputs, data.train.targets.to(device.where)))
 
 
 def _code(teacher: Predictor) -> dict[str, str]:

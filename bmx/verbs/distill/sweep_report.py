@@ -9,7 +9,7 @@ from typing import Any
 
 from bmx.metrics.standard import MAIN
 from bmx.runs.report import distill_sweep
-from bmx.runs.report.distill_sweep import Line
+from bmx.runs.report.distill_sweep import ConfigurationLine
 from bmx.runs.sweep_jobs import done_jobs, told_apart
 from bmx.sweep.leaderboard.statistics import Mean, mean
 
@@ -61,7 +61,7 @@ def report(sweep: Path, _: object = None) -> None:
     for own, (_, rows) in zip(told_apart(words), compared, strict=True):
         groups.setdefault(tuple(own), _Group()).add(rows)
     lines = [
-        Line(
+        ConfigurationLine(
             name=" ".join(name),
             runs=len(group.found["gain", "score"]),
             teacher=group.mean("teacher"),

@@ -17,7 +17,7 @@ from bmx.engine.predictor import Predictor
 from bmx.engine.warm_start import model_file
 from bmx.errors import RunFailed, UsageError, no_room
 from bmx.export import writing
-from bmx.export.comparison import Comparison, compare
+from bmx.export.comparison import ExportComparison, compare
 from bmx.export.description import Description, describe
 from bmx.export.graph import in_float32
 from bmx.export.reading import Loaded, load
@@ -105,7 +105,9 @@ def export(
     return run.result
 
 
-def _write(cfg: DictConfig, model: Loaded, data: DataSet, target: Path) -> tuple[Description, Comparison, str | None]:
+def _write(
+    cfg: DictConfig, model: Loaded, data: DataSet, target: Path
+) -> tuple[Description, ExportComparison, str | None]:
     """Writes under a name of its own, compares, and only then gives the file its name; says what processor it needs."""
     format, predictor = str(cfg.format), _predictor(model)
     if not formats()[format].of_weights:

@@ -64,7 +64,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Job:
+class FitJob:
     """How the run of a verb differs from plain training.
 
     Attributes:
@@ -92,7 +92,7 @@ class Job:
 
 def fit_and_test(
     prepared: Prepared,
-    job: Job,
+    job: FitJob,
     run_dir: Path | None = None,
     quiet: bool = False,
     fits: bool = True,

@@ -25,13 +25,13 @@ from bmx.runs.origin import changes, origin_of
 from bmx.runs.report.summary import short_path
 from bmx.sweep.config_hash import job_key
 from bmx.targets.standing import named_in, vouch
-from bmx.verbs.recording.fit_run import Job, fit_and_test
+from bmx.verbs.recording.fit_run import FitJob, fit_and_test
 
 
 def trained(
     cfg: DictConfig,
     role: str,
-    job: Job,
+    job: FitJob,
     quiet: bool = False,
     make_net: Callable[[DataSpec], nn.Module] | None = None,
 ) -> Path:
@@ -73,9 +73,9 @@ def trained(
     return run
 
 
-def brief_job(choices: dict[str, str], role: str, base: Job) -> Job:
+def brief_job(choices: dict[str, str], role: str, base: FitJob) -> FitJob:
     """A training that shows its progress and one line at the end, recorded with its role and words of its own."""
-    return Job(
+    return FitJob(
         base.verb,
         base.start,
         facts={"choices": choices, "overrides": [], "role": role},

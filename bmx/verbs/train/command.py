@@ -16,7 +16,7 @@ from bmx.engine.warm_start import model_file, weights_for
 from bmx.runs.directory import create
 from bmx.runs.origin import changes
 from bmx.targets.standing import with_its_trust
-from bmx.verbs.recording.fit_run import Job, Start, fit_and_test
+from bmx.verbs.recording.fit_run import FitJob, Start, fit_and_test
 from bmx.verbs.recording.run_data import tell
 
 
@@ -68,7 +68,7 @@ def train(
     prepared = prepared_for(cfg, checked, prepare)
     told = _begins_otherwise(prepared)
     tell(told, quiet)
-    job = Job("train", start, facts={"changes": told})
+    job = FitJob("train", start, facts={"changes": told})
     if not _compresses(cfg):
         return fit_and_test(prepared, job, run_dir, quiet)
     # A third of a second of imports that few trainings need.

@@ -20,7 +20,7 @@ from bmx.runs.directory import create
 from bmx.verbs.compress.pipeline import is_pipeline
 from bmx.verbs.compress.setup import Compressing
 from bmx.verbs.compress.target import NO_TARGET
-from bmx.verbs.recording.fit_run import Job, Start, fit_and_test
+from bmx.verbs.recording.fit_run import FitJob, Start, fit_and_test
 
 AFTER, DURING = "after", "during"
 
@@ -93,5 +93,5 @@ def train_compressed(prepared: Prepared, run_dir: Path | None, quiet: bool) -> d
     def cost(result: dict[str, Any], run_dir: Path, tested: Evaluation) -> dict[str, Any]:
         return {"cost": load(fit.best_file(run_dir)).cost().to_dict()}
 
-    job = Job("train", begin, finish=lambda run_dir: work[0].finish(run_dir), conclude=cost)
+    job = FitJob("train", begin, finish=lambda run_dir: work[0].finish(run_dir), conclude=cost)
     return fit_and_test(prepared, job, run_dir, quiet)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmx.compression.prune_structured.channel_budget import fill
-from bmx.compression.prune_structured.channel_pruning import Kept, kept
+from bmx.compression.prune_structured.channel_pruning import KeptChannels, kept
 
 RATIOS = [0.0, *(k / 64 for k in range(1, 64))]
 
@@ -19,7 +19,7 @@ def net(widths, round_to):
         left = [min(w, kept(w, ratio, round_to) + raised.get(str(i), 0)) for i, w in enumerate(widths)]
         sizes = [10, *left, 3]
         costs = {"params": sum(a * b + b for a, b in pairwise(sizes))}
-        return costs, {str(i): Kept(a, w, round_to) for i, (a, w) in enumerate(zip(left, widths, strict=True))}
+        return costs, {str(i): KeptChannels(a, w, round_to) for i, (a, w) in enumerate(zip(left, widths, strict=True))}
 
     return trial
 

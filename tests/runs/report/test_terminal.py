@@ -21,7 +21,7 @@ from bmx.runs.report import foot, signs
 from bmx.runs.report.folding import folded, width_of
 from bmx.runs.report.paper import Paper
 from bmx.runs.report.signs import charset, spelled
-from bmx.runs.report.table import Table
+from bmx.runs.report.table import TextTable
 from tests.screen import Screen
 from tests.terminal.seen import broken_words
 
@@ -76,7 +76,7 @@ table_of = st.integers(1, 6).flatmap(
 @given(table_of, st.integers(4, 160))
 def test_a_table_of_any_width_breaks_no_word(made: tuple[list, list], width: int) -> None:
     columns, rows = made
-    table = Table()
+    table = TextTable()
     for heading, right, wraps, spare in columns:
         table.add_column(heading, right=right, wraps=wraps, spare=spare)
     for row in rows:
@@ -96,7 +96,7 @@ def test_a_table_of_any_width_breaks_no_word(made: tuple[list, list], width: int
 
 
 def test_a_table_is_turned_on_its_side_where_its_columns_have_no_room() -> None:
-    table = Table()
+    table = TextTable()
     for heading in ("", "accuracy", "95 % interval", "parameters", "batch 256"):
         table.add_column(heading, right=True)
     table.add_row("teacher", "97.1 %", "96.0 – 98.0 %", "61,706", "1.23 ms")
@@ -181,7 +181,7 @@ def test_whatever_is_spelled_can_be_written(text: str, encoding: str) -> None:
 
 def test_signs_are_spelled_out_before_a_table_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "C")
-    table = Table()
+    table = TextTable()
     table.add_column("mean ± half")
     table.add_column("next", right=True)
     table.add_row(Text.assemble(("97.1 ± 0.4", "bold"), " %"), "…")

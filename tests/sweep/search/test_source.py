@@ -6,7 +6,7 @@ pytest.importorskip("optuna", reason="needs bmx[optuna]")
 
 from bmx.sweep.grid import Words
 from bmx.sweep.job import Job
-from bmx.sweep.job_status import Outcome
+from bmx.sweep.job_status import JobState
 from bmx.sweep.objective import Objective
 from bmx.sweep.plan import Plan
 from bmx.sweep.search.loop import Search
@@ -37,12 +37,12 @@ def test_a_job_that_could_not_run_is_made_up_for_though_the_rest_had_ended(searc
     jobs = [search.next() for _ in range(3)]
     assert None not in jobs and search.next() is None and not search.exhausted()
     for job in jobs[:2]:
-        search.finished(job, Outcome("failed", {}, "diverged"))
+        search.finished(job, JobState("failed", {}, "diverged"))
         assert search.next() is None and not search.exhausted()
-    search.finished(jobs[2], Outcome("refused", {}, "too small"))
+    search.finished(jobs[2], JobState("refused", {}, "too small"))
     another = search.next()
     assert another is not None
-    search.finished(another, Outcome("failed", {}, "diverged"))
+    search.finished(another, JobState("failed", {}, "diverged"))
     assert search.next() is None and search.exhausted() and not search.why
 
 
@@ -50,6 +50,6 @@ def test_a_space_in_which_nothing_can_run_comes_to_an_end(search):
     asked = 0
     while (job := search.next()) is not None:
         asked += 1
-        search.finished(job, Outcome("refused", {}, "too small"))
+        search.finished(job, JobState("refused", {}, "too small"))
     assert search.exhausted() and asked == 40
     assert search.why == "40 jobs in a row could not run"

@@ -12,7 +12,7 @@ import pytest
 from bmx.sweep import job_status
 from bmx.sweep.job import Job
 from bmx.sweep.objective import AUTO
-from bmx.sweep.progress import Lines
+from bmx.sweep.progress import PlainProgress
 from bmx.sweep.run_jobs import Grid
 from bmx.sweep.workers import locks
 from bmx.sweep.workers.pool import Pool
@@ -75,7 +75,7 @@ def run(sweep, starter, behaviours, rules=None, places=2, hopeless_at=None, slot
         **more,
     )
     source = Recording(jobs, hopeless_at)
-    progress = Lines(sweep, [AUTO], len(jobs), places)
+    progress = PlainProgress(sweep, [AUTO], len(jobs), places)
     pool.run(source, progress)
     return [source.ends.get(job.key) for job in jobs], pool
 

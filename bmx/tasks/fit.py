@@ -25,12 +25,12 @@ from bmx.compression.method import Tuning
 from bmx.data.pipeline.batches import BatchOrder, Position
 from bmx.data.pipeline.loading import Batch
 from bmx.data.pipeline.output_stage import OutputStage
-from bmx.errors import RunFailed
 from bmx.optim.schedules import Schedule, Timeline
-from bmx.tasks.blocks import Block, StepBlocks, batches_of
+from bmx.tasks import fit_state
+from bmx.tasks.blocks import Block, batches_of
 from bmx.tasks.callback_metrics import by_every_name, step_metrics
+from bmx.tasks.diverged import diverged
 from bmx.tasks.learning_rate import Rates
-from bmx.tasks.loop_position import set_epoch_begun, set_loop_position
 from bmx.tasks.losses import TaskObjective
 from bmx.tasks.optimizer_step import FitSettings, StepHooks, TrainStep
 from bmx.tasks.running_metrics import RunningSums, Totals
@@ -111,7 +111,7 @@ class FitTask(pl.LightningModule):
         self.before_first_step: Callable[[], None] | None = None
         # What a checkpoint holds besides weights, optimiser and progress: configuration, random state, rows written.
         self.surroundings: Callable[[], dict[str, Any]] = dict
-        self._rates_state: dict[str, Any] | None = None
+        self.rates_state: dict[str, Any] | None = None
         self.write_row: Callable[[Row], None] = lambda row: None
 
     # -- optimiser ---------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class FitTask(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         optimizer = self._make_optimizer(self.trained_parameters())
         self.rates = Rates(optimizer, self.schedule, self.timeline)
-        self.rates.load_state_dict(self._rates_state)
+        self.rates.load_state_dict(self.rates_state)
         return optimizer
 
     def trained_parameters(self) -> Iterable[nn.Parameter]:
@@ -150,7 +150,7 @@ class FitTask(pl.LightningModule):
 
     def on_train_start(self) -> None:
         # Without whole blocks behind it an epoch begins like any other; see set_loop_position.
-        self.trainer.fit_loop.restarting = self._blocks_done() > 0
+        self.trainer.fit_loop.restarting = fit_state.blocks_done(self) > 0
         # What Lightning gives as the step of the rows that callbacks log; it counts blocks.
         self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.steps_done
         plugin = self.trainer.precision_plugin
@@ -233,22 +233,7 @@ class FitTask(pl.LightningModule):
         """
         steps_after = self.sums.flush()
         if steps_after is not None:
-            step = self.position.step - steps_after
-            if self.steps_done - steps_after == 1:
-                raise RunFailed(
-                    "the loss of the very first step is not a finite number, so no step size is the reason",
-                    "training",
-                    "look at what the model computes (a logarithm or a root of 0, a division by 0), at init_from= and "
-                    "at the precision: precision=32-true",
-                )
-            raise RunFailed(
-                "the loss is no longer a finite number "
-                f"(epoch {self.position.epoch + 1}, step {step}, lr {self.rates.lr:g})",
-                "training",
-                f"try a smaller step (lr={self.rates.lr / 10:g}), trainer.clip_norm=1"
-                f"{'' if self.rates.torch is not None else ', scheduler.warmup=1'} or precision=32-true; "
-                "the last checkpoint is from before the failure",
-            )
+            raise diverged(self, steps_after)
         self._tell_steps()
 
     def _tell_steps(self) -> None:
@@ -322,37 +307,7 @@ class FitTask(pl.LightningModule):
     # -- state -------------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the exact position to Lightning's checkpoint, in plain containers."""
-        checkpoint["bmx"] = {
-            "position": self.position.state_dict(),
-            "steps_done": self.steps_done,
-            "sums": self.sums.state_dict(),
-            "epoch_row": dict(self.epoch_row),
-            "rates": self.rates.state_dict(),
-            "tuning": self.tuning.state_dict() if self.tuning is not None else None,
-            **self.surroundings(),
-        }
-        checkpoint["epoch"], checkpoint["global_step"] = self.position.epoch, self.steps_done
-        loops, epoch, blocks = checkpoint["loops"]["fit_loop"], self.position.epoch, self._blocks_done()
-        set_loop_position(loops, epoch, blocks, epoch * self._blocks() + blocks, self.steps_done)
-        if self.position.step:
-            set_epoch_begun(loops, epoch)
+        fit_state.save(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["state_dict"] = self.output_stage.completed(checkpoint["state_dict"])
-        state = checkpoint["bmx"]
-        self.position.load_state_dict(state["position"])
-        self.steps_done = int(state["steps_done"])
-        self.sums.load_state_dict(state["sums"])
-        self.epoch_row = dict(state["epoch_row"])
-        self._rates_state = state["rates"]
-        if self.tuning is not None:
-            self.tuning.load_state_dict(state["tuning"])
-
-    def _blocks(self) -> int:
-        blocks = self.trainer.train_dataloader
-        return len(blocks) if isinstance(blocks, StepBlocks) else 1
-
-    def _blocks_done(self) -> int:
-        blocks = self.trainer.train_dataloader
-        return blocks.blocks_done if isinstance(blocks, StepBlocks) else 0
+        fit_state.load(self, checkpoint)

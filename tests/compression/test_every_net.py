@@ -107,7 +107,7 @@ def compared(method, original, test, monkeypatch, graph):
 
     words = ["run=run", f"compression={method}", "epochs=0", "engines=[]", "plots=false", "trust=tests"]
     with monkeypatch.context() as patched:
-        patched.setattr("bmx.verbs.compress.setup.check_saved", held_check)
+        patched.setattr("bmx.verbs.compress.compression_run.check_saved", held_check)
         bmx.compress(bmx.compose("compress", [*words, *METHODS[method]]), run_dir=method, quiet=True)
     raw = test.inputs
     small = bmx.load(method, trust="tests")

@@ -14,8 +14,9 @@ from bmx.runs.report import compression as report
 from bmx.targets.standing import with_its_trust
 from bmx.verbs.compress import pipeline, towards_target
 from bmx.verbs.compress.comparison import check_engines, weigh
+from bmx.verbs.compress.compression_run import Compressing
+from bmx.verbs.compress.parent import Parent, prepare_compression, since_then, split_of
 from bmx.verbs.compress.pipeline import is_pipeline
-from bmx.verbs.compress.setup import Compressing, Parent, prepare_compression, since_then, split_of
 from bmx.verbs.compress.target import Target
 from bmx.verbs.recording.fit_run import FitJob, fit_and_test
 from bmx.verbs.recording.run_data import tell

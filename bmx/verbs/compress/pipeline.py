@@ -21,7 +21,7 @@ from bmx.runs import confusion as confusions
 from bmx.runs.report import numbers
 from bmx.runs.report import pipeline as report
 from bmx.verbs.compress.comparison import Change, weigh
-from bmx.verbs.compress.setup import EPOCHS, Parent, find_parent, prepare_compression, split_of
+from bmx.verbs.compress.parent import EPOCHS, Parent, find_parent, prepare_compression, split_of
 from bmx.verbs.compress.target import NO_TARGET
 from bmx.verbs.recording.fit_run import measure_best
 from bmx.verbs.recording.nested_run import compound_run, inner_run

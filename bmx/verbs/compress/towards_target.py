@@ -20,8 +20,8 @@ from bmx.runs.report import pareto
 from bmx.sweep.search.settings import need_optuna
 from bmx.tasks.losses import objective_for
 from bmx.verbs.compress.comparison import Change
+from bmx.verbs.compress.parent import Parent, find_parent
 from bmx.verbs.compress.pipeline import is_pipeline, take_over, words
-from bmx.verbs.compress.setup import Parent, find_parent
 from bmx.verbs.compress.target import NO_TARGET, Target, drop
 from bmx.verbs.compress.target_search import SearchTrial, single
 from bmx.verbs.compress.trial_sweep import TrialSweep

@@ -17,10 +17,8 @@ from bmx.compression.recipe import Step
 from bmx.data.arrays import Arrays
 from bmx.data.pipeline.input_stage import InputStage
 from bmx.data.pipeline.prepare import DataSet
-from bmx.data.spec import DataSpec
 from bmx.engine import fit
-from bmx.engine.build import trial_of
-from bmx.engine.device import device_name, use_cpu
+from bmx.engine.device import use_cpu
 from bmx.engine.display import Display, Silent, choose
 from bmx.engine.estimate import slower_than_full
 from bmx.engine.evaluation import Evaluation, evaluate
@@ -31,8 +29,7 @@ from bmx.engine.prepare import Prepared
 from bmx.engine.signals import watch_signals
 from bmx.engine.tuner import settle
 from bmx.errors import Interrupted, UsageError
-from bmx.measure.cost import Cost, cost_of
-from bmx.metrics.standard import notes
+from bmx.measure.cost import cost_of
 from bmx.runs import confusion as confusions
 from bmx.runs import result as results
 from bmx.runs import slurm
@@ -41,7 +38,8 @@ from bmx.runs.recording import recorded
 from bmx.runs.report import numbers, plots, summary
 from bmx.runs.report.foot import FOOT
 from bmx.tasks.fit import FitTask
-from bmx.verbs.recording.chosen_words import chosen_facts, in_sweep
+from bmx.verbs.recording import fit_facts
+from bmx.verbs.recording.chosen_words import in_sweep
 
 log = logging.getLogger("bmx.train")
 
@@ -115,7 +113,7 @@ def fit_and_test(
     run_dir = run_dir or create(Path(cfg.outputs), job.verb, name)
     display = Silent() if quiet else choose()
     told = [*(prepared.resumed.told if prepared.resumed else ()), *job.facts.get("changes", [])]
-    facts = {**run_facts(prepared, threads), "parent": job.parent, **job.facts, "changes": told}
+    facts = {**fit_facts.run_facts(prepared, threads), "parent": job.parent, **job.facts, "changes": told}
     with (
         contextlib.suppress(Interrupted, KeyboardInterrupt),
         recorded(run_dir, job.verb, name, **facts) as run,
@@ -125,7 +123,7 @@ def fit_and_test(
         run.postscript = lambda: f"; {slurm.requeue()}" if stop.requeued else ""
         slurm.remember(Path(cfg.outputs), run_dir)
         began, fitting = time.perf_counter(), None
-        run.so_far = lambda: _so_far(fitting, began)
+        run.so_far = lambda: fit_facts.so_far(fitting, began)
         with _leaving_nothing(prepared, run_dir):
             start = job.start(prepared, run_dir)
         net = start.net
@@ -144,7 +142,7 @@ def fit_and_test(
                 fitting = fit.build(prepared, net, run_dir, display, stop, *parts)
             fitting.watch.began = began
             steps = prepared.timeline.steps_per_epoch
-            display.start(_title(prepared, cost, run_dir, threads), int(cfg.epochs), steps)
+            display.start(fit_facts.title(prepared, cost, run_dir, threads), int(cfg.epochs), steps)
             if slower is not None:
                 display.note(f"{prepared.device.precision} is {slower}")
             stop.deferred = True
@@ -153,15 +151,15 @@ def fit_and_test(
             _tell_early(fitting, int(cfg.epochs), display)
         else:
             fit.save_unfitted(prepared, net, run_dir, start.recipe)
-        fitted = _seconds(fitting, began)
+        fitted = fit_facts.seconds_so_far(fitting, began)
         display.stop()
         FOOT.say("measuring the best checkpoint")
         job.finish(run_dir)
         tested = measure_best(prepared, run_dir, job.split)
-        outcome = _outcome(fitting, cost, (job.split, tested), fitted, began)
-        outcome["test"] = confusions.keep(run_dir, tested.confusion, class_labels(prepared.data.spec))
+        outcome = fit_facts.outcome_of(fitting, cost, (job.split, tested), fitted, began)
+        outcome["test"] = confusions.keep(run_dir, tested.confusion, fit_facts.class_labels(prepared.data.spec))
         if job.validates and job.split == "test" and prepared.data.val is not None:
-            _validated(outcome, measure_best(prepared, run_dir, "val"))
+            fit_facts.revalidate(outcome, measure_best(prepared, run_dir, "val"))
         elif prepared.measures and job.split == "test" and prepared.data.val is not None:
             found_there = measure_best(prepared, run_dir, "val").metrics
             outcome["metrics"] |= {f"val/{metric.name}": found_there[metric.name] for metric in prepared.measures}
@@ -215,109 +213,8 @@ def part_of(data: DataSet, split: str) -> Arrays:
     return part
 
 
-def run_facts(prepared: Prepared, threads: int) -> dict[str, Any]:
-    """What is known of a run before it starts, for ``result.json``."""
-    cfg, data = prepared.cfg, prepared.data
-    return {
-        **chosen_facts(),
-        "seed": int(cfg.seed),
-        "device": device_name(prepared.device.where),
-        "precision": prepared.device.precision,
-        "threads": threads,
-        "data": {
-            "name": data.spec.name,
-            "fingerprint": data.fingerprint,
-            "train": len(data.train),
-            "val": len(data.val) if data.val is not None else 0,
-            "test": len(data.test),
-        },
-        **({"measures": notes(prepared.measures)} if prepared.measures else {}),
-        **({"code": code} if (code := prepared.origin.get("code")) else {}),
-    }
-
-
-def _seconds(fitting: Fit | None, began: float) -> float:
-    """What the run has taken so far, in all its processes."""
-    return fitting.watch.seconds if fitting is not None else time.perf_counter() - began
-
-
-def _so_far(fitting: Fit | None, began: float) -> dict[str, Any]:
-    """What a run that did not end has to tell."""
-    if fitting is None:
-        return {"seconds": {"total": _seconds(fitting, began)}}
-    row = fitting.task.epoch_row
-    return {
-        "metrics": {name: value for name, value in row.items() if "/" in name},
-        "epochs": int(row.get("epoch", 0)),
-        "steps": fitting.task.steps_done,
-        **({"best": _best(fitting)} if fitting.selection.best_epoch else {}),
-        "seconds": {"total": _seconds(fitting, began), "per_epoch": fitting.watch.epoch_seconds},
-    }
-
-
-def _ended_early(fitting: Fit, epochs: int) -> dict[str, Any]:
-    """What there is to say of a training that ended before its last epoch; empty if it did not."""
-    reason = fitting.stopped
-    done = int(fitting.task.epoch_row.get("epoch", 0))
-    return {"ended_early": {"after": done, "of": epochs, "reason": reason}} if reason else {}
-
-
 def _tell_early(fitting: Fit, epochs: int, display: Display) -> None:
-    for ended in _ended_early(fitting, epochs).values():
+    for ended in fit_facts.ended_early(fitting, epochs).values():
         text = f"ended after {ended['after']} of {numbers.counted(epochs, 'epoch')}: {ended['reason']}"
         log.info(text)
         display.note(text)
-
-
-def _best(fitting: Fit) -> dict[str, Any]:
-    chosen = fitting.selection
-    return {"epoch": chosen.best_epoch, "metric": chosen.metric, "value": chosen.best_value if chosen.metric else None}
-
-
-def _outcome(
-    fitting: Fit | None,
-    cost: Cost,
-    measured: tuple[str, Evaluation],
-    fitted: float,
-    began: float,
-) -> dict[str, Any]:
-    split, tested = measured
-    outcome: dict[str, Any] = {"metrics": {}, "epochs": 0, "steps": 0} | _so_far(fitting, began)
-    outcome["metrics"] |= {f"{split}/{name}": value for name, value in tested.metrics.items()}
-    outcome["cost"] = cost.to_dict()
-    if fitting is not None:
-        outcome |= _ended_early(fitting, int(fitting.task.timeline.epochs))
-    outcome["seconds"] |= {"fit": fitted}
-    return outcome
-
-
-def class_labels(spec: DataSpec) -> list[str]:
-    """The names of the classes, their numbers where they have none."""
-    return list(spec.labels) or [str(i) for i in range(spec.num_classes)]
-
-
-def _validated(outcome: dict[str, Any], found: Evaluation) -> None:
-    """Puts what the final model has on the validation set in the place of what it had before it was finished."""
-    outcome["metrics"] |= {f"val/{name}": value for name, value in found.metrics.items()}
-    best = outcome.get("best")
-    if best is not None and best["metric"] in outcome["metrics"]:
-        best["value"] = outcome["metrics"][best["metric"]]
-
-
-def rates_shown(prepared: Prepared) -> str:
-    """The step size that the optimiser has; groups of its own making may have several."""
-    groups = trial_of(prepared.make_optimizer).param_groups
-    return " and ".join(dict.fromkeys(f"{float(group['lr']):g}" for group in groups))
-
-
-def _title(prepared: Prepared, cost: Cost, run_dir: Path, threads: int) -> list[str]:
-    cfg, data = prepared.cfg, prepared.data
-    held_out = f"{len(data.val):,} validation, " if data.val is not None else ""
-    where, steps = prepared.device.where, prepared.timeline.steps_per_epoch
-    device = numbers.counted(threads, "thread") if where.type == "cpu" else device_name(where)
-    return [
-        f"{cfg.name}: {cost.parameters:,} parameters, {len(data.train):,} training, {held_out}{len(data.test):,} test",
-        f"{numbers.counted(cfg.epochs, 'epoch')} of {numbers.counted(steps, 'step')}, batch {prepared.batch_size:,}, "
-        f"lr {rates_shown(prepared)}, seed {cfg.seed}, {device}, {prepared.device.precision}",
-        summary.short_path(run_dir),
-    ]

@@ -14,8 +14,8 @@ from bmx.export.reading import Loaded
 from bmx.runs import result as results
 from bmx.runs.directory import create
 from bmx.runs.recording import recorded
-from bmx.verbs.compress.setup import since_then
-from bmx.verbs.recording.fit_run import run_facts
+from bmx.verbs.compress.parent import since_then
+from bmx.verbs.recording.fit_facts import run_facts
 from bmx.verbs.recording.run_data import tell
 
 

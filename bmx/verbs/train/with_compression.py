@@ -17,8 +17,8 @@ from bmx.engine.prepare import Prepared
 from bmx.errors import UsageError
 from bmx.export.reading import load
 from bmx.runs.directory import create
+from bmx.verbs.compress.compression_run import Compressing
 from bmx.verbs.compress.pipeline import is_pipeline
-from bmx.verbs.compress.setup import Compressing
 from bmx.verbs.compress.target import NO_TARGET
 from bmx.verbs.recording.fit_run import FitJob, Start, fit_and_test
 

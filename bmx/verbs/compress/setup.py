@@ -22,6 +22,7 @@ from bmx.data.pipeline.prepare import DataSet
 from bmx.data.spec import DataSpec
 from bmx.engine import random_state
 from bmx.engine.build import make_method, make_model
+from bmx.engine.callbacks import check_tuned, make_callbacks
 from bmx.engine.device import Device
 from bmx.engine.evaluation import evaluate
 from bmx.engine.fit import best_file
@@ -93,6 +94,8 @@ def prepare_compression(cfg: DictConfig, model: Loaded | None = None) -> Parent:
     if cfg.epochs is None:
         cfg.epochs = getattr(method, "epochs", EPOCHS)
     earlier_stages.check(parent.net, method, cfg.epochs)
+    if cfg.epochs:
+        check_tuned(make_callbacks(cfg.trainer.callbacks), method, ", or use epochs=0")
     recipe = parent.recipe
     stored = Path(cfg.resume) / "checkpoints" / COMPRESSED if cfg.resume else None
     if stored is not None and stored.exists():

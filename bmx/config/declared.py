@@ -95,11 +95,12 @@ def refuse_values(override: Override, config: DictConfig, asked: Asked, loader: 
             raise UsageError(wrong[0], f"the argument '{override.input_line}'", wrong[1])
 
 
-def refused(word: str, asked: Asked, loader: ConfigLoader | None) -> UsageError | None:
+def refused(word: str, at: str, asked: Asked, loader: ConfigLoader | None) -> UsageError | None:
     """What to say of a word that Hydra could not put in its place; None where its value would be right there.
 
     Args:
         word: with one value.
+        at: the key that stands in the way, its own or one inside of its value.
         asked: what was asked for.
         loader: finds the files.
     """
@@ -107,7 +108,12 @@ def refused(word: str, asked: Asked, loader: ConfigLoader | None) -> UsageError 
     if read is None or read.is_sweep_override():
         return None
     key, value = override_grammar.key_of(word), _plain(read.value())
-    declaration = schema_for(asked, loader).declared(key)
+    known = schema_for(asked, loader)
+    declaration = known.declared(key)
+    if key in known.groups and isinstance(value, dict):
+        word_of_it = known.groups[key] or next((path.stem for path in known.files.get(key, ())), "WORD")
+        fix = f"choose a word, {key}={word_of_it}; `bmx {asked.verb} {key}={word_of_it} --help` lists its keys"
+        return UsageError(f"no key '{at}'", f"the argument '{word}'", fix)
     if declaration is None or declaration.accepts(value):
         return None
     what, fix = f"{key} must be {declaration.says}, not {shown(value)}", f"write {key}={declaration.example}"

@@ -155,7 +155,7 @@ def _value_of_a_word(key: str, asked: Asked, loader: ConfigLoader | None) -> Usa
 
     inside = (word for word in reversed(asked.words) if f"{key}.".startswith(f"{key_of(word)}."))
     word = next(inside, None) if key else None
-    return refused(word, asked, loader) if word is not None else None
+    return refused(word, key, asked, loader) if word is not None else None
 
 
 def _source_named_in(error: object, loader: ConfigLoader | None) -> str:

@@ -199,9 +199,9 @@ CASES = [
         ["model=mlp", "model.hidden=[32]", "data=digits", "init_from={run}"],
     ),
     (
-        ["compression=pipeline"],
+        ["compression=pipeline", "compression.stages=[prune,quantize]"],
         "a pipeline starts from a trained run",
-        "train first, then `bmx compress run=latest",
+        "train first, then `bmx compress run=latest compression=pipeline`",
         [],
     ),
     (["model=unwritten"], "the model cannot be made: NotImplementedError", "write what is missing", ["model=right"]),

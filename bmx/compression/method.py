@@ -100,7 +100,8 @@ class Method(Protocol):
     A class may say more of itself: ``place``, where it stands in an order of stages (0 is first); ``must_be_last``, why
     no stage may follow; ``smallest``, the least of ``budget.params`` that a search towards a target tries;
     ``keeps_size``, that what it takes away stays in the file as zeros; ``epochs`` of fine-tuning that it needs;
-    ``while_training``, that it can compress a net as it is trained.
+    ``while_training``, that it can compress a net as it is trained; ``settles_late``, that the net has its final form
+    only after some steps of training or tuning.
     """
 
     def __call__(self, net: nn.Module, context: Context) -> Outcome:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from bmx.config import search_path
+from bmx.config import override_grammar, search_path
 from bmx.config.declaration import Declaration
 from bmx.config.request import Asked
 from bmx.config.schema import Schema, declaration_of, of_hydra, schema
-from bmx.config.validation import Told, complaint, conform_node
+from bmx.config.validation import Told, complaint, conform_node, shown
 from bmx.config.verbs import VERBS
 from bmx.config.yaml_source import entries, find, folders, read
 from bmx.errors import UsageError
@@ -93,6 +93,33 @@ def refuse_values(override: Override, config: DictConfig, asked: Asked, loader: 
         wrong = complaint(key, plain, declaration, raw)
         if wrong:
             raise UsageError(wrong[0], f"the argument '{override.input_line}'", wrong[1])
+
+
+def refused(word: str, at: str, asked: Asked, loader: ConfigLoader | None) -> UsageError | None:
+    """What to say of a word that Hydra could not put in its place; None where its value would be right there.
+
+    Args:
+        word: with one value.
+        at: the key that stands in the way, its own or one inside of its value.
+        asked: what was asked for.
+        loader: finds the files.
+    """
+    read = override_grammar.parsed(word)
+    if read is None or read.is_sweep_override():
+        return None
+    key, value = override_grammar.key_of(word), _plain(read.value())
+    known = schema_for(asked, loader)
+    declaration = known.declared(key)
+    if key in known.groups and isinstance(value, dict):
+        word_of_it = known.groups[key] or next((path.stem for path in known.files.get(key, ())), "WORD")
+        fix = f"choose a word, {key}={word_of_it}; `bmx {asked.verb} {key}={word_of_it} --help` lists its keys"
+        return UsageError(f"no key '{at}'", f"the argument '{word}'", fix)
+    if declaration is None or declaration.accepts(value):
+        return None
+    what, fix = f"{key} must be {declaration.says}, not {shown(value)}", f"write {key}={declaration.example}"
+    if isinstance(value, dict) and declaration.accepts([value]):
+        fix = f"write {key}=[{word.partition('=')[2]}]"
+    return UsageError(what, f"the argument '{word}'", fix)
 
 
 def _plain(value: Any) -> Any:

@@ -135,8 +135,27 @@ def _bad_value(error: object, asked: Asked, loader: ConfigLoader | None) -> Usag
         meant = nearest_keys(refers[1], known_keys(asked, loader)) if loader else []
         fix = either(meant, "${{{}}}") or "add that key, or write a plain value"
         return UsageError(f"{key} refers to '{refers[1]}', which does not exist", asked.where(key, loader), fix)
+    wrong = _value_of_a_word(key, asked, loader)
+    if wrong is not None:
+        return wrong
     where = asked.where(key, loader) if key else _source_named_in(error, loader) or asked_line(asked)
     return UsageError(f"{key}: {message}" if key else message, where, "give it a value that fits")
+
+
+def _value_of_a_word(key: str, asked: Asked, loader: ConfigLoader | None) -> UsageError | None:
+    """What is wrong with a value that cannot even be put in its place, as a map where a list stands; None if unknown.
+
+    Args:
+        key: the one that OmegaConf names, perhaps inside of the value.
+        asked: whose words are looked at.
+        loader: finds the declarations.
+    """
+    from bmx.config.declared import refused
+    from bmx.config.override_grammar import key_of
+
+    inside = (word for word in reversed(asked.words) if f"{key}.".startswith(f"{key_of(word)}."))
+    word = next(inside, None) if key else None
+    return refused(word, key, asked, loader) if word is not None else None
 
 
 def _source_named_in(error: object, loader: ConfigLoader | None) -> str:

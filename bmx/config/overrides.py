@@ -30,6 +30,7 @@ def rewrite_words(
         words = write_runs(words, verb, many, outputs)
     words = [write_beginning(word, verb.beginnings) for word in words]
     words = [without_group(word, open_groups(verb.config)) for word in words]
+    words = [open_map(word, maps(verb.config)) for word in words]
     words = write_lists(rewrite_aliases(words, verb.aliases), verb.lists)
     return [spelt_out(word, verb.config) for word in words] if many else words
 
@@ -51,6 +52,22 @@ def open_groups(root: str) -> frozenset[str]:
         else:
             found |= {str(group) for group, word in default.items() if word is None or group in OPTIONAL}
     return frozenset(found)
+
+
+def open_map(word: str, keys: Container[str]) -> str:
+    """``teacher_fields={width: 8}`` as Hydra takes it, ``++teacher_fields={width: 8}``, for keys that are maps.
+
+    To Hydra it sets keys inside of one that has none, which it refuses.
+    """
+    key, _, value = word.partition("=")
+    return f"++{word}" if value.lstrip()[:1] == "{" and key in keys else word
+
+
+def maps(root: str) -> frozenset[str]:
+    """The keys of a root file that take keys of any name."""
+    from bmx.config.yaml_comments import load
+
+    return frozenset(key for key, entry in load(root_file(root)).entries.items() if entry.declares == "map")
 
 
 def write_beginning(word: str, beginnings: Mapping[str, str]) -> str:
@@ -82,7 +99,8 @@ def write_switches(arguments: list[str], switches: Mapping[str, tuple[str, str]]
 def write_lists(words: list[str], keys: tuple[str, ...]) -> list[str]:
     """The words with ``key=a,b`` written ``key=[a,b]`` for keys that take lists; text is quoted, numbers are not.
 
-    A list of plain items is quoted too: ``key=[a=1]`` is no list to Hydra, ``key=['a=1']`` is.
+    A list of plain items is quoted too: ``key=[a=1]`` is no list to Hydra, ``key=['a=1']`` is. What is null or a map
+    stays so, to be refused where the key takes none.
     """
     written = []
     for word in words:
@@ -92,7 +110,7 @@ def write_lists(words: list[str], keys: tuple[str, ...]) -> list[str]:
         swept = re.match(r"(choice|range|glob|shuffle|sort|tag|interval)\(", value)
         read = override_grammar.parsed(word) if value[:1] in ("'", '"') else None
         several = read is not None and override_grammar.is_plain(read) and len(override_grammar.items(value)) > 1
-        left = value in ("", "null") or (value[0] in "['\"$" and not several)
+        left = value in ("", "null") or (value[0] in "['\"${" and not several)
         if not equals or key.lstrip("+") not in keys or left or swept:
             written.append(word)
             continue
@@ -104,4 +122,4 @@ def write_lists(words: list[str], keys: tuple[str, ...]) -> list[str]:
 
 
 def _list_item(item: str) -> str:
-    return item if re.fullmatch(r"0|-?[1-9]\d*", item) or item[0] in "'\"" else quoted(item)
+    return item if re.fullmatch(r"0|-?[1-9]\d*|null", item) or item[0] in "'\"" else quoted(item)

@@ -66,7 +66,7 @@ def complaint(key: str, value: Any, declaration: Declaration, raw: str | None = 
     else:  # precision=16
         meant = meant_values(raw or str(value), declaration.choices)
     fix = either(meant, f"{key}={{}}") or f"write {key}={declaration.example}"
-    return f"{key} must be {declaration.says}, not {_shown(value)}", fix
+    return f"{key} must be {declaration.says}, not {shown(value)}", fix
 
 
 def unknown_key(
@@ -191,15 +191,15 @@ def _refuse_null_groups(config: DictConfig, schema: Schema, told: Told) -> None:
 
 
 def _not_a_node(key: str, value: Any, entry: Entry | None, schema: Schema, told: Told) -> UsageError:
-    shown = _shown(value._value())
+    written = shown(value._value())
     if key in schema.groups:
         word = schema.groups[key] or next((path.stem for path in schema.files.get(key, ())), "WORD")
-        return UsageError(f"{key} must hold keys, not {shown}", told.where(key), f"choose a word: {key}={word}")
+        return UsageError(f"{key} must hold keys, not {written}", told.where(key), f"choose a word: {key}={word}")
     assert entry is not None
     inner = next(k for k in [*schema.root, *schema.by_package] if k.startswith(f"{key}."))
     declared = schema.declared(inner)
     example = f": {inner}={declared.example}" if declared else ""
-    return UsageError(f"{key} must hold keys, not {shown}", told.where(key), f"set what is in it{example}")
+    return UsageError(f"{key} must hold keys, not {written}", told.where(key), f"set what is in it{example}")
 
 
 def _unknown(key: str, config: DictConfig, schema: Schema, told: Told) -> UsageError:
@@ -287,7 +287,8 @@ def _most_like(word: str, words: list[str]) -> str:
     return max(words, key=lambda one: SequenceMatcher(None, word, one).ratio())
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as it would be typed."""
     if value is None:
         return "null"
     if isinstance(value, (bool, float)):

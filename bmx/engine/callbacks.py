@@ -22,7 +22,6 @@ from pytorch_lightning.trainer import call
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bmx.compression.method import Tuning
 from bmx.engine.build import call as build
 from bmx.engine.callback_rules import OPTIMISER_HOOKS, REFUSED, STEP_HOOKS, UNCALLED
 from bmx.engine.plain import not_plain
@@ -190,17 +189,22 @@ def averages(callbacks: Sequence[Callback]) -> Callback | None:
     return next((callback for callback in callbacks if isinstance(callback, WeightAveraging)), None)
 
 
-def check_tuned(callbacks: Sequence[Callback], tuning: Tuning | None) -> None:
+def check_tuned(callbacks: Sequence[Callback], method: Any, fix: str) -> None:
     """Refuses an average over weights whose form still changes: it would be neither the one nor the other.
+
+    Args:
+        callbacks: the user's.
+        method: compresses the weights while they are trained or tuned.
+        fix: what else than to leave the callback out.
 
     Raises:
         UsageError: the weights are averaged and being pruned at once.
     """
     found = averages(callbacks)
-    if found is not None and tuning is not None and not tuning.settled:
+    if found is not None and getattr(method, "settles_late", False):
         name = type(found).__name__
         what = f"{name} would average weights from before and after they are pruned, and fill up what is to be zero"
-        raise UsageError(what, KEY, f"leave {name} out of trainer.callbacks")
+        raise UsageError(what, KEY, f"leave {name} out of trainer.callbacks{fix}")
 
 
 def placed(callbacks: Sequence[Callback], run_dir: Path) -> None:

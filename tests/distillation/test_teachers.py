@@ -56,6 +56,15 @@ def test_teachers_that_cannot_be_shown_the_data(teacher, says):
     assert says in caught.value.what
 
 
+def test_a_teacher_with_another_vocabulary():
+    tokens = {"kind": "tokens", "input_shape": (9,), "vocab_size": 3}
+    teacher, data = spec(**tokens, vocabulary=("", "a", "b")), spec(**tokens, vocabulary=("", "a", "c"))
+    with pytest.raises(UsageError, match="trained with another vocabulary") as caught:
+        check_view(teacher, data, "teacher=x")
+    assert caught.value.where == "teacher=x, data=toy" and "same data.* words" in caught.value.fix
+    check_view(teacher, teacher, "teacher=x")
+
+
 def test_teachers_of_other_sizes_can():
     check_view(spec(input_shape=(3, 32, 32)), spec(), "teacher=x")
     check_view(spec(), spec(input_shape=(3, 32, 32)), "teacher=x")

@@ -420,6 +420,28 @@ def test_what_could_not_work_is_refused_and_leaves_nothing(given, says, tmp_path
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "fix", "better"),
+    [
+        (["compress_when=during"], "trainer.callbacks", None),
+        (["compress_when=after", "tuning_epochs=2"], "or use tuning_epochs=0", "tuning_epochs=0"),
+    ],
+)
+def test_an_average_over_weights_that_are_being_pruned_is_refused(words, fix, better, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", *COMMON, "epochs=1", "compression=prune", *words]
+    averaging = f"trainer.callbacks=[{node(PL + 'EMAWeightAveraging')}]"
+    assert main([*words, averaging]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "EMAWeightAveraging would average weights from before and after they are pruned" in said[0]
+    assert said[1].endswith("trainer.callbacks")
+    assert "leave EMAWeightAveraging out" in said[2] and said[2].endswith(fix)
+    assert not (tmp_path / "outputs").exists()
+    assert main([*words, "--plan"]) == 0
+    if better is not None:
+        assert main([*words, averaging, better, "--plan"]) == 0
+
+
 def test_nothing_can_follow_a_validation_that_is_not_made(tmp_path):
     with pytest.raises(UsageError, match="nothing is held out"):
         train(tmp_path, node(PL + "EarlyStopping", monitor="val/loss"), words=["data.val_size=0"])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bmx.errors import RunFailed
-from bmx.export.comparison import compare
+from bmx.export.comparison import Predict, compare
 from tests.export.conftest import Case
 
 
@@ -53,3 +53,23 @@ def test_the_tolerance_is_a_fraction_of_the_largest_output(images: Case) -> None
     found.require(1e-3, "here")
     with pytest.raises(RunFailed):
         found.require(1e-6, "here")
+
+
+def test_more_answers_that_differ_than_rounding_explains(images: Case) -> None:
+    """Every output is near, and three of forty answers are others."""
+    spec = images.predictor.spec
+    outputs = torch.zeros(40, 3)
+    outputs[:, 0], outputs[:, 1], outputs[39, 0] = 1.0, 0.99, 100.0
+    nearly = outputs.clone()
+    nearly[:3, 1] = 1.01
+
+    def answers(table: torch.Tensor) -> Predict:
+        rows = {bytes(raw.numpy().tobytes()): row for raw, row in zip(images.arrays.inputs, table, strict=True)}
+        return lambda raw: torch.stack([rows[one.numpy().tobytes()] for one in raw])
+
+    found = compare(answers(outputs), answers(nearly), images.arrays, spec)
+    found.require(0.01, "model.onnx")
+    with pytest.raises(RunFailed, match=r"3 of 40 answers of the exported model differ, more than 1") as refused:
+        found.require_rounded(1e-4, "model.onnx")
+    assert refused.value.where == "model.onnx"
+    found.require_rounded(float(refused.value.fix.rpartition("tolerance=")[2]), "model.onnx")

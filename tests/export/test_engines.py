@@ -81,3 +81,16 @@ def test_a_compiled_model_gives_the_same(images: Case, tmp_path: Path) -> None:
     inputs = images.predictor.input_stage(images.arrays.inputs)
     compiled = engines.make("compile", images.predictor.net, inputs[:2], CPU, tmp_path)
     assert torch.allclose(compiled.run(inputs), images.predictor.net(inputs), atol=1e-5)
+
+
+def test_a_model_that_the_compiler_cannot_do_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("\nC++ compile error\nCommand: g++")
+
+    monkeypatch.setattr(torch, "compile", lambda model, **_: Broken())
+    net, inputs = torch.nn.Linear(3, 1), torch.zeros(2, 3)
+    with pytest.raises(RunFailed, match=r"^torch\.compile cannot do this model: C\+\+ compile error$") as refused:
+        engines.make("compile", net, inputs, CPU, tmp_path)
+    assert (refused.value.where, refused.value.fix) == ("engines=compile", "leave it out of engines=")
+    assert engines.make("eager", net, inputs, CPU, tmp_path).run(inputs).shape == (2, 1)

@@ -39,6 +39,17 @@ OWN = """
             super().__init__(params, {})
         def step(self, closure=None): pass
 
+    class Unwritten(nn.Linear):
+        def __init__(self):
+            raise NotImplementedError("later")
+
+    class Keeper(torch.optim.lr_scheduler.LRScheduler):
+        def __init__(self, optimizer):
+            self.kept = object()
+            super().__init__(optimizer)
+        def get_lr(self):
+            return [group["lr"] for group in self.optimizer.param_groups]
+
     def not_a_net():
         return {}
 
@@ -57,6 +68,9 @@ FILES = {
     "bmx_conf/model/system.yaml": "_target_: os.system\ncommand: ls\n",
     "bmx_conf/model/needs.yaml": "_target_: own.Linear\n",
     "bmx_conf/model/wide.yaml": "_target_: own.Linear\nwidth: .inf\n",
+    "bmx_conf/model/unwritten.yaml": "_target_: own.Unwritten\n",
+    "bmx_conf/scheduler/keeper.yaml": "_target_: own.Keeper\n",
+    "bmx_conf/optim/lbfgs.yaml": "# @package _global_\nlr: 0.1\noptim:\n  _target_: torch.optim.LBFGS\n  lr: ${lr}\n",
     "bmx_conf/model/text.yaml": "_target_: own.Linear\nwidth: abc\n",
     "bmx_conf/model/right.yaml": "_target_: own.Linear\nwidth: 4\n",
     "bmx_conf/model/outputs.yaml": "_target_: own.Linear\nwidth: 4\noutputs: 7\n",
@@ -184,6 +198,14 @@ CASES = [
         "choose the same model=",
         ["model=mlp", "model.hidden=[32]", "data=digits", "init_from={run}"],
     ),
+    (
+        ["compression=pipeline", "compression.stages=[prune,quantize]"],
+        "a pipeline starts from a trained run",
+        "train first, then `bmx compress run=latest compression=pipeline`",
+        [],
+    ),
+    (["model=unwritten"], "the model cannot be made: NotImplementedError", "write what is missing", ["model=right"]),
+    (["scheduler=keeper"], "Keeper keeps a object in its state", "scheduler=cosine", ["scheduler=cosine"]),
     (["device=mps"], "there is no mps device", "use device=cpu or device=auto", ["device=cpu"]),
 ]
 
@@ -218,6 +240,18 @@ def test_a_gpu_that_is_not_there(monkeypatch, capsys):
     assert "this machine has 2 CUDA devices" in said[0] and "use cuda:0 to cuda:1" in said[2]
 
 
+def test_an_optimiser_that_asks_again_for_a_loss_that_is_scaled(monkeypatch, capsys):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert main(["train", *_with(["optim=lbfgs", "device=cuda", "precision=16-mixed"])]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "computes the loss again cannot scale it" in said[0] and "precision=32-true" in said[2], said
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["train", *_with(["optim=lbfgs", "device=cpu", "precision=32-true"]), "--plan"]) == 0
+
+
 @pytest.mark.parametrize(
     ("group", "what", "fix"),
     [
@@ -227,6 +261,12 @@ def test_a_gpu_that_is_not_there(monkeypatch, capsys):
             "use a run that bmx has made",
         ),
         ({"precision": "fp16"}, "no precision 'fp16'", "16-mixed"),
+        ({"model": "mlp"}, "the run has no model", "use a run that bmx has made"),
+        (
+            {"model": {"_target_": "bmx.models.mlp.MLP", "hidden": "${nowhere}"}},
+            "the run refers to what is not there: Interpolation key 'nowhere' not found",
+            "use a run that bmx has made",
+        ),
     ],
 )
 def test_a_run_that_was_changed_by_hand(trained_run, tmp_path, capsys, group, what, fix):

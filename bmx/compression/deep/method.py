@@ -46,6 +46,7 @@ class Deep:
 
     # Can begin with an untrained net and follow its schedule while that learns.
     while_training: ClassVar[bool] = True
+    settles_late: ClassVar[bool] = True
 
     place: ClassVar[int] = 3
     smallest: ClassVar[float] = 0.005

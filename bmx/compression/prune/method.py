@@ -90,6 +90,11 @@ class Prune:
             raise UsageError(what, "compression.pattern=2:4", "leave out compression.sparsity and compression.budget")
 
     @property
+    def settles_late(self) -> bool:
+        """Whether weights go while the net is tuned; a lottery ticket is drawn at once."""
+        return not self.lottery_ticket
+
+    @property
     def _budget(self) -> float | None:
         value = self.budget.get("params")
         return None if value is None else float(value)

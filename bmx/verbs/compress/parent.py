@@ -12,6 +12,7 @@ from bmx.compression import earlier_stages
 from bmx.compression.rebuild import rebuild
 from bmx.data.spec import DataSpec
 from bmx.engine.build import make_method, make_model
+from bmx.engine.callbacks import check_tuned, make_callbacks
 from bmx.engine.predictor import read_model
 from bmx.engine.prepare import Prepared, prepare
 from bmx.engine.trust_check import judged
@@ -73,6 +74,8 @@ def prepare_compression(cfg: DictConfig, model: Loaded | None = None) -> Parent:
     if cfg.epochs is None:
         cfg.epochs = getattr(method, "epochs", EPOCHS)
     earlier_stages.check(parent.net, method, cfg.epochs)
+    if cfg.epochs:
+        check_tuned(make_callbacks(cfg.trainer.callbacks), method, ", or use epochs=0")
     recipe, source = parent.recipe, None
     stored = Path(cfg.resume) / "checkpoints" / COMPRESSED if cfg.resume else None
     if stored is not None and stored.exists():

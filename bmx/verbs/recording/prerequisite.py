@@ -14,7 +14,7 @@ from torch import nn
 from bmx.data.spec import DataSpec
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import prepare
-from bmx.errors import BmxError, Interrupted, RunFailed, UsageError
+from bmx.errors import BmxError, Interrupted, UsageError
 from bmx.metrics.standard import MAIN
 from bmx.runs import result as results
 from bmx.runs import status
@@ -47,6 +47,7 @@ def trained(
         make_net: makes the model, where ``cfg.model`` alone does not say it.
 
     Raises:
+        UsageError: no run can be made where it is to lie.
         RunFailed: it could not be trained.
         Interrupted: it was stopped; what it had is kept and gone on with next time.
     """
@@ -68,8 +69,7 @@ def trained(
         result = fit_and_test(prepare(cfg, make_net), job, run, quiet)
     if result["status"] == "interrupted":
         raise Interrupted(f"{result.get('reason') or 'stopped'} while the {role} was trained")
-    if result["status"] != "done":
-        raise RunFailed(f"the {role} could not be trained", str(run), str(result.get("reason") or ""))
+    assert result["status"] == "done", "what fails raises"
     return run
 
 

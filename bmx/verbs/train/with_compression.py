@@ -11,6 +11,7 @@ from omegaconf import DictConfig, open_dict
 from bmx.data.pipeline.input_stage import InputStage
 from bmx.engine import fit
 from bmx.engine.build import make_method
+from bmx.engine.callbacks import check_tuned, make_callbacks
 from bmx.engine.evaluation import Evaluation
 from bmx.engine.predictor import Predictor
 from bmx.engine.prepare import Prepared
@@ -54,6 +55,10 @@ def check_compression(cfg: DictConfig) -> None:
     if when == DURING and cfg.init_from:
         fix = "use `bmx compress run=...`, or leave init_from= out"
         raise UsageError("a trained model is compressed, not trained again", "compress_when=during", fix)
+    if when == DURING:
+        check_tuned(make_callbacks(cfg.trainer.callbacks), method, "")
+    elif cfg.tuning_epochs != 0:
+        check_tuned(make_callbacks(cfg.trainer.callbacks), method, ", or use tuning_epochs=0")
 
 
 # What a training is told and a compression is not.

@@ -79,6 +79,10 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
         from bmx.verbs.completion.command import answer
 
         return answer()
+    if verb == "_rank":
+        from bmx.cli.rank import run as run_rank
+
+        return run_rank(*rest)
     if verb not in VERBS:
         raise _no_verb(verb, rest)
     if VERBS[verb].config:

@@ -75,6 +75,8 @@ class Verb(NamedTuple):
     """Flags of this verb alone: the word that each stands for, and a line of help."""
     preview: str = ""
     """``module:function`` that is called with the configuration where ``plan=true``, instead of everything else."""
+    rank: str = ""
+    """``module:function`` that trains beside rank 0, called as ``f(cfg, run_dir)``; empty for a verb of one process."""
     report: str = ""
     """``module:function`` that is called when the jobs of a sweep of this verb have ended, with the sweep's directory
     and the configuration that its jobs have in common."""

@@ -93,6 +93,8 @@ class Checkpoints(Checkpoint):
         self.end_epoch = end_epoch
         self.on_epoch = on_epoch
         self._saved_at = time.monotonic()
+        # Of several ranks one writes; the others decide alike, by the same numbers.
+        self.writes = True
 
     @property
     def state_key(self) -> str:
@@ -116,7 +118,7 @@ class Checkpoints(Checkpoint):
         self.end_epoch()
         tuning = pl_module.tuning
         best = (tuning is None or tuning.settled) and self.selection.update(pl_module.epoch_row)
-        if best:
+        if best and self.writes:
             self.save_best(self.folder / BEST, pl_module, _weights(trainer, pl_module))
         if self.selection.exhausted:
             trainer.should_stop = True
@@ -148,6 +150,8 @@ class Checkpoints(Checkpoint):
 
     def save_last(self, trainer: pl.Trainer) -> None:
         """Writes last.ckpt; the one before stays as previous.ckpt."""
+        if not self.writes:
+            return
         last, previous = self.folder / LAST, self.folder / PREVIOUS
         if last.exists():
             spare = self.folder / f".{PREVIOUS}.{os.getpid()}.tmp"
@@ -157,7 +161,11 @@ class Checkpoints(Checkpoint):
             except OSError:  # a file system without hard links
                 shutil.copyfile(last, spare)
             spare.replace(previous)
-        trainer.save_checkpoint(last, weights_only=False)
+        if trainer.world_size == 1:
+            trainer.save_checkpoint(last, weights_only=False)
+        else:
+            # Without the barrier of save_checkpoint: rank 0 saves when it has to, and has all that there is.
+            trainer.strategy.save_checkpoint(trainer._checkpoint_connector.dump_checkpoint(False), last)
         self._saved_at = time.monotonic()
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from pytorch_lightning.strategies import DDPStrategy
 
 from bmx.config.suggestions import suggestion
+from bmx.distributed.ranks import Ranks, current
 from bmx.engine.allocator import keep_freed_memory
 from bmx.errors import UsageError
 
@@ -23,14 +25,26 @@ class Device:
     Args:
         where: the device that tensors live on.
         precision: one of Lightning's precision words.
+        ranks: this process among those that train one model.
     """
 
     where: torch.device
     precision: str
+    ranks: Ranks = field(default_factory=Ranks)
 
     @property
     def trainer_arguments(self) -> dict[str, Any]:
         """The arguments of pl.Trainer that choose this device."""
+        if self.ranks.count > 1:
+            cpu = self.where.type == "cpu"
+            strategy = DDPStrategy(process_group_backend="gloo" if cpu else "nccl")
+            accelerator, count = "cpu" if cpu else "gpu", self.ranks.count
+            return {
+                "accelerator": accelerator,
+                "devices": count,
+                "strategy": strategy,
+                "precision": self.precision,
+            }
         if self.where.type == "cpu":
             return {"accelerator": "cpu", "devices": 1, "precision": self.precision}
         accelerator = {"cuda": "gpu"}.get(self.where.type, self.where.type)
@@ -51,8 +65,27 @@ class Device:
         return torch.amp.GradScaler(self.where.type) if self.precision == "16-mixed" else None
 
 
-def resolve(device: str, precision: str) -> Device:
-    """The device and precision that ``device=`` and ``precision=`` mean on this machine.
+def processes(device: str, devices: int | str) -> int:
+    """How many processes ``devices=`` means on this machine: for ``auto`` one a GPU, and on the CPU one.
+
+    Raises:
+        UsageError: there are fewer GPUs, or a single device is named.
+    """
+    gpus = torch.cuda.device_count() if device == "auto" or device.startswith("cuda") else 0
+    if devices == "auto":
+        return max(1, gpus) if ":" not in device else 1
+    count, where = int(devices), f"devices={devices} device={device}"
+    if count > 1 and ":" in device:
+        raise UsageError(f"{device} is one device", where, f"use device={device.partition(':')[0]}, or devices=1")
+    if count > 1 and device == "mps":
+        raise UsageError("mps is one device", where, "use devices=1")
+    if gpus and count > gpus:
+        raise UsageError(f"this machine has {gpus} CUDA devices", where, f"use devices={gpus} or device=cpu")
+    return count
+
+
+def resolve(device: str, precision: str, devices: int | str = 1) -> Device:
+    """The device and precision that ``device=``, ``devices=`` and ``precision=`` mean on this machine.
 
     Raises:
         UsageError: the device is not there, or it cannot do the precision.
@@ -80,12 +113,22 @@ def resolve(device: str, precision: str) -> Device:
     if precision == "16-mixed" and resolved.type == "cpu":
         fix = "use precision=bf16-mixed, which the CPU can do, or a GPU"
         raise UsageError("16-mixed needs a GPU: the CPU has no fast fp16", f"precision={precision}", fix)
-    return Device(resolved, precision)
+    ranks = Ranks(current().rank, processes(device, devices))
+    if ranks.count > 1 and resolved.type == "cuda":
+        resolved = torch.device("cuda", ranks.rank)
+    return Device(resolved, precision, ranks)
 
 
-def use_cpu(threads: int | None) -> int:
-    """Makes the CPU ready to compute: sets the threads of an operation, unless null, and returns how many there are."""
+def use_cpu(threads: int | None, ranks: int = 1) -> int:
+    """Makes the CPU ready to compute: sets the threads of an operation, unless null, and returns how many there are.
+
+    Args:
+        threads: of an operation; null leaves it to torch, and shares out the cores among the ranks.
+        ranks: processes of the run on this machine.
+    """
     keep_freed_memory()
+    if threads is None and ranks > 1:
+        threads = max(1, torch.get_num_threads() // ranks) if current() == Ranks() else torch.get_num_threads()
     if threads is not None:
         if threads < 1:
             fix = "use a run that bmx has made"  # of a run's configuration; what is typed has been checked

@@ -20,6 +20,7 @@ from bmx.data.pipeline.batches import BatchOrder
 from bmx.data.pipeline.input_stage import InputStage
 from bmx.data.pipeline.loading import reader_for
 from bmx.data.spec import DataSpec
+from bmx.distributed.order import EveryNth, SharedOrder
 from bmx.engine import predictor, random_state
 from bmx.engine.attachments import make_loggers
 from bmx.engine.build import make_model
@@ -182,6 +183,8 @@ def build(
         watch.on_epoch,
     )
     watch.checkpoints = checkpoints
+    ranks = prepared.device.ranks
+    checkpoints.writes = ranks.is_main
     table = MetricsCsv(run_dir / "metrics.csv")
 
     resumed = prepared.resumed or Resumed(None, {}, "")
@@ -190,9 +193,11 @@ def build(
         display.note(text)
         log.info(text)
     steps_before = int(state["bmx"]["steps_done"]) if state else 0
-    if cfg.resume:
+    if cfg.resume and ranks.is_main:
         table.cut(int(state["bmx"]["rows"]) if state else 0)
-    loggers: list[Logger] = [table, *make_loggers(cfg.get("logger"), run_dir, steps_before)]
+    loggers: list[Logger] = []
+    if ranks.is_main:
+        loggers = [table, *make_loggers(cfg.get("logger"), run_dir, steps_before)]
     for logger in loggers[1:]:
         logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(config_yaml))))
     user_callbacks = make_callbacks(cfg.trainer.callbacks)
@@ -215,7 +220,8 @@ def build(
         task.rates.keep_configured()
         random_state.restore(state["bmx"]["random"])
 
-    task.write_row = write_row
+    if ranks.is_main:
+        task.write_row = write_row
     task.pulse = pulse
     facts = {"config": config_yaml, "origin": prepared.origin}
     task.surroundings = lambda: {"random": random_state.capture(), **facts, "rows": table.sync()}
@@ -227,7 +233,7 @@ def build(
         **prepared.device.trainer_arguments,
         max_epochs=int(cfg.epochs),
         default_root_dir=run_dir,
-        logger=loggers,
+        logger=loggers or False,
         # What is saved at the end of an epoch has to know what the other callbacks made of it.
         callbacks=[watch, *user_callbacks, checkpoints],
         plugins=[DurableCheckpointIO()],
@@ -243,14 +249,21 @@ def build(
     task.observed = bool(user_callbacks)
     task.step_hooks = step_hooks(user_callbacks, trainer)
     single = wants_batches(user_callbacks)
-    train_reader = reader_for(data.train, order, prepared.device.where, int(cfg.data.workers))
+    own_order = order
+    if ranks.count > 1:
+        own_order = task.shared = SharedOrder(order, ranks)
+        task.ranks, task.seed = ranks, int(cfg.seed)
+    train_reader = reader_for(data.train, own_order, prepared.device.where, int(cfg.data.workers))
     profiled = None
-    if cfg.profile:
+    if cfg.profile and ranks.is_main:
         left = prepared.timeline.steps - steps_before
         train_reader = profiled = ProfiledReader(train_reader, run_dir / "profile", prepared.device.where, left)
     val_blocks = None
     if data.val is not None:
         val_order = BatchOrder(len(data.val), batch_size_for(data.spec), shuffle=False)
+        task.validation_batches = len(val_order)
+        if ranks.count > 1:
+            val_order = EveryNth(val_order, ranks)
         val_reader = reader_for(data.val, val_order, prepared.device.where, int(cfg.data.workers))
         val_blocks = EvaluationBlocks(val_reader, len(val_order), single)
     blocks = StepBlocks(train_reader, order, position, single)

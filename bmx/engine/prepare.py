@@ -18,6 +18,7 @@ from bmx.data.pipeline.output_stage import OutputStage
 from bmx.data.pipeline.prepare import DataSet
 from bmx.data.pipeline.prepare import prepare as prepare_data
 from bmx.data.spec import DataSpec
+from bmx.distributed.ranks import current
 from bmx.engine.attachments import check_loggers
 from bmx.engine.build import make_augmentation, make_model, make_source, optimizer_maker, source_name, trial_of
 from bmx.engine.callbacks import averages, check_callbacks, make_callbacks
@@ -26,6 +27,7 @@ from bmx.engine.device import Device, resolve
 from bmx.engine.least_batch import check_batches, least_batch
 from bmx.engine.measures import make_metrics, try_metrics
 from bmx.engine.model_check import check_model
+from bmx.engine.rank_check import check_ranks
 from bmx.engine.resume import Resumed, check_averaging, check_fits, check_same_scheduler, check_unchanged, find_state
 from bmx.engine.resume_notes import ACCEPT, check_origin, other_rate, other_settings
 from bmx.engine.schedulers import check_schedule, make_schedule
@@ -110,7 +112,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
         UsageError: the first thing that could not work, with what to do about it.
     """
     vouch(named_in(cfg))
-    device = resolve(str(cfg.device), str(cfg.precision))
+    device = resolve(str(cfg.device), str(cfg.precision), OmegaConf.select(cfg, "devices") or 1)
     cfg, auto = _stand_ins(cfg)
     Every.parse(cfg.checkpoint.every)
     check_loggers(cfg.get("logger"))
@@ -145,6 +147,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     timeline = Timeline(steps_per_epoch=len(order), epochs=int(cfg.epochs))
     validated = objective if data.val is not None else None
     _check_closure(make_optimizer, cfg)
+    check_ranks(cfg, device.ranks, batch_size, auto, make_optimizer)
     check_schedule(schedule, timeline, lambda: trial_of(make_optimizer), validated)
     _check_minimum(schedule, None if "lr" in auto else float(cfg.lr))
     made_from = origin(OmegaConf.to_container(cfg, resolve=True), data.spec.name, data.marks)
@@ -179,7 +182,7 @@ def _resumed(
     """Finds the state to go on from and refuses one that does not fit, before the run directory is touched."""
     run = Path(cfg.resume)
     where = f"resume={run.name}"
-    if run.exists():
+    if run.exists() and current().is_main:
         lock(run).release()  # raises if another process is writing the run
     found = find_state(run / "checkpoints")
     if found.path is not None:

@@ -25,6 +25,8 @@ from bmx.compression.method import Tuning
 from bmx.data.pipeline.batches import BatchOrder, Position
 from bmx.data.pipeline.loading import Batch
 from bmx.data.pipeline.output_stage import OutputStage
+from bmx.distributed.order import SharedOrder
+from bmx.distributed.ranks import TOGETHER_EVERY, Ranks, seed_step
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.tasks import fit_state
 from bmx.tasks.blocks import Block, batches_of
@@ -32,7 +34,7 @@ from bmx.tasks.callback_metrics import by_every_name, step_metrics
 from bmx.tasks.diverged import diverged
 from bmx.tasks.learning_rate import Rates
 from bmx.tasks.losses import TaskObjective
-from bmx.tasks.optimizer_step import FitSettings, StepHooks, TrainStep
+from bmx.tasks.optimizer_step import BatchLoss, FitSettings, StepHooks, TrainStep
 from bmx.tasks.running_metrics import RunningSums, Totals
 
 log = logging.getLogger("bmx.train")
@@ -92,6 +94,10 @@ class FitTask(pl.LightningModule):
         # Asked in every step: looking into a module takes a while.
         self.standardises = self.output_stage.scale is not None
         self._make_optimizer = make_optimizer
+        # Which of the processes of the run this is; the engine says so, with what it computes of each batch.
+        self.ranks = Ranks()
+        self.shared: SharedOrder | None = None
+        self.seed, self.validation_batches = 0, 0
         self.sums = RunningSums()
         self.validation = Totals()
         self._validation_sums = RunningSums()
@@ -156,7 +162,12 @@ class FitTask(pl.LightningModule):
         plugin = self.trainer.precision_plugin
         autocast = "mixed" in str(self.trainer.precision)
         scaler = getattr(plugin, "scaler", None)
-        self.train_step = TrainStep(self.rates.optimizer, self.net, self.settings, scaler, autocast, self.step_hooks)
+        # Lightning's strategy arms the reducer of the gradients, which it does by itself once per block only.
+        before = self.trainer.strategy.pre_backward if self.ranks.count > 1 else None
+        self.train_step = TrainStep(
+            self.rates.optimizer, self.net, self.settings, scaler, autocast, self.step_hooks, before
+        )
+        self.sums.reduce = self._reduce
 
     def begin(self) -> None:
         """Called before the first step of an epoch or of a batch that callbacks are told of.
@@ -182,15 +193,16 @@ class FitTask(pl.LightningModule):
         single = isinstance(block, tuple | list)
         for inputs, targets in batches_of(block):
             self._set_rate()
-            loss, score = self.train_step.step(self.batch_loss, inputs, targets)
-            self.sums.add(loss * unit if self.standardises else loss, score, len(targets))
+            batch_loss, samples = (self.batch_loss, len(targets)) if self.shared is None else self._share()
+            loss, score = self.train_step.step(batch_loss, inputs, targets)
+            self.sums.add(loss * unit if self.standardises else loss, score, samples)
             position.step += 1
             self.steps_done += 1
             if tuning is not None:
                 tuning.after_step(self.steps_done, total)
             if position.step % log_every == 0:
                 self._window_row()
-            if not single and (clock() >= due or self.pulse_is_due):
+            if self.pulse_is_due if self.shared is not None else not single and (clock() >= due or self.pulse_is_due):
                 self.sync()
                 self.pulse(self)
                 due = clock() + PULSE_SECONDS
@@ -206,8 +218,26 @@ class FitTask(pl.LightningModule):
 
     @property
     def pulse_is_due(self) -> bool:
-        """Whether a pulse may not wait for the clock."""
+        """Whether a pulse may not wait for the clock; of several ranks the same steps on each."""
+        if self.shared is not None:
+            return self.steps_done % TOGETHER_EVERY == 0 or self.steps_done >= self.wake_at
         return self.pulse_now or self.steps_done >= self.wake_at
+
+    @property
+    def _reduce(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+        return self.ranks.reduced if self.shared is not None else None
+
+    def _share(self) -> tuple[BatchLoss, int]:
+        """The loss of this rank's part of the next batch, whose gradients average to the batch's; and its samples."""
+        assert self.shared is not None
+        own, whole = self.shared.counted(self.position.step)
+        seed_step(self.ranks.seed(self.seed, self.steps_done))
+
+        def batch_loss(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+            loss, score = self.batch_loss(inputs, targets)
+            return loss * (own * self.ranks.count / whole), score * (own > 0)
+
+        return batch_loss, whole
 
     def batch_loss(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The mean loss of a raw batch, to be differentiated, and its detached score sum."""
@@ -280,7 +310,7 @@ class FitTask(pl.LightningModule):
         self.epoch_row = row
         self.rates.end_epoch(row)
         self.position.epoch, self.position.step = self.position.epoch + 1, 0
-        self.sums = RunningSums()
+        self.sums = RunningSums(reduce=self._reduce)
 
     # -- validation --------------------------------------------------------------------------------------------------
 
@@ -296,6 +326,8 @@ class FitTask(pl.LightningModule):
             loss = self.own_loss(outputs, targets)
             loss = loss * unit if self.standardises else loss
             sums.add(loss, self.own_score(outputs, targets), len(targets))
+        if self.shared is not None:
+            sums.gather(self.ranks, self.validation_batches, self.device)
         finite = sums.flush() is None and not math.isnan(self.validation.loss)
         self.validation = sums.epoch if finite else Totals(math.nan, math.nan, 1)
         self._publish("val", self.validation)

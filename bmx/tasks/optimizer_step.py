@@ -66,6 +66,7 @@ class TrainStep:
         settings: see :class:`FitSettings`.
         scaler: the loss scaler of fp16, or None.
         autocast: whether steps are made within an autocast context.
+        before_backward: called with each loss right before its backward pass, as ranks need it to add up gradients.
         hooks: called within the step, each time that the loss is computed; None where nobody wants to be.
     """
 
@@ -77,6 +78,7 @@ class TrainStep:
         scaler: Any | None = None,
         autocast: bool = False,
         hooks: StepHooks | None = None,
+        before_backward: Callable[[Tensor], None] | None = None,
     ) -> None:
         self.optimizer = optimizer
         self.settings = settings
@@ -85,6 +87,7 @@ class TrainStep:
         self.scaler = scaler
         self.autocast = autocast
         self.hooks = hooks
+        self.before_backward = before_backward
         self.by_closure = wants_closure(optimizer)
 
     def step(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,6 +158,8 @@ class TrainStep:
         loss = loss if self.scaler is None else self.scaler.scale(loss)
         if self.hooks is not None:
             self.hooks.before_backward(loss)
+        if self.before_backward is not None:
+            self.before_backward(loss)
         loss.backward()
         if self.hooks is not None:
             self.hooks.after_backward()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from bmx.distributed.ranks import Ranks
 
 
 @dataclass
@@ -38,6 +41,8 @@ class RunningSums:
 
     window: Totals = field(default_factory=Totals)
     epoch: Totals = field(default_factory=Totals)
+    # Over the ranks of a run: from losses and scores of the steps here to those of the whole batches.
+    reduce: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     _losses: list[Tensor] = field(default_factory=list)
     _scores: list[Tensor] = field(default_factory=list)
     _counts: list[int] = field(default_factory=list)
@@ -56,8 +61,8 @@ class RunningSums:
         """
         if not self._counts:
             return None
-        losses = torch.stack(self._losses).tolist()
-        scores = torch.stack(self._scores).tolist()
+        found = torch.stack(self._losses), torch.stack(self._scores)
+        losses, scores = (t.tolist() for t in (found if self.reduce is None else self.reduce(*found)))
         counts = self._counts
         self._losses, self._scores, self._counts = [], [], []
         for i, (loss, score, n) in enumerate(zip(losses, scores, counts, strict=True)):
@@ -66,6 +71,19 @@ class RunningSums:
             self.window.add(loss, score, n)
             self.epoch.add(loss, score, n)
         return None
+
+    def gather(self, ranks: Ranks, total: int, device: torch.device) -> None:
+        """Puts what is pending on all ranks in the place of what is pending here, in the order of the batches.
+
+        Args:
+            ranks: rank r has batches r, r + count, ...
+            total: batches of all of them.
+            device: where ranks exchange numbers.
+        """
+        own = [(float(a), float(b), n) for a, b, n in zip(self._losses, self._scores, self._counts, strict=True)]
+        rows = ranks.interleaved(torch.tensor(own, dtype=torch.float64, device=device).reshape(-1, 3), total)
+        self._losses, self._scores = list(rows[:, 0]), list(rows[:, 1])
+        self._counts = [int(n) for n in rows[:, 2].tolist()]
 
     def state_dict(self) -> dict[str, list[float]]:
         """The read sums; call :meth:`flush` first."""

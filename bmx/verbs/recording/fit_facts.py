@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bmx.data.spec import DataSpec
 from bmx.engine.build import trial_of
 from bmx.engine.device import device_name
@@ -27,6 +29,7 @@ def run_facts(prepared: Prepared, threads: int) -> dict[str, Any]:
         "device": device_name(prepared.device.where),
         "precision": prepared.device.precision,
         "threads": threads,
+        **({"ranks": _ranks(prepared)} if prepared.device.ranks.count > 1 else {}),
         "data": {
             "name": data.spec.name,
             "fingerprint": data.fingerprint,
@@ -37,6 +40,12 @@ def run_facts(prepared: Prepared, threads: int) -> dict[str, Any]:
         **({"measures": notes(prepared.measures)} if prepared.measures else {}),
         **({"code": code} if (code := prepared.origin.get("code")) else {}),
     }
+
+
+def _ranks(prepared: Prepared) -> dict[str, Any]:
+    where, count = prepared.device.where, prepared.device.ranks.count
+    devices = [device_name(where if where.type == "cpu" else torch.device(where.type, rank)) for rank in range(count)]
+    return {"strategy": "ddp", "world_size": count, "devices": devices}
 
 
 def class_labels(spec: DataSpec) -> list[str]:
@@ -50,6 +59,8 @@ def title(prepared: Prepared, cost: Cost, run_dir: Path, threads: int) -> list[s
     held_out = f"{len(data.val):,} validation, " if data.val is not None else ""
     where, steps = prepared.device.where, prepared.timeline.steps_per_epoch
     device = numbers.counted(threads, "thread") if where.type == "cpu" else device_name(where)
+    if (ranks := prepared.device.ranks.count) > 1:
+        device = f"{ranks} ranks of {device}" if where.type == "cpu" else f"{ranks} ranks, the first on {device}"
     return [
         f"{cfg.name}: {cost.parameters:,} parameters, {len(data.train):,} training, {held_out}{len(data.test):,} test",
         f"{numbers.counted(cfg.epochs, 'epoch')} of {numbers.counted(steps, 'step')}, batch {prepared.batch_size:,}, "

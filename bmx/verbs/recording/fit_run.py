@@ -17,6 +17,7 @@ from bmx.compression.recipe import Step
 from bmx.data.arrays import Arrays
 from bmx.data.pipeline.input_stage import InputStage
 from bmx.data.pipeline.prepare import DataSet
+from bmx.distributed import launch
 from bmx.engine import fit
 from bmx.engine.device import use_cpu
 from bmx.engine.display import Display, Silent, choose
@@ -26,7 +27,7 @@ from bmx.engine.fit import Fit
 from bmx.engine.mistakes import mistakes
 from bmx.engine.predictor import load_model
 from bmx.engine.prepare import Prepared
-from bmx.engine.signals import watch_signals
+from bmx.engine.signals import StopRequest, watch_signals
 from bmx.engine.tuner import settle
 from bmx.errors import Interrupted, UsageError
 from bmx.measure.cost import cost_of
@@ -108,7 +109,8 @@ def fit_and_test(
         RunFailed: training could not go on; result.json says ``failed``.
     """
     cfg = prepared.cfg
-    threads = use_cpu(cfg.trainer.threads)
+    ranks = prepared.device.ranks.count
+    threads = use_cpu(cfg.trainer.threads, ranks)
     name = str(cfg.name or "run")
     run_dir = run_dir or create(Path(cfg.outputs), job.verb, name)
     display = Silent() if quiet else choose()
@@ -119,11 +121,15 @@ def fit_and_test(
         recorded(run_dir, job.verb, name, **facts) as run,
         watch_signals() as stop,
         _stopping(display),
+        contextlib.ExitStack() as others,
     ):
         run.postscript = lambda: f"; {slurm.requeue()}" if stop.requeued else ""
         slurm.remember(Path(cfg.outputs), run_dir)
         began, fitting = time.perf_counter(), None
         run.so_far = lambda: fit_facts.so_far(fitting, began)
+        if ranks > 1:
+            run.keep(cfg)
+            others.enter_context(launch.started(job.verb, run_dir, ranks, threads))
         with _leaving_nothing(prepared, run_dir):
             start = job.start(prepared, run_dir)
         net = start.net
@@ -148,6 +154,7 @@ def fit_and_test(
             stop.deferred = True
             fitting.run()
             stop.deferred = False
+            others.close()
             _tell_early(fitting, int(cfg.epochs), display)
         else:
             fit.save_unfitted(prepared, net, run_dir, start.recipe)
@@ -172,6 +179,16 @@ def fit_and_test(
     if not quiet:
         job.show(result, run_dir)
     return result
+
+
+def fit_beside(prepared: Prepared, job: FitJob, run_dir: Path) -> None:
+    """Fits a model as one of several ranks that is not rank 0: nothing is written and nothing tested."""
+    use_cpu(prepared.cfg.trainer.threads, prepared.device.ranks.count)
+    start = job.start(prepared, run_dir)
+    if prepared.cfg.compile:
+        start.net.compile()
+    parts = (start.make_task, start.recipe, start.tuning)
+    fit.build(prepared, start.net, run_dir, Silent(), StopRequest(), *parts).run()
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from bmx.engine.warm_start import model_file, weights_for
 from bmx.runs.directory import create
 from bmx.runs.origin import changes
 from bmx.targets.standing import with_its_trust
-from bmx.verbs.recording.fit_run import FitJob, Start, fit_and_test
+from bmx.verbs.recording.fit_run import FitJob, Start, fit_and_test, fit_beside
 from bmx.verbs.recording.run_data import tell
 
 
@@ -81,6 +81,13 @@ def train(
     if result["status"] == "done":
         result["compressed"] = compress_trained(cfg, run_dir, quiet)
     return result
+
+
+@conforming("train")
+@with_its_trust
+def rank(cfg: DictConfig, run_dir: Path) -> None:
+    """Trains beside rank 0, with the configuration that it left in ``run_dir``."""
+    fit_beside(prepare(cfg), FitJob("train", start), run_dir)
 
 
 def start(prepared: Prepared, run_dir: Path) -> Start:

@@ -37,6 +37,11 @@ class RunTrainer(pl.Trainer):
     """
 
     stop_asked: StopAsked | None = None
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        # Lightning's own handler of SIGTERM waits, where there are several ranks, until all have been sent one.
+        self._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     _should_stop = False
 
     @property

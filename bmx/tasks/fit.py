@@ -231,7 +231,7 @@ class FitTask(pl.LightningModule):
         """The loss of this rank's part of the next batch, whose gradients average to the batch's; and its samples."""
         assert self.shared is not None
         own, whole = self.shared.counted(self.position.step)
-        seed_step(self.ranks.seed(self.seed, self.steps_done))
+        seed_step(self.ranks.seed(self.seed, self.steps_done), self.device)
 
         def batch_loss(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
             loss, score = self.batch_loss(inputs, targets)

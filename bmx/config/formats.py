@@ -49,7 +49,7 @@ class Format(NamedTuple):
     """``module:function``, called as ``f(predictor, description, path)``; it leaves both as they are."""
     read: str
     """``module:function``, called as ``f(path) -> (model, description)``: a module in eval mode on the CPU that takes
-    raw samples. Every export is read back and compared. It runs nothing that stands in the file."""
+    raw samples. Every export is read back and compared. It executes no code from the file."""
     of_weights: bool = False
     """Whether a file holds weights for a model that bmx builds again, a predictor, and not a finished graph."""
     extra: str = ""

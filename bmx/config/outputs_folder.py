@@ -35,7 +35,7 @@ def value_of(
     kept = [word for word in words if override_grammar.key_of(word) not in without]
     few = [word for word in kept if "." not in override_grammar.key_of(word)]
     own = [word for word in few if override_grammar.key_of(word) in (key, "experiment")]
-    # Overrides for another model, say, than the command chooses do not hide where its runs are.
+    # Invalid overrides, such as keys of another model, do not hide where the runs are.
     for tried in (kept, few, own):
         found = _composed(verb, tuple(tried), tuple(sorted(flags.items())))
         if found is None:

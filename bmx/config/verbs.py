@@ -62,7 +62,7 @@ class Verb(NamedTuple):
     aliases: Mapping[str, str] = _NONE
     """Aliases of longer keys: ``teacher=`` for ``model@teacher=``."""
     flags: tuple[str, ...] = ()
-    """Flags that the verb implies unless another mode is asked for: a sweep implies ``--multirun``."""
+    """Flags that the verb implies unless another mode is requested: a sweep implies ``--multirun``."""
     jobs: str = ""
     """The verb that the jobs of a sweep run as; empty for this one."""
     job_words: tuple[str, ...] = ()

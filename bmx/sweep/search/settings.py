@@ -1,4 +1,4 @@
-"""Checks the settings of a search before anything is written; Optuna need not be installed for that."""
+"""Checks the settings of a search before anything is written; imports no Optuna, only checks that it is installed."""
 
 from __future__ import annotations
 

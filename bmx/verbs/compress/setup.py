@@ -1,4 +1,4 @@
-"""What a compression begins with and ends with: the parent's model, the method, and the model file."""
+"""Loads the parent model of a compression, applies the method, and finalises the model file."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from bmx.verbs.recording.fit_run import Start, part_of
 from bmx.verbs.recording.run_data import what_changed
 
 COMPRESSED = "compressed.ckpt"
-"""The model as the method left it, before fine-tuning; a run that is resumed begins here."""
+"""Checkpoint of the compressed model before fine-tuning; a resumed run starts here."""
 
 EPOCHS = 2
-"""Of fine-tuning, where neither the command nor the method says."""
+"""Epochs of fine-tuning, where neither the command nor the method sets them."""
 
 _BATCH = 100
 
@@ -59,17 +59,17 @@ def find_parent(cfg: DictConfig) -> Path:
 
 
 def split_of(cfg: DictConfig) -> str:
-    """What the compressed model is measured on: ``test`` or ``val``; a training says neither."""
+    """The split that the compressed model is evaluated on: ``test`` or ``val``; a training configures neither."""
     return str(OmegaConf.select(cfg, "split") or "test")
 
 
 @dataclass(frozen=True)
 class Parent:
-    """What a compression begins with, found sound.
+    """The validated configuration and parent model of a compression.
 
     Attributes:
         prepared: the configuration of its fine-tuning.
-        model: the model that is compressed, as its file holds it.
+        model: the model to compress, as loaded from its file.
     """
 
     prepared: Prepared
@@ -77,14 +77,14 @@ class Parent:
 
 
 def prepare_compression(cfg: DictConfig, model: Loaded | None = None) -> Parent:
-    """Checks ``cfg`` with the parent's model and data, as a training of it would be.
+    """Checks ``cfg`` with the parent's model and data, as for a training.
 
     Args:
         cfg: of ``bmx compress``.
-        model: the model of ``cfg.run``, where it has been loaded.
+        model: the model of ``cfg.run``, if it is already loaded.
 
     Raises:
-        UsageError: the first thing that could not work.
+        UsageError: for the first invalid setting.
     """
     model = model or load_plain(find_parent(cfg))
     parent = model.predictor
@@ -111,7 +111,7 @@ def prepare_compression(cfg: DictConfig, model: Loaded | None = None) -> Parent:
 
 
 def since_then(prepared: Prepared, parent: Loaded) -> list[str]:
-    """What is not as it was when the parent was made, and its teacher; in sentences.
+    """Sentences on what has changed since the parent, and its teacher, were trained: data, code, versions.
 
     Args:
         prepared: the configuration, with the parent's data where it names none.
@@ -150,10 +150,10 @@ def _same_kind(trained_on: DataSpec, now: DataSpec) -> None:
 
 
 class Compressing:
-    """One compression: made once, at the start of the run, and kept until its end.
+    """State of one compression over its run.
 
     Args:
-        original: the model to begin with.
+        original: the model to compress.
         epochs: of fine-tuning.
     """
 
@@ -166,12 +166,12 @@ class Compressing:
 
     @property
     def change(self) -> Change:
-        """What was done."""
+        """The changes made so far."""
         assert self.outcome is not None
         return Change(self.outcome.layers, self.outcome.facts, self.epochs)
 
     def start(self, prepared: Prepared, run_dir: Path) -> Start:
-        """Compresses the parent's model and keeps what comes out; takes up what was kept if the run is resumed."""
+        """Compresses the parent's model and saves the outcome; loads the saved one if the run is resumed."""
         cfg = prepared.cfg
         random_state.seed_everything(int(cfg.seed))
         self.prepared = prepared
@@ -189,7 +189,7 @@ class Compressing:
             file.parent.mkdir(exist_ok=True)
             self._save(file, outcome.net, prepared, OmegaConf.to_yaml(cfg, resolve=True), recipe)
         random_state.seed_everything(int(cfg.seed))
-        # What an earlier compression pruned stays pruned, whatever is done to the model now.
+        # Weights that an earlier compression pruned stay pruned, whatever this one does.
         tuning = earlier_stages.holding(outcome.net, outcome.tuning)
         return Start(outcome.net, recipe, tuning, self._task(prepared, outcome.net))
 
@@ -204,7 +204,7 @@ class Compressing:
             raise UsageError(f"{error.what}; this model is quantised already", error.where, fix) from error
 
     def _task(self, prepared: Prepared, net: nn.Module) -> Callable[..., FitTask]:
-        """Plain fitting, or learning from the original as well."""
+        """The task class of fine-tuning: plain, or with distillation from ``teacher=`` or else the original."""
         cfg = prepared.cfg
         if OmegaConf.select(cfg, "distillation") is None:
             return FitTask
@@ -214,10 +214,10 @@ class Compressing:
         return partial(DistillTask, lesson=make_lesson(prepared, net, [original]))
 
     def _take_up(self, file: Path, recipe: list[Step]) -> None:
-        """Goes on with the weights that the stopped run began with.
+        """Loads the compressed weights that the interrupted run saved.
 
         Raises:
-            RunFailed: the method makes another architecture now; a budget in milliseconds can do that.
+            RunFailed: the method now gives another architecture; a budget in milliseconds can do that.
         """
         assert self.outcome is not None
         kept = read_model(file)
@@ -235,7 +235,7 @@ class Compressing:
         self.outcome.net.load_state_dict(weights)
 
     def finish(self, run_dir: Path) -> None:
-        """Gives the best model its final form, where its method has one."""
+        """Converts the best model to its final form, where its method has one."""
         assert self.outcome is not None and self.context is not None and self.prepared is not None
         if self.outcome.finish is None:
             return
@@ -243,7 +243,7 @@ class Compressing:
         model = load_model(file)
         recipe = [*self.original.recipe, *self.outcome.recipe]
         if len(model.recipe) > len(recipe):
-            return  # a run that was stopped after this
+            return  # a run that was interrupted after this
         final = self.outcome.finish(model.net, self.context)
         content = read_model(file)
         facts: dict[str, Any] = {
@@ -271,7 +271,7 @@ class Compressing:
 
 
 def context_for(prepared: Prepared, model: Predictor) -> Context:
-    """What a compression method may look at: training samples to calibrate with, the loss, the validation score."""
+    """The inputs of a compression method: calibration samples of the training set, loss, validation score."""
     data, spec = prepared.data, prepared.data.spec
     objective = objective_for(spec)
     stage, units = model.input_stage, model.output_stage
@@ -298,7 +298,7 @@ def context_for(prepared: Prepared, model: Predictor) -> Context:
 
 
 def _initial(model: Predictor) -> Callable[[], nn.Module] | None:
-    """Makes the net that the training of ``model`` began with, from its seed; None if it began with other weights."""
+    """Rebuilds the initial net of ``model``'s training from its seed; None if that began with other weights."""
     began_elsewhere = ("init_from", "compression", "teacher")
     if model.recipe or any(OmegaConf.select(model.config, key) is not None for key in began_elsewhere):
         return None
@@ -311,7 +311,7 @@ def _initial(model: Predictor) -> Callable[[], nn.Module] | None:
 
 
 def _calibration(data: DataSet, stage: nn.Module, seed: int) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
-    """Training samples drawn without replacement, the same ones each time; never validation or test samples."""
+    """Calibration batches: training samples drawn without replacement, the same each time; never val or test."""
 
     def samples(n: int) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(seed)

@@ -1,8 +1,8 @@
-"""bmx runs deep-learning architecture experiments: train, compress, distil, and know what was gained and lost.
+"""bmx runs deep-learning architecture experiments: train, compress, distil, and measure what was gained and lost.
 
 Every verb that makes one run is also a function here (``bmx.train(cfg)``), with the same checks, and ``bmx.load(run)``
 returns a run's model ready to use; many runs at once are the command line's, ``bmx sweep``, and ``bmx.export`` is
-a package: its verb is ``bmx.api.export``. Names are looked up on first use, so that ``import bmx`` costs nothing.
+a package: its verb is ``bmx.api.export``. Names are imported on first use, so that ``import bmx`` is fast.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Every verb as a function of Python, with the checks that the command line makes, in the same order.
+"""Python API: every verb as a function, with the checks of the command line, in the same order.
 
-One call at a time has the process: others, from other threads, wait. Threads, random streams, folders and whatever else
-a run sets in its process are put back when it ends.
+One call at a time runs in a process: calls from other threads wait. Thread counts, random states, the current folder
+and whatever else a run sets in its process are restored when it ends.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | Path | None = None) -> DictConfig:
-    """The configuration that ``bmx VERB overrides...`` would run with, named and checked but with nothing written.
+    """The configuration that ``bmx VERB overrides...`` would run with, named and checked; nothing is written.
 
-    ``resume=RUN`` and runs that are named by ``latest`` or an id are written out as on the command line.
+    ``resume=RUN`` and runs that are named by ``latest`` or an id are resolved as on the command line.
 
     Args:
         verb: ``train``, ``evaluate``, ...
-        overrides: the words of the command line, ``["model=cnn", "lr=0.1"]``.
-        config_dir: one more folder of groups, as ``--config-dir``.
+        overrides: overrides of the command line, ``["model=cnn", "lr=0.1"]``.
+        config_dir: one more config directory, as ``--config-dir``.
 
     Raises:
-        UsageError: for a word, key or value that does not exist or does not fit, and for words about how the command
+        UsageError: an override, key or value that does not exist or is invalid, or an override about how the command
             line runs (``seeds=``, ``-m``, ``hydra.…``), which a configuration does not hold.
     """
     from bmx.cli.run_setup import judge
@@ -41,10 +41,10 @@ def compose(verb: str, overrides: Iterable[str] = (), config_dir: str | Path | N
 
 
 def train(cfg: DictConfig, run_dir: str | Path | None = None, quiet: bool = False) -> dict[str, Any]:
-    """Fits the model of ``cfg``, tests its best checkpoint and returns the result, which is also in result.json.
+    """Trains the model of ``cfg``, tests its best checkpoint and returns the result, which is also in result.json.
 
-    With ``cfg.resume`` the run that it names is gone on with, in its own directory. With ``cfg.plan`` nothing is run or
-    written: what is returned is what it would take.
+    With ``cfg.resume`` the run that it names is resumed in its own directory. With ``cfg.plan`` nothing is run or
+    written: the expected cost is returned.
 
     Args:
         cfg: the configuration, as ``bmx.compose("train", [...])`` makes it; it is not changed.
@@ -59,9 +59,9 @@ def train(cfg: DictConfig, run_dir: str | Path | None = None, quiet: bool = Fals
 
 
 def distill(cfg: DictConfig, run_dir: str | Path | None = None, quiet: bool = False) -> dict[str, Any]:
-    """Fits a student and returns the result, with the comparison under ``distillation``.
+    """Trains a student and returns the result, with the comparison under ``distillation``.
 
-    Teachers that are model words are trained first, each in a run directory of its own.
+    Teachers that are options of the model group are trained first, each in a run directory of its own.
 
     Args:
         cfg: the configuration, as ``bmx.compose("distill", [...])`` makes it; it is not changed.
@@ -140,16 +140,16 @@ def load(
 ) -> Predictor:
     """The best model of a run, in eval mode on the CPU: raw samples in, logits out.
 
-    Warns where the user's own code that it is built from, or torch, is not what it was when the run was made.
+    Warns where the user's own code that it is built from, or torch, has changed since the run was made.
 
     Args:
         run: ``latest``, a run directory, a run id, or a model file; exported ones that hold weights too.
         outputs: the folder that holds the run directories.
-        trust: modules that the run may take its model from, besides bmx, torch, torchvision and those in the current
+        trust: modules that the run may load its model from, besides bmx, torch, torchvision and those in the current
             folder: ``my_net``, or a list.
 
     Raises:
-        UsageError: there is no such run, it has no model, or its model is of a module that is not trusted.
+        UsageError: there is no such run, it has no model, or its model is from a module that is not trusted.
     """
     from bmx.config.search_path import extend_sys_path
     from bmx.verbs.load import load as load_run
@@ -174,16 +174,16 @@ def _call(verb: str, cfg: DictConfig, run_dir: str | Path | None, quiet: bool) -
         if entry.preview and cfg.get("plan"):
             found: dict[str, Any] = locate(entry.preview)(cfg, quiet)
             return found
-        checked = check(cfg)  # before a directory is made
+        checked = check(cfg)  # before a directory is created
         result: dict[str, Any] = target(cfg, _place(verb, cfg, run_dir), quiet, **handed_on(checked))
         return result
 
 
 def _settled(verb: str, cfg: DictConfig, run_dir: str | Path | None) -> DictConfig:
-    """A copy of the configuration in which runs are directories, found sound as the command line would find it.
+    """A validated copy of the configuration in which runs are directories, checked as on the command line.
 
     Raises:
-        UsageError: the first thing that is wrong.
+        UsageError: the first error found.
     """
     from bmx.config.python_validation import conformed
     from bmx.config.resolve_runs import pin_runs
@@ -208,7 +208,7 @@ def _settled(verb: str, cfg: DictConfig, run_dir: str | Path | None) -> DictConf
 
 
 def _refuse_other(verb: str, cfg: object) -> None:
-    """Raise UsageError for what is no configuration, or one of another verb."""
+    """Raises UsageError for an object that is no configuration, or one of another verb."""
     from bmx.config.search_path import root_groups
 
     fix = f"make it with bmx.compose({verb!r}, [...])"
@@ -220,7 +220,7 @@ def _refuse_other(verb: str, cfg: object) -> None:
 
 
 def _place(verb: str, cfg: DictConfig, run_dir: str | Path | None) -> Path | None:
-    """The directory that was asked for; None where the verb is to make one."""
+    """The requested directory; None where the verb is to create one."""
     from bmx.runs import directory
 
     resumed = cfg.get("resume")

@@ -1,8 +1,8 @@
-"""Leaves the process of a caller as it was found, and lets one run at a time have it.
+"""Saves and restores the state of the calling process around a run, and serialises runs.
 
-Threads of an operation, determinism, random streams and the like belong to the process, not to a run: what one run
-needs of them must not reach the next, nor the program that called it. Nothing is imported here; what is not loaded
-when a call begins has no state yet.
+Intra-op threads, determinism, random states and the like belong to the process, not to a run: what one run sets must
+affect neither the next run nor the calling program. Nothing is imported here; a library that is not loaded when a call
+begins has no state yet.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Undo = Callable[[], object]
 
 # Two runs at once would draw from the same random streams, and neither could be repeated.
 _running = threading.RLock()
-# What Hydra keeps for the whole process while a configuration is composed.
+# Global state of Hydra while a configuration is composed.
 _composing = threading.RLock()
 
-# Set when Lightning is imported, once, and read when torch first profiles.
+# Set once when Lightning is imported, and read when torch first profiles.
 _FOR_GOOD = ("KINETO_LOG_LEVEL",)
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGPIPE", "SIGALRM")
@@ -32,21 +32,21 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIG
 
 @contextmanager
 def one_run() -> Iterator[None]:
-    """While it lasts, other threads that begin a run wait; the process is left as it was found."""
+    """Context of one run: other threads that begin a run wait; process state is restored on exit."""
     with _running, kept():
         yield
 
 
 @contextmanager
 def composing() -> Iterator[None]:
-    """While it lasts, other threads that compose a configuration wait."""
+    """Context in which other threads that compose a configuration wait."""
     with _composing:
         yield
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Puts back what a run may change in the process: see :func:`_saved`."""
+    """Restores what a run may change in the process: see :func:`_saved`."""
     with ExitStack() as undone:
         for undo in _saved():
             undone.callback(_quietly, undo)
@@ -55,12 +55,12 @@ def kept() -> Iterator[None]:
 
 
 def _quietly(undo: Undo) -> None:
-    with suppress(Exception):  # one thing that cannot be put back must not keep the others
+    with suppress(Exception):  # one failure to restore must not prevent the others
         undo()
 
 
 def _saved() -> Iterator[Undo]:
-    """How to put back, each by itself: folder, arguments, import path, environment, signals, random streams, torch."""
+    """Undo functions, one each for folder, arguments, import path, environment, signals, random states, torch."""
     with suppress(OSError):  # a folder that has been removed
         folder = os.getcwd()  # noqa: PTH109
         yield lambda: _back_to(folder)
@@ -79,7 +79,7 @@ def _saved() -> Iterator[Undo]:
         drawn = numpy.random.get_state()
         yield lambda: numpy.random.set_state(drawn)
     torch: Any = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "backends"):  # not while it is half imported
+    if torch is not None and hasattr(torch, "backends"):  # not while it is partially imported
         yield from _saved_of_torch(torch)
 
 
@@ -137,14 +137,14 @@ def _set_environment(before: dict[str, str]) -> None:
 
 def _set_signals(before: dict[int, Any]) -> None:
     for number, handler in before.items():
-        # One that was not set from Python cannot be; it has not been changed from there either, as a rule.
+        # A handler not set from Python cannot be restored; as a rule it has not been changed from there either.
         if handler is not None and signal.getsignal(number) is not handler:
             with suppress(OSError, ValueError):
                 signal.signal(number, handler)
 
 
 def _free_in_child() -> None:
-    # A child of a fork has one thread, which holds nothing yet.
+    # A child of a fork has one thread, which holds no lock yet.
     global _running, _composing
     _running, _composing = threading.RLock(), threading.RLock()
 

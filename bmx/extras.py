@@ -1,4 +1,4 @@
-"""Packages that only some words need: which they are, whether they are there, and what installs them."""
+"""Optional dependencies (extras): which packages each has, whether they are installed, and how to install them."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
     }
 )
-"""The extras of the package that words need, as ``pip install 'bmx[NAME]'`` has them, with the modules each brings."""
+"""The extras of the package, as in ``pip install 'bmx[NAME]'``, with the modules that each installs."""
 
-# What a launcher is called on the command line, where that is not the name of its extra.
+# The extra of each launcher, by its option.
 LAUNCHERS: Mapping[str, str] = MappingProxyType(
     {"submitit_slurm": "submitit", "submitit_local": "submitit", "joblib": "joblib", "ray": "ray"}
 )
 
 
 def is_there(module: str) -> bool:
-    """Whether a module can be imported, as far as that can be told without importing it."""
+    """Whether a module is installed, as far as that can be found out without importing it."""
     try:
         return importlib.util.find_spec(module) is not None
-    except ImportError:  # a parent that is missing; one that somebody has hidden
+    except ImportError:  # a missing parent; a module that is hidden in sys.modules
         return False
     except ValueError:  # a module that was not found by the import system, such as __main__
         return sys.modules.get(module) is not None
 
 
 def install(extra: str) -> str:
-    """The command that installs an extra, or a package that is none of bmx's."""
+    """The command that installs an extra, or a package that is not one of bmx's."""
     return f"pip install 'bmx[{extra}]'" if extra in EXTRAS else f"pip install {extra}"
 
 
 def extra_of(module: str) -> str:
-    """The extra that brings a module, by the name of its package; empty if none does."""
+    """The extra that installs a module, by the name of its package; empty if none does."""
     root = module.partition(".")[0]
     return next((extra for extra, modules in EXTRAS.items() if root in modules), "")
 
@@ -58,16 +58,16 @@ def missing(extra: str) -> list[str]:
 
 
 def need(extra: str, where: str, what: str = "", instead: str = "") -> None:
-    """Makes sure that the packages of an extra are installed, without importing them.
+    """Checks that the packages of an extra are installed, without importing them.
 
     Args:
-        extra: a key of ``EXTRAS``, or another package by the name that it is imported by.
-        where: the argument or key that asks for them.
-        what: what needs them; none if ``where`` says it all.
+        extra: a key of ``EXTRAS``, or another package by its import name.
+        where: the argument or key that requires them.
+        what: the feature that needs them; empty if ``where`` is enough.
         instead: what can be done without them.
 
     Raises:
-        UsageError: one is not there; it is named, with the command that installs it.
+        UsageError: one is missing; names it and the command that installs it.
     """
     absent = missing(extra)
     if not absent:

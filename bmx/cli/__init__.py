@@ -1,1 +1,1 @@
-"""The command line: verbs, their words, help, errors and completion. Nothing here imports torch."""
+"""The command line: dispatch of verbs, help, error reports and exit codes. Nothing here imports torch."""

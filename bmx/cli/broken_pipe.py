@@ -1,4 +1,4 @@
-"""Output whose reader may go away, as in ``bmx train | head`` or when a connection breaks: no run fails by it."""
+"""Keeps runs alive when the reader of their output goes away: ``bmx train | head``, or a lost connection."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bmx.runs.report.foot import listen
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# What a write says where nobody reads any more: a pipe that was closed, a terminal that is gone.
+# Errors of a write without a reader: a closed pipe, a terminal that is gone.
 _GONE = (errno.EPIPE, errno.EIO)
 
 
 class Outlet(io.FileIO):
-    """A file that is written to until its reader has gone; a run is then asked to stop, and what follows is dropped.
+    """A file that drops output once its reader has gone; the run is then asked to stop.
 
-    Where SIGHUP is ignored, as under nohup, the run goes on unseen, and so does one that nothing can ask to stop: a
-    measurement, say, which has nothing to go on with later. Where there is no run, the write fails as any other.
+    Where SIGHUP is ignored, as under nohup, the run continues unseen, and so does one that cannot be asked to stop: a
+    measurement, say, which could not be resumed later. Where there is no run, the write fails as any other.
     """
 
     gone = False
-    # Whether a run has been begun; what is said of it at its end must not fail either.
+    # Whether a run has been begun; output about it at its end must not fail either.
     of_run = False
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -47,7 +47,7 @@ class Outlet(io.FileIO):
 
 
 def begin_run() -> None:
-    """From here on there is something to lose: output that nobody reads is dropped, and fails nothing."""
+    """Marks the start of a run: from here on output that nobody reads is dropped, and raises nothing."""
     for stream in (sys.stdout, sys.stderr):
         raw = getattr(getattr(stream, "buffer", None), "raw", None)
         if isinstance(raw, Outlet):
@@ -55,7 +55,7 @@ def begin_run() -> None:
 
 
 def open_outlets() -> None:
-    """Put an :class:`Outlet` behind standard output and standard error, where they are files of the system."""
+    """Puts an :class:`Outlet` behind standard output and standard error, where they are operating-system files."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, io.TextIOWrapper):

@@ -1,4 +1,4 @@
-"""Hydra's hook between composing and running: checks come first, then the run directory, then Hydra writes."""
+"""Hydra callback between composing and running: checks, then creates the run directory, before Hydra writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bmx.targets.entry_point import locate
 
 
 class Stop(BaseException):
-    """Ends a call from inside a callback, where Hydra turns every ``Exception`` into a warning and goes on."""
+    """Aborts a call from inside a callback, where Hydra turns every ``Exception`` into a warning and goes on."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -24,11 +24,11 @@ class Stop(BaseException):
 
 
 class Answered(BaseException):
-    """Ends a call that was only a question: there is nothing to run and nothing to write."""
+    """Ends a call that was only a query: there is nothing to run and nothing to write."""
 
 
 class RunCallback(Callback):
-    """Checks a composed configuration, makes its directory and tells Hydra; named in ``conf/hydra/bmx.yaml``."""
+    """Checks a composed configuration and sets its directory for Hydra; registered in ``conf/hydra/bmx.yaml``."""
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Called once a run is composed and before it has a directory."""
@@ -54,11 +54,11 @@ class RunCallback(Callback):
             raise Stop(error) from error
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Called when the jobs of a sweep have ended: a verb may have something to say of all of them."""
+        """Called when the jobs of a sweep have ended: calls the verb's ``report``, if any."""
         invocation = current()
         if invocation is None or not invocation.verb.report:
             return
         try:
             locate(invocation.verb.report)(Path(str(config.hydra.sweep.dir)), config)
-        except BmxError as error:  # the jobs themselves are done, whatever is wrong with their summary
+        except BmxError as error:  # the jobs are done, even if their summary fails
             print("\n".join(error.lines()), file=sys.stderr)

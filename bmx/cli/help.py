@@ -1,4 +1,4 @@
-"""``bmx VERB --help``: groups with their words, every key with its value and its comment, flags, examples."""
+"""Text of ``bmx VERB --help``: groups with their options, every key with its value and comment, flags, examples."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from bmx.config.yaml_source import Entry, describe, entries, find
 from bmx.runs.report.foot import colours
 
 _NARROWEST, _WIDEST = 60, 120
-# Of the left column; what is longer has a line of its own.
+# Characters of the left column; longer entries have a line of their own.
 _WIDEST_NAME = 44
-# A space within a few words that stay together, and how many letters these have at most.
+# Joins the words of a short phrase that is not broken, and its maximum length.
 _SPACE, _LONGEST = "\N{NO-BREAK SPACE}", 24
 
 
@@ -36,10 +36,10 @@ class _Section(NamedTuple):
 
 
 def page(command: Command) -> str:
-    """The help of a verb, for the words that it is given: ``model=cnn --help`` lists the keys of ``cnn``.
+    """The help of a verb under given overrides: ``model=cnn --help`` lists the keys of ``cnn``.
 
     Raises:
-        UsageError: for a word that does not exist.
+        UsageError: an override that does not exist.
     """
     verb = VERBS[command.verb]
     width = min(max(_columns(), _NARROWEST), _WIDEST)
@@ -65,7 +65,7 @@ def page(command: Command) -> str:
 
 
 def _columns() -> int:
-    """Of the terminal that the page is read in, behind a pager too."""
+    """Width of the terminal that the page is read in, behind a pager too."""
     for stream in (sys.__stdout__, sys.__stderr__, sys.__stdin__):
         with suppress(AttributeError, ValueError, OSError):
             return shutil.get_terminal_size((os.get_terminal_size(stream.fileno()).columns, 24)).columns  # type: ignore[union-attr]
@@ -103,7 +103,7 @@ def _keys(composed: Composed, width: int) -> list[_Section]:
             top.append(_row(str(key), value, written))
             continue
         leaves = [(name, leaf) for name, leaf in flatten(value, f"{key!s}.") if not is_node(leaf) or not leaf]
-        named = (f"{key!s}._target_", f"{key!s}._partial_")  # the heading says what is called
+        named = (f"{key!s}._target_", f"{key!s}._partial_")  # the heading names the target
         rows = [_row(name, leaf, written) for name, leaf in leaves if name not in named]
         heading, about = _about(str(key), value, composed, width)
         sections.append(_Section(heading, "\n".join(part for part in (about, option_table(rows, width)) if part)))
@@ -111,7 +111,7 @@ def _keys(composed: Composed, width: int) -> list[_Section]:
 
 
 def _about(key: str, node: DictConfig, composed: Composed, width: int) -> tuple[str, str]:
-    """The heading of a node, which names the word chosen for it, and what that word is."""
+    """The heading of a node, with its chosen option, and the option's description."""
     word = _choices(composed).get(key)
     path = find(composed.loader, f"{key}/{word}") if isinstance(word, str) else None
     lines = textwrap.wrap(describe(path), width - 2) if path else []
@@ -126,7 +126,7 @@ def _row(name: str, value: Any, written: Mapping[str, Entry]) -> tuple[str, str]
 
 
 def _with_kind(entry: Entry) -> str:
-    """The comment of a key, and behind it what the key takes, where the comment does not name every word of it."""
+    """The comment of a key, followed by its type, unless the comment names every literal of it."""
     if not entry.declares:
         return entry.comment
     declared = declaration_of(entry)
@@ -138,12 +138,12 @@ def _with_kind(entry: Entry) -> str:
 
 
 def _together(text: str) -> str:
-    """The text with spaces at which no line is broken, if it is short enough for a line of its own."""
+    """The text with non-breaking spaces, if it is short enough for a line of its own."""
     return text.replace(" ", _SPACE) if len(text) <= _LONGEST else text
 
 
 def _shown(value: Any) -> str:
-    """A value as it would be written on the command line; ``${...}`` stays as it is."""
+    """A value in override syntax; ``${...}`` stays unresolved."""
     import yaml
     from omegaconf import Container, OmegaConf
 
@@ -170,7 +170,7 @@ def _flag(flag: Flag) -> tuple[str, str]:
 
 
 def option_table(rows: list[tuple[str, str]], width: int) -> str:
-    """Two columns; a left side that is too long for its column stands on a line of its own."""
+    """Two columns; a left side that is too long for its column is on a line of its own."""
     column = min(max((len(name) for name, _ in rows), default=0), width * 9 // 20, _WIDEST_NAME) + 4
     lines: list[str] = []
     for name, text in rows:

@@ -1,4 +1,4 @@
-"""The part of a verb's help that is about running it many times: the words for ``-m``, with their comments."""
+"""The sweep section of a verb's help: the settings for ``-m``, with their comments."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from omegaconf import OmegaConf
 from bmx.config.raw import Composed
 from bmx.config.yaml_source import Entry, find, read
 
-# A grid has no trials: what the chosen word does not have is shown as this one has it.
+# A grid has no trials: settings that the chosen sweeper lacks are shown as of this one.
 _SEARCH = "hydra/sweeper/tpe"
 
 
 def sweep_rows(
     composed: Composed, aliases: Mapping[str, str], said: Callable[[Entry], str]
 ) -> Iterator[tuple[str, str]]:
-    """The words about a sweep, each with its value and what ``said`` makes of its comment and declaration."""
+    """The sweep settings, each with its value and the text that ``said`` makes of its comment and declaration."""
     choices: Any = OmegaConf.to_container(composed.config.hydra.runtime.choices)
     for word, key in aliases.items():
         if key.startswith("hydra/"):

@@ -1,4 +1,4 @@
-"""Hands a verb to ``hydra.main`` and turns what comes back into an exit code."""
+"""Runs a verb through ``hydra.main`` and maps its outcome to an exit code."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ INTERRUPTED = 130
 
 
 def launch(name: str, arguments: list[str], debug: bool = False) -> int:
-    """Run a composed verb with its arguments; the exit code.
+    """Runs a composed verb with its arguments; returns the exit code.
 
     Raises:
-        UsageError: where the command is wrong; nothing has been written then.
+        UsageError: the command is wrong; nothing has been written then.
     """
     verb = VERBS[name]
     refuse_habits(name, arguments)
@@ -53,7 +53,7 @@ def launch(name: str, arguments: list[str], debug: bool = False) -> int:
     from bmx.config.search_path import extend_sys_path
 
     with restored():
-        given = command.flags.get("--config-dir")  # the one that a resumed run was given is not where the user stands
+        given = command.flags.get("--config-dir")  # that of a resumed run does not count as the user's own folder
         if verb.resumes:
             command = expand(command)
         typed = command.words
@@ -139,7 +139,7 @@ def _no_package(command: flags.Command, invocation: Invocation, said: io.StringI
 
 
 def _after(error: Exception, invocation: Invocation) -> int:
-    """What an exception out of Hydra means: a job that failed elsewhere, a run that broke, or a wrong command."""
+    """Classifies an exception from Hydra: a job that failed elsewhere, a run that broke, or a wrong command."""
     from bmx.cli.job import JobError
     from bmx.config.search_path import make_loader
 
@@ -149,7 +149,7 @@ def _after(error: Exception, invocation: Invocation) -> int:
         return 1
     full = no_room(error, invocation.run_dir or invocation.sweep_dir or "")
     if full is not None:
-        if not invocation.codes:  # Hydra's own records had no room: nothing has been run
+        if not invocation.codes:  # no room for Hydra's own records: nothing has been run
             _remove_unused(invocation.run_dir or invocation.sweep_dir)
         raise full from error
     if invocation.codes or (invocation.composed and not invocation.sweeps):
@@ -168,7 +168,7 @@ def _exit_code(invocation: Invocation) -> int:
     failed, jobs = invocation.failed, len(invocation.codes)
     if not invocation.sweeps:
         code = max(invocation.codes, default=0)
-        if code == INTERRUPTED and stop_signals.reader_lost:  # else the run has told
+        if code == INTERRUPTED and stop_signals.reader_lost:  # else the run has reported it
             _say_interrupted("; what was done is kept")
         return code
     if failed:
@@ -178,7 +178,7 @@ def _exit_code(invocation: Invocation) -> int:
 
 
 def _as_told(error: Exception, asked: Asked) -> BmxError:
-    """What a check raised, as the user is told; a mistake inside a check is bmx's own, not the command's."""
+    """The error reported for an exception of a check; a bug inside a check is bmx's own, not the command's."""
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, (BmxError, OmegaConfBaseException)):
@@ -191,10 +191,10 @@ def _as_told(error: Exception, asked: Asked) -> BmxError:
 
 
 def _remove_unused(made: Path | None) -> None:
-    """Take back the directory of a run that did not begin, or of a sweep whose jobs could not even be composed."""
+    """Removes the directory of a run that did not begin, or of a sweep whose jobs could not be composed."""
     if made is None:
         return
     shutil.rmtree(made, ignore_errors=True)
-    with suppress(OSError):  # the folders above go where they hold nothing else
+    with suppress(OSError):  # parent folders are removed only if empty
         for folder in list(made.parents)[:2]:
             folder.rmdir()

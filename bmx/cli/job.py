@@ -1,4 +1,4 @@
-"""Runs one job of a verb, and tells what became of it: lines on the terminal, the traceback in log.txt."""
+"""Runs one job of a verb and reports its outcome: lines on the terminal, the traceback in log.txt."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _CODES = {"failed": FAILED, "interrupted": INTERRUPTED}
 
 
 class JobError(Exception):
-    """A job failed and has said so; carries the failure to launchers that run jobs in other processes."""
+    """A job failed and has reported it; carries the failure to launchers that run jobs in other processes."""
 
 
 def make_task(invocation: Invocation) -> Callable[[DictConfig], Any]:
-    """The function that Hydra calls for each job."""
+    """The task function that Hydra calls for each job."""
 
     def task(cfg: DictConfig) -> Any:
         try:
             return _run(cfg, invocation)
         except JobError:
             raise
-        except Exception as error:  # of the telling: Hydra would add a line of its own
+        except Exception as error:  # in the report itself: Hydra would add a line of its own
             invocation.codes.append(FAILED)
             run_dir = Path(invocation.run_dir or invocation.sweep_dir or "")
             _say(no_room(error, run_dir) or _unexpected(error, run_dir, invocation.debug), invocation.debug)
@@ -64,7 +64,7 @@ def _run(cfg: DictConfig, invocation: Invocation) -> Any:
     sys.argv = list(invocation.argv)
     own = in_sweep and str(hydra.sweeper.get("_target_")).startswith(OWN_SWEEPERS)
     if _is_worker(invocation):
-        extend_sys_path(invocation.config_dir)  # another process, perhaps on another machine, began elsewhere
+        extend_sys_path(invocation.config_dir)  # another process, perhaps on another machine, has another import path
     result, code = _attempt(cfg, run_dir, in_sweep, own, invocation)
     invocation.codes.append(code)
     if code == FAILED or code == 2:
@@ -79,7 +79,7 @@ def _run(cfg: DictConfig, invocation: Invocation) -> Any:
 
 
 def _is_worker(invocation: Invocation) -> bool:
-    """Whether this is a process of a launcher that is not bmx's own, such as joblib's."""
+    """Whether this is a process of another launcher than bmx's own, such as joblib's."""
     return os.getpid() != invocation.pid
 
 
@@ -114,13 +114,13 @@ def _attempt(cfg: DictConfig, run_dir: Path, in_sweep: bool, own: bool, invocati
 
 def _target(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
     target = locate(invocation.verb.target)
-    with kept():  # torch is loaded by now: what this job sets in it is not for the next
+    with kept():  # torch is loaded by now: settings that this job changes in it are not for the next
         checked, invocation.checked = invocation.checked, None
         return target(cfg, run_dir, **handed_on(checked))
 
 
 def _once(cfg: DictConfig, run_dir: Path, invocation: Invocation) -> Any:
-    """Run a job of a sweep that other processes may be working on too: not if it is done, on from its checkpoint."""
+    """Runs a job of a sweep that other processes may work on too: skips it if done, resumes it from its checkpoint."""
     from omegaconf import open_dict
 
     from bmx.config.verbs import VERBS
@@ -171,14 +171,14 @@ def _say(error: BmxError, debug: bool) -> None:
 
 
 def _log(run_dir: Path, error: BaseException, with_traceback: bool) -> None:
-    """Write an error into log.txt directly: logging may have been set up anew since the run began."""
+    """Writes an error into log.txt directly: logging may have been set up anew since the run began."""
     lines = error.lines() if isinstance(error, BmxError) else []
     text = "".join(traceback.format_exception(error)) if with_traceback else "\n".join(lines) + "\n"
-    if not holds_run(run_dir):  # nothing was begun, so there is nothing to keep a log of
+    if not holds_run(run_dir):  # no run was begun, so there is no log
         return
     try:
         with (run_dir / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{utc.stamp()} ERROR {text}")
-    except OSError as problem:  # a full disk must not hide what went wrong first, which has been said by then
+    except OSError as problem:  # a full disk must not hide the first error, which has been printed by then
         if no_room(problem) is None:
             print(f"bmx: log.txt cannot be written: {problem}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The output of a job that shares its terminal with others goes into the job's own log."""
+"""Redirects the output of a job that shares its terminal with others to the job's own log."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 @contextmanager
 def into(log: Path) -> Iterator[None]:
-    """While it lasts, standard output and standard error are appended to a file, those of child processes too.
+    """Context that appends standard output and standard error, child processes' too, to a file.
 
-    Workers of joblib and ray write to the terminal of whoever started them: displays that are redrawn would overwrite
+    Workers of joblib and ray write to their parent's terminal: displays that are redrawn would overwrite
     each other there.
     """
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The front door: ``bmx VERB ...``. Imports nothing heavy, so that help and mistakes answer at once."""
+"""Entry point of ``bmx VERB ...``. Imports nothing heavy, so that help and usage errors are reported at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command line; 0 is done, 1 the run failed, 2 the command was wrong, 130 interrupted.
+    """Runs one command line; returns 0 done, 1 the run failed, 2 the command was wrong, 130 interrupted.
 
     Args:
         argv: the arguments after the program's name; those of this process if None.
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run() -> None:
-    """The console script: ``main`` on this process's arguments, then exit with its code."""
+    """The console script: ``main`` on this process's arguments, then exits with its code."""
     open_outlets()
     FOOT.talks = True
     try:
@@ -51,7 +51,7 @@ def run() -> None:
                 stream.end()
             stream.flush()
     except BrokenPipeError:
-        # The reader has gone (`bmx train --help | head`): leave without a second complaint at interpreter exit.
+        # The reader has gone (`bmx train --help | head`): exit without a second error at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     sys.exit(code)
@@ -104,7 +104,7 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
 
 
 def _own_mistake(error: Exception, debug: bool) -> int:
-    """What no check foresaw."""
+    """Reports an unforeseen exception, an error of bmx itself."""
     if debug:
         import traceback
 

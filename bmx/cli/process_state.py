@@ -1,4 +1,4 @@
-"""Leaves the process as it was found, so that ``main`` can be called again and again in one process."""
+"""Restores process state after a command, so that ``main`` can be called repeatedly in one process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import TextIO
 from bmx.caller_state import composing, one_run
 from bmx.targets.standing import standing_kept
 
-# The loggers that conf/hydra/*_logging/bmx.yaml sets up.
+# The loggers that conf/hydra/*_logging/bmx.yaml configures.
 _LOGGERS = ("", "bmx", "hydra", "hydra_plugins")
 
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Put back what a run changes in its process, logging and Hydra's global state; other threads wait meanwhile."""
+    """Restores what a run changes in its process, logging and Hydra's global state; other threads wait meanwhile."""
     with one_run(), composing():
         try:
             with _logging_kept(), standing_kept():
@@ -32,7 +32,7 @@ def restored() -> Iterator[None]:
 
 @contextmanager
 def hydra_raises() -> Iterator[None]:
-    """Have Hydra raise, where it would print and exit."""
+    """Makes Hydra raise exceptions, where it would print them and exit."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -45,13 +45,13 @@ def hydra_raises() -> Iterator[None]:
 
 
 def stderr_into(file: TextIO | None) -> redirect_stderr[TextIO] | nullcontext[None]:
-    """Send standard error into a file; None leaves it where it goes."""
+    """Redirects standard error to a file; None leaves it unchanged."""
     return nullcontext() if file is None else redirect_stderr(file)
 
 
 @contextmanager
 def _logging_kept() -> Iterator[None]:
-    """Put handlers, levels and propagation back, and close what was opened meanwhile."""
+    """Restores handlers, levels and propagation, and closes handlers opened meanwhile."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [(list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
     try:
@@ -68,7 +68,7 @@ def _logging_kept() -> Iterator[None]:
 
 @contextmanager
 def own_hydra_config() -> Iterator[None]:
-    """While it lasts nothing is known of another Hydra's command, whose choices would be recorded as the run's."""
+    """Hides the configuration of another Hydra application, whose choices would be recorded as the run's."""
     from hydra.core.hydra_config import HydraConfig
 
     instance = HydraConfig.instance()

@@ -1,4 +1,4 @@
-"""What happens before anything is written: names, checks, and the directory of a run or a sweep."""
+"""Prepares a run or sweep before anything is written: name, checks, and directory."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 
 def judge(config: DictConfig, words: tuple[str, ...]) -> None:
-    """Refuses what a resumed run brings that nobody trusts; PyTorch is imported for a run that is resumed only."""
+    """Rejects untrusted content of a resumed run; PyTorch is imported only where a run is resumed."""
     from bmx.engine.resumed_trust import judge_resumed
 
     judge_resumed(config, words)
 
 
 def prepare_run(config: DictConfig, invocation: Invocation) -> None:
-    """Name and check one run, make its directory, and put that into ``hydra.run.dir``.
+    """Names and checks one run, creates its directory, and sets ``hydra.run.dir``.
 
     Raises:
-        UsageError: before anything is written.
+        UsageError: an invalid configuration, before anything is written.
     """
     from bmx.runs import directory
 
@@ -62,7 +62,7 @@ def prepare_run(config: DictConfig, invocation: Invocation) -> None:
 
 
 def preview(config: DictConfig, invocation: Invocation) -> bool:
-    """Says what a run would cost, where ``plan=true`` asks for that instead of the run; whether it was asked for.
+    """Reports the expected cost of a run, where ``plan=true`` requests that instead of the run; whether it did.
 
     Raises:
         UsageError: the run could not be made.
@@ -77,13 +77,13 @@ def preview(config: DictConfig, invocation: Invocation) -> bool:
 
 
 def refuse_preview(config: DictConfig, invocation: Invocation) -> None:
-    """Raise UsageError where ``plan=true`` is asked of many runs at once."""
+    """Raises UsageError where ``plan=true`` is requested for many runs at once."""
     if invocation.verb.preview and config.get("plan"):
         raise UsageError("a plan is of one run, not of a sweep", "plan=true", "leave out -m and the lists of values")
 
 
 def check(config: DictConfig, invocation: Invocation) -> None:
-    """Everything that can be said of a composed run before it starts, the verb's own check last."""
+    """All checks of a composed run before it starts, the verb's own last."""
     _settle(config, invocation)
     if not invocation.verb.check:
         return
@@ -95,20 +95,20 @@ def check(config: DictConfig, invocation: Invocation) -> None:
 
 def _settle(config: DictConfig, invocation: Invocation) -> None:
     settle(config, invocation.asked, _loader(invocation), judge)
-    # A word of a sweep need not have an effect in each of its jobs.
+    # An override of a sweep need not have an effect in each of its jobs.
     if not (Path(str(config.hydra.run.dir)) / CLAIM).exists():
         with hydra_config(config):
             refuse_idle(config, invocation.asked)
 
 
 def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
-    """Try every value that the sweep runs through once, make its directory, and put that into ``hydra.sweep.dir``.
+    """Checks every swept value once, creates the sweep's directory, and sets ``hydra.sweep.dir``.
 
-    Values are tried one key at a time, not in all their combinations: a mistyped one is found before the first job
+    Values are checked one key at a time, not in all their combinations: a mistyped one is found before the first job
     starts, in time that grows with the number of values. Each job is checked again, whole, before it starts.
 
     Raises:
-        UsageError: before anything is written.
+        UsageError: an invalid value, before anything is written.
     """
     from bmx.runs import directory
     from bmx.sweep.planning import is_own, plan_sweep
@@ -133,7 +133,7 @@ def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
         sweep = directory.create(outputs, "sweep", name)
         invocation.sweep_dir = sweep
         config.hydra.sweep.dir = str(sweep)
-        # Hydra composes each job anew from these words.
+        # Hydra composes each job anew from these overrides.
         with open_dict(config.hydra.overrides):
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(sweep))}")
     _pin_for_jobs(config, invocation)
@@ -141,7 +141,7 @@ def prepare_sweep(config: DictConfig, invocation: Invocation) -> None:
 
 
 def _pin_for_jobs(config: DictConfig, invocation: Invocation) -> None:
-    """Have every job begin from the runs that a file names now: by the time the last one starts there are others."""
+    """Pins runs that a file names, for every job: by the time the last one starts there are newer ones."""
     typed = {word.partition("=")[0].lstrip("+~") for word in invocation.asked.words}
     before = {key: config.get(key) for key in invocation.verb.named_runs if key not in typed}
     pin_runs(config, invocation.verb)
@@ -151,7 +151,7 @@ def _pin_for_jobs(config: DictConfig, invocation: Invocation) -> None:
 
 
 def _swept(config: DictConfig, loader: ConfigLoader) -> list[Override]:
-    """The words with several values."""
+    """The overrides with several values."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     params = config.hydra.sweeper.get("params") or {}
@@ -161,7 +161,7 @@ def _swept(config: DictConfig, loader: ConfigLoader) -> list[Override]:
 
 
 def _refuse_intervals(swept: list[Override], config: DictConfig) -> None:
-    """Hydra's own sweeper lists values and cannot search, which it says only once its directory is made."""
+    """Rejects intervals, which Hydra's basic sweeper cannot search and reports only once its directory exists."""
     searched = [override for override in swept if not override.is_discrete_sweep()]
     if searched and str(config.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
         where, key = f"the argument '{searched[0].input_line}'", searched[0].get_key_element()
@@ -195,7 +195,7 @@ def _try_each(swept: list[Override], config: DictConfig, invocation: Invocation,
 
 
 def _first(override: Override) -> str:
-    """One value that stands for all: the first of a list, the middle of an interval."""
+    """A representative value: the first of a list, the middle of an interval."""
     from hydra.core.override_parser.types import IntervalSweep
 
     space = override.value()

@@ -1,4 +1,4 @@
-"""What ``bmx --help`` prints."""
+"""Text of ``bmx --help``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bmx.config.verbs import VERBS
 
 
 def usage() -> str:
-    """The front page: verbs with a line each, the few flags, two examples."""
+    """The top-level help: verbs with a line each, the main flags, two examples."""
     width = max(map(len, VERBS)) + 2
     verbs = "\n".join(f"  {name:<{width}}{verb.help}" for name, verb in VERBS.items())
     return f"""\
@@ -28,7 +28,7 @@ examples:
 
 
 def command_usage(name: str) -> str:
-    """The page of a verb that is not composed by Hydra."""
+    """The help of a verb that is not composed by Hydra."""
     verb = VERBS[name]
     examples = "\n".join(f"  {example}" for example in verb.examples)
     return f"usage: bmx {name} [words]\n\n{verb.help}\n\nexamples:\n{examples}"

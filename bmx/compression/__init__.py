@@ -1,1 +1,1 @@
-"""Compression of plain modules: low rank, pruning, quantisation, and how a compressed model is built again."""
+"""Model compression: low-rank factorisation, pruning, quantisation, and rebuilding a compressed architecture."""

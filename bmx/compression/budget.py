@@ -1,4 +1,4 @@
-"""A budget that a compressed net has to meet: parameters, multiply-accumulates, bytes or milliseconds."""
+"""Budget of a compressed model: parameters, multiply-accumulates (MACs), bytes or latency."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SECONDS = 0.5  # spent on measuring one net
 
 @dataclass(frozen=True)
 class Budget:
-    """What a compressed net may cost; exactly one field is set.
+    """Upper limit on the cost of a compressed net; exactly one field is set.
 
-    A fraction, up to 1, is of what the layers that are compressed cost before. A larger number is what the whole net
-    may cost after, by the ruler of ``bmx bench``; milliseconds always are.
+    A number up to 1 is a fraction of the original cost of the layers that are compressed. A larger number limits the
+    whole compressed net, as ``bmx bench`` measures it; milliseconds always do.
 
     Args:
         params: parameters.
@@ -33,7 +33,7 @@ class Budget:
         latency_ms: milliseconds for a batch of one, median, in torch on this machine.
 
     Raises:
-        UsageError: none or several are set, or the number cannot be a budget.
+        UsageError: none or several are set, or the number is no valid budget.
     """
 
     params: float | None = None
@@ -54,7 +54,7 @@ class Budget:
 
     @classmethod
     def of(cls, value: Budget | Mapping[str, Any] | None) -> Budget | None:
-        """The budget of a configuration; None where none of its fields is set.
+        """Creates the budget of a configuration; None where none of its fields is set.
 
         Raises:
             UsageError: a field that does not exist, or as the constructor.
@@ -81,24 +81,24 @@ class Budget:
 
     @property
     def is_fraction(self) -> bool:
-        """Whether it is a share of the compressed layers, not a number for the whole net."""
+        """Whether it is a fraction of the compressed layers, not a limit on the whole net."""
         return self.unit != "latency_ms" and self.value <= 1
 
     def for_layers(self, before: float, whole: float) -> float:
-        """What the compressed layers may cost together, if they cost ``before`` and the whole net ``whole``."""
+        """Limit on the total of the compressed layers, which cost ``before`` in a net that costs ``whole``."""
         return self.value * before if self.is_fraction else self.value - max(0.0, whole - before)
 
     def measure(self, net: nn.Module, context: Context) -> float:
-        """What a whole net costs in the budget's unit, by the ruler of ``bmx bench``."""
+        """Cost of a whole net in the budget's unit, as ``bmx bench`` measures it."""
         return measure(self.unit, net, context)
 
     def holds(self, net: nn.Module, context: Context) -> bool:
-        """Whether a whole net costs no more than the number that is set, which must not be a fraction."""
+        """Whether a whole net is within the budget, which must not be a fraction."""
         return self.measure(net, context) <= self.value
 
 
 def measure(unit: str, net: nn.Module, context: Context) -> float:
-    """What a net costs: ``params``, ``macs`` of one sample, ``bytes`` of its file, or ``latency_ms`` of one sample."""
+    """Cost of a net: ``params``, ``macs`` of one sample, ``bytes`` of its file, or ``latency_ms`` of one sample."""
     if unit == "params":
         return sum(p.numel() for p in net.parameters())
     if unit == "macs":

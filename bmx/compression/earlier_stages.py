@@ -1,4 +1,4 @@
-"""What earlier compressions left in a net, and the later ones that would undo it."""
+"""Preserves earlier compression stages: detects pruned and shared weights, rejects stages that would undo them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bmx.compression.prunable import named_by
 from bmx.errors import UsageError
 
 ZEROS, VALUES = "zeros", "values"
-"""Of pruning; and the few values that the weights of a layer share."""
+"""Effects of an earlier stage: pruned weights, and weights that share a few values."""
 
 # A trained weight is exactly zero by chance only once in many millions; a tensor with this share has been pruned.
 _PRUNED = 0.01
@@ -27,26 +27,27 @@ def made_by(net: nn.Module, what: str, skip: Sequence[str] = ()) -> list[str]:
 
 
 def is_pruned(weight: Tensor) -> bool:
-    """Whether so many numbers are exactly zero that it can be no chance."""
+    """Whether more weights are exactly zero than could be by chance."""
     return bool((weight.detach() == 0).float().mean() >= _PRUNED)
 
 
 def _is_shared(weight: Tensor) -> bool:
-    """Whether at least every second number is there twice, which those of a trained weight never are."""
+    """Whether at most half of the nonzero weights are distinct, which those of a trained weight never are."""
     numbers = weight.detach()[weight.detach() != 0]
     return len(numbers) >= _FEWEST and 2 * len(numbers.unique()) <= len(numbers)
 
 
 def check(net: nn.Module, method: Any, epochs: int) -> None:
-    """Refuses a method that would undo what was done to ``net`` before.
+    """Rejects a method that would undo an earlier compression of ``net``.
 
     Args:
         net: the model that is to be compressed.
-        method: says what is lost in ``loses``, and in ``tuning_loses`` what is lost when it is fine-tuned.
+        method: its ``loses`` names the effects of earlier stages that it undoes, ``tuning_loses`` those that its
+            fine-tuning undoes.
         epochs: of fine-tuning.
 
     Raises:
-        UsageError: says what would be lost.
+        UsageError: it would; the message names what would be lost.
     """
     for what in lost_by(method, epochs):
         weights = made_by(net, what, getattr(method, "skip", ()))
@@ -56,13 +57,13 @@ def check(net: nn.Module, method: Any, epochs: int) -> None:
 
 
 def check_order(stages: Sequence[tuple[str, Any, int]]) -> None:
-    """Refuses stages of which a later one would undo an earlier one, before the first is made.
+    """Rejects a sequence of stages in which a later one would undo an earlier one, before any has run.
 
     Args:
-        stages: the word, the method and the epochs of fine-tuning of each.
+        stages: the config choice, the method and the epochs of fine-tuning of each.
 
     Raises:
-        UsageError: says which, and an order in which none does.
+        UsageError: the message names the stage, and an order in which none does.
     """
     where = f"stages=[{','.join(word for word, _, _ in stages)}]"
     clash = _clash(stages)
@@ -87,7 +88,7 @@ def _clash(stages: Sequence[tuple[str, Any, int]]) -> tuple[str, str, str] | Non
 
 
 def lost_by(method: Any, epochs: int) -> list[str]:
-    """What of earlier stages a method does not keep."""
+    """Effects of earlier stages that a method undoes."""
     return [*getattr(method, "loses", ()), *(getattr(method, "tuning_loses", ()) if epochs else ())]
 
 
@@ -115,10 +116,10 @@ def _layer(weight: str) -> str:
 
 
 class Holding:
-    """Puts the weights that were zero at the start back to zero after each step.
+    """Resets the weights that were zero at the start to zero after each step.
 
     Args:
-        net: whose weights of two or more dimensions are looked at.
+        net: the net whose weights of two or more dimensions are held.
     """
 
     settled = True
@@ -129,7 +130,7 @@ class Holding:
         self.zeros = {name: parameter.detach() == 0 for name, parameter in pruned}
 
     def __bool__(self) -> bool:
-        """Whether there is something to hold."""
+        """Whether there are any zeros to hold."""
         return bool(self.zeros)
 
     @torch.no_grad()
@@ -143,16 +144,16 @@ class Holding:
         return {name: zeros.cpu() for name, zeros in self.zeros.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up the zeros of a run that was stopped."""
+        """Restores the zeros of an interrupted run."""
         self.zeros = dict(state)
 
 
 class Together:
-    """Two things that have to hold in fine-tuning: what the method asks for, then what was there before.
+    """Applies two tunings after each step of fine-tuning: the method's, then that of earlier stages.
 
     Args:
-        method: of the method.
-        before: of earlier stages.
+        method: tuning of the method.
+        before: tuning that preserves earlier stages.
     """
 
     def __init__(self, method: Tuning, before: Tuning) -> None:
@@ -169,11 +170,11 @@ class Together:
         self.before.after_step(step, steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """Of both."""
+        """State of both."""
         return {"method": self.method.state_dict(), "before": self.before.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up the state of both; one from before there were two is the method's."""
+        """Restores the state of both; a state in the older format of one tuning is the method's."""
         if set(state) == {"method", "before"}:
             self.method.load_state_dict(state["method"])
             self.before.load_state_dict(state["before"])
@@ -182,7 +183,7 @@ class Together:
 
 
 def holding(net: nn.Module, tuning: Tuning | None) -> Tuning | None:
-    """What has to hold while ``net`` is tuned: what its method asks for, and what was pruned before."""
+    """The tuning for fine-tuning ``net``: its method's, and one that preserves earlier pruning."""
     before = Holding(net)
     if not before:
         return tuning

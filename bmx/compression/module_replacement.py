@@ -1,4 +1,4 @@
-"""Puts one module in the place of another, wherever a net holds it."""
+"""Replaces a module of a net, wherever it occurs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def replace(net: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
-    """Puts ``new`` wherever ``net`` has ``old``; returns the net, changed in place, or ``new`` where that is all."""
+    """Replaces ``old`` by ``new`` in ``net``, in place; returns the net, or ``new`` where ``net`` is ``old``."""
     new.train(old.training)
     if old is net:
         return new
@@ -19,7 +19,7 @@ def replace(net: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
 
 
 def _keep_off_fused_kernels(net: nn.Module, path: str) -> None:
-    """torch's fused transformer layer would compute with the weights alone, past the layer that holds them."""
+    """Disables torch's fused transformer layer, which would read the weights directly and bypass the layers."""
     for end in range(len(path.split(".")) + 1):
         module = net.get_submodule(".".join(path.split(".")[:end]))
         if isinstance(module, nn.TransformerEncoderLayer):

@@ -1,4 +1,4 @@
-"""Which weights of a net can be pruned one by one, and why the others are left alone."""
+"""Finds the weights of a net that unstructured pruning covers, and the reason for each layer that is skipped."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class PrunableLayer:
     Attributes:
         name: its path in the net.
         module: the module.
-        weights: names in ``net.named_parameters()`` of the matrices that can be pruned; none if it is left alone.
-        note: why it is left alone; empty if it is not.
+        weights: names in ``net.named_parameters()`` of the matrices that can be pruned; none if it is skipped.
+        note: why it is skipped; empty if it is not.
     """
 
     name: str
@@ -44,7 +44,7 @@ class PrunableLayer:
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """Its own parameters, without those of modules inside it."""
+        """Its own parameters, without those of its submodules."""
         return list(self.module.parameters(recurse=False))
 
 
@@ -53,10 +53,10 @@ def layers_with_weights(net: nn.Module, skip: Sequence[str] = ()) -> list[Prunab
 
     Args:
         net: any module.
-        skip: names of layers to leave alone; ``*`` stands for anything.
+        skip: names of layers to skip; ``*`` matches anything.
 
     Raises:
-        UsageError: nothing is called like an entry of ``skip``, or there is nothing left to prune.
+        UsageError: an entry of ``skip`` matches nothing, or nothing is left to prune.
     """
     check_skip(net, skip)
     seen: set[int] = set()
@@ -68,10 +68,10 @@ def layers_with_weights(net: nn.Module, skip: Sequence[str] = ()) -> list[Prunab
 
 
 def check_skip(net: nn.Module, skip: Sequence[str]) -> None:
-    """Refuses an entry of ``skip`` that names no layer.
+    """Rejects an entry of ``skip`` that matches no layer.
 
     Raises:
-        UsageError: with the nearest names.
+        UsageError: the message has the nearest names.
     """
     names = [name for name, _ in _owners(net)]
     for pattern in skip:
@@ -81,7 +81,7 @@ def check_skip(net: nn.Module, skip: Sequence[str]) -> None:
 
 
 def named_by(name: str, pattern: str) -> bool:
-    """Whether ``pattern`` means the layer ``name``: by its path, the path of what it is in, or with wildcards."""
+    """Whether ``pattern`` matches the layer ``name``: its path, the path of a module around it, or a wildcard."""
     return name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern)
 
 

@@ -1,8 +1,8 @@
-"""Builds the architecture of a compressed model again, step by step.
+"""Rebuilds the architecture of a compressed model from its recipe.
 
-What repeats a kind of step is found by the name of its file, not listed: ``step_KIND.py`` in the folder of one of bmx's
-own methods, or ``KIND.py`` in a namespace package ``bmx_steps`` that another package has a part of. Each has a function
-``rebuild(net, step)``. A name is enough to find one, so a model file is read without the method that compressed it.
+The module for a kind of step is found by its file name: ``step_KIND.py`` in the folder of one of bmx's own methods, or
+``KIND.py`` in the namespace package ``bmx_steps``, to which other packages can contribute. Each has a function
+``rebuild(net, step)``. So a model file is loaded without importing the method that compressed it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ NAMESPACE = "bmx_steps"
 
 
 def rebuild(net: nn.Module, recipe: Sequence[Step], source: Path | None = None) -> nn.Module:
-    """The architecture that ``recipe`` makes of ``net``, which is changed in place; its weights mean nothing yet.
+    """Applies ``recipe`` to ``net``, in place, and returns the compressed architecture; its weights are not loaded yet.
 
     Args:
         net: the model as its configuration builds it; may be on the meta device.
-        recipe: the steps, in the order they were made.
-        source: the file that the recipe was read from; None where it has been judged, or is the user's own.
+        recipe: the steps, in order.
+        source: the file that the recipe was read from; None where it is already trusted, or is the user's own.
 
     Raises:
-        UsageError: a kind of step that nothing here knows, or whose module is not to be imported for that file.
+        UsageError: an unknown kind of step, or one whose module must not be imported for that file.
     """
     for step in recipe:
         net = _repeating(str(step.get("kind")), source)(net, step)

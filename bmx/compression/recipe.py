@@ -1,7 +1,7 @@
-"""How a compressed model is built again: from the model it was, and a list of plain steps.
+"""Recipe of a compressed model: the list of steps that rebuild its architecture from the original.
 
-A model file holds no pickled module. It holds the configuration that builds the original, and the recipe: what each
-compression did to the architecture (ranks, channels, bit widths). Weights are loaded into what comes out.
+A model file holds no pickled module. It holds the configuration that builds the original, and the recipe: the change of
+the architecture by each compression (ranks, channels, bit widths). Weights are loaded into the result.
 """
 
 from __future__ import annotations
@@ -9,4 +9,4 @@ from __future__ import annotations
 from typing import Any
 
 Step = dict[str, Any]
-"""One change of an architecture: ``kind`` and whatever that kind needs, in plain containers."""
+"""One change of an architecture: ``kind`` and the fields of that kind, in plain containers."""

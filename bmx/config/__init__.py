@@ -1,1 +1,1 @@
-"""What each key of a configuration may be: read from the comments in conf/, checked for every way a value comes in."""
+"""Composes and validates configurations: typed declarations from the comments in conf/, overrides, resume, trust."""

@@ -1,4 +1,4 @@
-"""Errors in the words of whoever typed the command: ``student.width``, where Hydra was given ``model.width``."""
+"""Restores the user's spelling of keys in errors: ``student.width``, where Hydra received ``model.width``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from bmx.errors import BmxError
 
 
 def retell(error: BmxError, typed: Iterable[str], written: Iterable[str]) -> None:
-    """Write the keys in an error as they were typed.
+    """Rewrites the keys in an error as they were typed.
 
     Args:
-        error: is changed.
-        typed: the words of the command line.
-        written: the same words as Hydra was given them.
+        error: is changed in place.
+        typed: the overrides of the command line.
+        written: the same overrides as Hydra received them.
     """
     for short, long in _heads(typed, written).items():
-        # A group's word may be one of the language too: "the model is".
+        # A group's name may be an English word too: "the model is".
         ends = r"[.=]| \(| must be "
         if "." in long or "/" in long:
             ends += "| is | has " + ("|'" if "." in long else "")
@@ -26,7 +26,7 @@ def retell(error: BmxError, typed: Iterable[str], written: Iterable[str]) -> Non
 
 
 def _heads(typed: Iterable[str], written: Iterable[str]) -> dict[str, str]:
-    """The beginnings of keys that were written out as others: ``student`` is ``model``, ``trials`` is
+    """Key prefixes as Hydra received them, by their typed form: ``student`` is ``model``, ``trials`` is
     ``hydra.sweeper.trials``."""
     found = {}
     for one, other in zip(typed, written, strict=True):

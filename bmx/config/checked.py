@@ -1,4 +1,4 @@
-"""What the check of a verb has prepared, handed to the verb itself."""
+"""Passes objects that a verb's check has loaded and built on to the verb itself."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class Checked(Generic[T]):
-    """What was prepared for one configuration; of no use to another.
+    """Prepared objects of one configuration, not valid for another.
 
     Args:
         cfg: the configuration that was checked.
-        content: what its check has loaded and built.
+        content: what the check has loaded and built.
     """
 
     def __init__(self, cfg: DictConfig, content: T) -> None:
@@ -31,15 +31,15 @@ class Checked(Generic[T]):
 
 
 def prepared_for(cfg: DictConfig, checked: Checked[T] | None, prepare: Callable[[DictConfig], T]) -> T:
-    """What a verb begins with: what its check has prepared for the same configuration, else what it prepares now."""
+    """The objects that the check prepared for this configuration; else prepares them now."""
     if checked is None or not checked.fits(cfg):
         return prepare(cfg)
-    vouch(checked._vouched)  # what the check has judged is read again, out of the files that the verb writes
+    vouch(checked._vouched)  # targets that the check accepted are read again, from the files that the verb writes
     return checked._content
 
 
 def handed_on(checked: object) -> dict[str, Any]:
-    """The arguments with which a verb is given what its check returned; none where a check returns nothing."""
+    """Keyword arguments that pass a check's result on to its verb; none where the check returns nothing."""
     return {} if checked is None else {"checked": checked}
 
 

@@ -1,4 +1,4 @@
-"""Composes a verb's configuration without running it, with the checks that a run makes."""
+"""Composes a verb's configuration without running it, with all checks of a run."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 
 
 Judge = Callable[[DictConfig, tuple[str, ...]], None]
-"""Refuses a configuration that was made of a run's words, given those of them and of the command."""
+"""Raises UsageError for an untrusted configuration of a resumed run, given its overrides and the command's."""
 
 
 def compose(
     verb: str, overrides: Iterable[str] = (), config_dir: str | Path | None = None, judge: Judge | None = None
 ) -> DictConfig:
-    """What :func:`bmx.compose` gives for the same arguments.
+    """Implementation of :func:`bmx.compose`, with the same arguments.
 
     Args:
-        verb: as there.
-        overrides: as there.
-        config_dir: as there.
-        judge: is shown what ``resume=`` brings.
+        verb: see there.
+        overrides: see there.
+        config_dir: see there.
+        judge: checks what ``resume=`` brings from the run.
 
     Raises:
-        UsageError: as there.
+        UsageError: see there.
     """
     if verb not in VERBS or not VERBS[verb].config:
         composed_verbs = [name for name, entry in VERBS.items() if entry.config]
@@ -81,7 +81,7 @@ def _compose(verb: str, overrides: list[str], config_dir: str | Path | None, jud
     if odd:
         fix = f"leave it out, or use the command line: bmx {verb} {odd[0]}"
         raise UsageError(f"{odd[0]} is about how the command line runs", f"bmx.compose({verb!r})", fix)
-    extend_sys_path(command.flags.get("--config-dir"))  # not the one that a resumed run was given
+    extend_sys_path(command.flags.get("--config-dir"))  # not the directory that a resumed run used
     _refuse_about_hydra(command, entry)
     if entry.resumes:
         command = resume.expand(command)
@@ -99,7 +99,7 @@ def _compose(verb: str, overrides: list[str], config_dir: str | Path | None, jud
     return job_config(composed.config)
 
 
-# Flags that say where configuration is found, in the order in which compose_raw takes them.
+# Flags that locate configuration, in the order of compose_raw's parameters.
 _FOLDERS = ("--config-dir", "--config-name", "--config-path")
 
 
@@ -108,7 +108,7 @@ def _is_about_hydra(word: str) -> bool:
 
 
 def _refuse_about_hydra(command: flags.Command, entry: Verb) -> None:
-    """A configuration has no place for what is about sweeps and directories: such a word would do nothing."""
+    """Rejects overrides about sweeps and directories, which a single composed configuration cannot hold."""
     written = rewrite_aliases(command.words, entry.aliases)
     try:
         refuse_sweep_words(command.verb, written, multirun="--multirun" in entry.flags)
@@ -125,10 +125,10 @@ def _refuse_about_hydra(command: flags.Command, entry: Verb) -> None:
 
 
 def settle(config: DictConfig, asked: Asked, loader: ConfigLoader, judge: Judge | None = None) -> None:
-    """Write out the runs that are named, give this one its name, then ``check_values``.
+    """Resolves named runs to directories, names this run, then runs ``check_values``.
 
     Raises:
-        UsageError: for the first thing that is wrong.
+        UsageError: the first error found.
     """
     refuse_deletions(asked, loader)
     pin_runs(config, VERBS[asked.verb])
@@ -142,7 +142,7 @@ def settle(config: DictConfig, asked: Asked, loader: ConfigLoader, judge: Judge 
 
 
 def _refuse_fields_of_a_run(config: DictConfig, asked: Asked) -> None:
-    """Raise UsageError for fields of a student that is a run: its model is not built anew."""
+    """Raises UsageError for model fields of a student that is a run: its model is not built anew."""
     if asked.verb != "distill" or not config.get("student"):
         return
     for word in asked.words:
@@ -152,10 +152,10 @@ def _refuse_fields_of_a_run(config: DictConfig, asked: Asked) -> None:
 
 
 def check_values(config: DictConfig, asked: Asked, loader: ConfigLoader | None) -> None:
-    """Check every value against its declaration and give it the type that its key has, then every ``${...}``.
+    """Converts every value to its declared type, then checks every ``${...}``.
 
     Raises:
-        UsageError: for the first thing that is wrong.
+        UsageError: the first error found.
     """
     link_rate(config, asked)
     try:
@@ -173,7 +173,7 @@ def check_values(config: DictConfig, asked: Asked, loader: ConfigLoader | None) 
 
 
 def job_config(config: DictConfig) -> DictConfig:
-    """A copy without Hydra's own node, as a job gets it."""
+    """A copy without the ``hydra`` node, as a job receives it."""
     job = copy.deepcopy(config)
     with read_write(job), open_dict(job):
         job.pop("hydra", None)
@@ -182,14 +182,14 @@ def job_config(config: DictConfig) -> DictConfig:
 
 @contextmanager
 def hydra_config(config: DictConfig) -> Iterator[None]:
-    """While it lasts, ``${hydra:...}`` resolves against this configuration; the output directory is not known yet."""
+    """Context in which ``${hydra:...}`` resolves against this configuration; the output directory is not known yet."""
     from hydra.core.hydra_config import HydraConfig
 
     before = HydraConfig.instance().cfg
     with open_dict(config.hydra.runtime):
         if OmegaConf.is_missing(config.hydra.runtime, "output_dir"):
             config.hydra.runtime.output_dir = "auto"
-    HydraConfig.instance().cfg = cast(Any, config)  # itself: `set_config` copies all of Hydra's node
+    HydraConfig.instance().cfg = cast(Any, config)  # itself: `set_config` copies the whole hydra node
     try:
         yield
     finally:
@@ -205,10 +205,10 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 
 def compose_other(verb: str, words: list[str]) -> DictConfig:
-    """The configuration of ``bmx VERB words...`` that a verb needs besides its own, with the same folders of groups.
+    """Composes ``bmx VERB words...`` for a verb that needs another's configuration, in the same search path.
 
     Raises:
-        UsageError: for a word, key or value that does not exist or does not fit.
+        UsageError: an override, key or value that does not exist or is invalid.
     """
     from bmx.config.invocation import current
 

@@ -1,14 +1,14 @@
-"""Reads the line that declares what a key may be: ``#: float > 0 or auto, such as 0.01``.
+"""Parses the type declaration of a key from its YAML comment: ``#: float > 0 or auto, such as 0.01``.
 
 Alternatives are joined by ``or``, and each is one of
 
 - ``bool``, ``null``, ``device``, ``time`` (``30s``, ``10min``), ``map``, ``target`` (a map with ``_target_``);
 - ``int``, ``float`` or ``count`` (a whole number that may be written 1e6), alone or with a range: ``int >= 1``,
   ``float > 0``, ``float in [0, 1)``;
-- ``one of a, b, c``; ``format`` and ``engine``, one of those that there are;
-- ``list of`` any of these, and ``list of 2 float > 0`` for one of a length;
-- ``text``, ``name``, ``path``, ``folder``, ``run``, ``layer``, ``class`` or ``word``, which are all text;
-- any other word, which stands for itself: ``auto``.
+- ``one of a, b, c``; ``format`` and ``engine``, one of those that are installed;
+- ``list of`` any of these, and ``list of 2 float > 0`` for a fixed length;
+- ``text``, ``name``, ``path``, ``folder``, ``run``, ``layer``, ``class`` or ``word``, which are all strings;
+- any other word, a literal: ``auto``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bmx.config.found_kinds import FOUND, Found
 from bmx.config.value_kinds import NOTHING, Range, ValueKind
 
 MARK = "#:"
-"""A comment line that begins so is a declaration."""
+"""Prefix of a comment line that is a declaration."""
 
 _EXAMPLE = ", such as "
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
@@ -33,17 +33,17 @@ _BOUND = re.compile(rf"(>=|>|<=|<) ?({_NUMBER})")
 
 
 class NotDeclared(ValueError):
-    """A declaration that cannot be read."""
+    """A declaration that cannot be parsed."""
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a key may be.
+    """The declared type of a key: a union of alternatives.
 
     Attributes:
-        text: the line as it is written, without its mark.
+        text: the declaration as written, without ``#:``.
         kinds: the alternatives.
-        such_as: the example that the line gives; empty for none.
+        such_as: the example that the declaration gives; empty for none.
     """
 
     text: str
@@ -52,12 +52,12 @@ class Declaration:
 
     @property
     def nullable(self) -> bool:
-        """Whether null is a value."""
+        """Whether null is accepted."""
         return any(isinstance(kind, kinds.Null) for kind in self.kinds)
 
     @property
     def says(self) -> str:
-        """In words: ``a number greater than 0, or auto``."""
+        """Description for messages: ``a number greater than 0, or auto``."""
         parts = [kind.says for kind in self.kinds]
         if len(parts) == 1:
             return parts[0]
@@ -66,17 +66,17 @@ class Declaration:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words that can be typed: those of ``one of``, ``true`` and ``false``, ``auto``; not ``null``."""
+        """The literals that can be typed: those of ``one of``, ``true`` and ``false``, ``auto``; not ``null``."""
         return tuple(word for kind in self.kinds if not isinstance(kind, kinds.Null) for word in kind.words)
 
     @property
     def is_closed(self) -> bool:
-        """Whether a few words are all that can be typed."""
+        """Whether only a closed list of literals is accepted."""
         return all(kind.words for kind in self.kinds)
 
     @property
     def brief(self) -> str:
-        """As it is declared, without the example: ``int >= 1 or full``; of what is found the words that there are."""
+        """The declaration without its example, ``int >= 1 or full``; ``format`` and ``engine`` as installed names."""
         said = self.text.partition(_EXAMPLE)[0]
         for kind in self._found:
             said = re.sub(rf"\b{kind.name}\b", kind.says, said)
@@ -84,7 +84,7 @@ class Declaration:
 
     @property
     def told(self) -> str:
-        """The words that are found, each with what there is to say of it; empty where none are."""
+        """The installed formats or engines, each with its description; empty for other types."""
         return "; ".join(kind.told for kind in self._found)
 
     @property
@@ -94,25 +94,25 @@ class Declaration:
 
     @property
     def example(self) -> str:
-        """A value that fits, as it is typed."""
+        """An accepted value, as it is typed."""
         return self.such_as or self.kinds[0].example
 
     @property
     def about(self) -> tuple[str, ...]:
-        """What its text is about, for completion: ``("run",)``, ``("path",)``, of lists too; empty for no text."""
+        """The kinds of text accepted, in lists too, for completion: ``("run",)``, ``("path",)``; empty for none."""
         flat = [kind.item if isinstance(kind, kinds.List) else kind for kind in self.kinds]
         return tuple(kind.about for kind in flat if isinstance(kind, kinds.Text))
 
     def accepts(self, value: Any) -> bool:
-        """Whether a plain value, lists and dictionaries included, is one that this key has, as it is."""
+        """Whether a plain value, lists and dictionaries included, is accepted without conversion."""
         return any(kind.accepts(value) for kind in self.kinds)
 
     def convert(self, value: Any, raw: str | None = None) -> Any:
-        """The value as this key has it, or ``NOTHING`` where it cannot be one.
+        """Converts a value to the declared type; ``NOTHING`` where that is impossible.
 
         Args:
             value: plain, lists and dictionaries included.
-            raw: the text it was written as, where that is known: ``1e3`` is a name too.
+            raw: its source text, where that is known: ``1e3`` is a name too.
         """
         if self.accepts(value):
             return value
@@ -122,10 +122,10 @@ class Declaration:
 
 @cache
 def parse(text: str) -> Declaration:
-    """The declaration that a line makes, its mark left out.
+    """Parses a declaration, without its ``#:``.
 
     Raises:
-        NotDeclared: it cannot be read.
+        NotDeclared: it cannot be parsed.
     """
     said, _, such_as = text.partition(_EXAMPLE)
     found = Declaration(text, tuple(_kind(part.strip()) for part in said.split(" or ")), such_as.strip())

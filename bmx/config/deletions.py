@@ -1,4 +1,4 @@
-"""``~word``: takes a key or a group away, which nothing may need."""
+"""Checks ``~key`` overrides, which delete a key or a group: only optional ones may be deleted."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bmx.errors import UsageError
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
 
-# Fields that bmx reads itself, not the class that the node names.
+# Fields that bmx reads itself, not the class that the node builds.
 _READ = ("data.val_size", "data.workers")
 
 
 def refuse_deletions(asked: Asked, loader: ConfigLoader) -> None:
-    """Raise UsageError for a ``~key`` that the verb needs; it would be as if it had not been typed."""
+    """Raises UsageError for a ``~key`` that the verb needs; its default would be put back."""
     for word in asked.words:
         wrong = wrong_deletion(word, asked, loader) if word.startswith("~") else None
         if wrong is not None:
@@ -27,7 +27,7 @@ def refuse_deletions(asked: Asked, loader: ConfigLoader) -> None:
 
 
 def _has_reader(key: str, config: DictConfig) -> bool:
-    """Whether the key is a field of something that is built, which knows its own fields."""
+    """Whether the key is a field of an object that is built, which knows its own fields."""
     node = key
     while node:
         value = OmegaConf.select(config, node, throw_on_missing=False)
@@ -38,7 +38,7 @@ def _has_reader(key: str, config: DictConfig) -> bool:
 
 
 def wrong_deletion(word: str, asked: Asked, loader: ConfigLoader) -> UsageError | None:
-    """What is wrong with taking a key or a group away; None if nothing is."""
+    """The error of a deletion; None if it is valid."""
     from hydra.types import RunMode
 
     key, where = word.partition("=")[0].lstrip("~"), f"the argument '{word}'"
@@ -53,7 +53,7 @@ def wrong_deletion(word: str, asked: Asked, loader: ConfigLoader) -> UsageError 
     try:
         others = [one for one in asked.words if one != word]
         config = loader.load_configuration(asked.config, others, RunMode.MULTIRUN if asked.multirun else RunMode.RUN)
-    except Exception:  # another word is wrong, which is said by itself
+    except Exception:  # another override is invalid, which is reported by itself
         return None
     if key not in keys(config):
         return None
@@ -71,12 +71,12 @@ def wrong_deletion(word: str, asked: Asked, loader: ConfigLoader) -> UsageError 
 
 
 def root_choices(root: str, loader: ConfigLoader) -> dict[str, str | None]:
-    """What a verb's root file chooses from each group where the command says nothing; Hydra's own left out."""
+    """The default option of each group in a verb's root file; Hydra's own left out."""
     from hydra.types import RunMode
 
     try:
         chosen = loader.compute_defaults_list(root, [], RunMode.RUN).overrides.known_choices
-    except Exception:  # a file of configuration is wrong, which composing tells
+    except Exception:  # an invalid configuration file, which composing reports
         return {}
     return {
         str(group): None if word in (None, "null") else str(word)

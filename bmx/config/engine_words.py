@@ -1,4 +1,4 @@
-"""The words of ``engines=``: torch's own ways to compute a model, and those that formats bring."""
+"""Options of ``engines=``: torch's own ways to run a model, and those of export formats."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from types import MappingProxyType
 from bmx.config.formats import Engine, formats
 
 TORCH: Mapping[str, str] = MappingProxyType({"eager": "", "compile": "torch.compile"})
-"""torch as it is, and compiled: each with what to say of it."""
+"""Eager and compiled torch, each with its description."""
 
 
 def of_formats() -> dict[str, tuple[str, Engine]]:
-    """The engines of formats by their word, each with the name of its format."""
+    """The engines of export formats by their option, each with the name of its format."""
     found = ((word, (name, engine)) for name, row in formats().items() for word, engine in row.engines.items())
     return {word: owned for word, owned in found if word not in TORCH}
 
 
 def engine_words() -> dict[str, str]:
-    """Every word, with what to say of it; empty where the word says it."""
+    """Every option with its description; empty where the name suffices."""
     return {**TORCH, **{word: engine.help for word, (_, engine) in of_formats().items()}}
 
 
 def calibrated() -> set[str]:
-    """The words of engines that look at real inputs before they compute."""
+    """The engines that calibrate on real inputs before they run."""
     return {word for word, (_, engine) in of_formats().items() if engine.calibrated}

@@ -1,4 +1,4 @@
-"""The experiments of a verb: those that choose only from groups that it has."""
+"""Lists the experiments that a verb can compose: those that use only its config groups."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _GROUP = "experiment"
 
 
 def listed(word: str, override: Override, root: str, loader: ConfigLoader) -> str:
-    """The word with a glob over experiments written out as those that ``root`` can be composed with.
+    """Expands a glob over experiments to those that ``root`` can be composed with.
 
     Args:
-        word: as typed.
+        word: the override as typed.
         override: the same, parsed.
         root: the verb's root file.
         loader: finds the files.
@@ -29,7 +29,7 @@ def listed(word: str, override: Override, root: str, loader: ConfigLoader) -> st
 
 
 def words_of(group: str, root: str, loader: ConfigLoader) -> list[str]:
-    """The words of a group that can be chosen in a verb, for help and completion."""
+    """The options of a group that a verb can choose, for help and completion."""
     words: list[str] = loader.get_group_options(group)
     return _fitting(words, root, loader) if group == _GROUP else words
 
@@ -42,7 +42,7 @@ def _fitting(names: list[str], root: str, loader: ConfigLoader) -> list[str]:
 
 
 def _groups_of(name: str, loader: ConfigLoader) -> set[str]:
-    """The groups that an experiment's file chooses from; none if it cannot be read, which choosing it will tell."""
+    """The groups that an experiment's file chooses from; none if it is unreadable, which choosing it reports."""
     repository: Any = getattr(loader, "repository")  # noqa: B009  (not in the loader's abstract class)
     try:
         found = repository.load_config(f"{_GROUP}/{name}")

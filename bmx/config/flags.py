@@ -1,4 +1,4 @@
-"""The flags of a verb, and how a command line is split into flags and words."""
+"""Command-line flags of a verb, and the parser that splits a command line into flags and overrides."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bmx.errors import UsageError
 
 
 class Flag(NamedTuple):
-    """A flag: its names, what it takes, and a line of help."""
+    """A command-line flag: its names, its value, and a line of help."""
 
     name: str
     short: str
     help: str
     takes: str = ""
-    """How the value is called in the help; empty if the flag takes none."""
+    """Name of the value in the help; empty if the flag takes none."""
     choices: tuple[str, ...] = ()
     optional: bool = False
     hydra: bool = True
-    """Whether Hydra gets it; the others are bmx's own."""
+    """Whether it is passed on to Hydra; the others are bmx's own."""
 
 
 FLAGS: tuple[Flag, ...] = (
@@ -46,13 +46,13 @@ FLAGS: tuple[Flag, ...] = (
 )
 
 BY_NAME = {name: flag for flag in FLAGS for name in (flag.name, flag.short) if name}
-"""Each flag by its names."""
+"""Each flag by its long and short names."""
 _PAGES = ("--cfg", "--info", "--hydra-help", "--help")
 _MODES = ("--cfg", "--info", "--multirun", "--run", "--hydra-help")
 
 
 class Command(NamedTuple):
-    """A verb's command line, taken apart: ``flags`` maps a flag's long name to its value, ``words`` is the rest."""
+    """A parsed command line of a verb: ``flags`` maps a flag's long name to its value, ``words`` are the overrides."""
 
     verb: str
     flags: dict[str, str]
@@ -64,11 +64,11 @@ class Command(NamedTuple):
 
     @property
     def runs(self) -> bool:
-        """Whether jobs are run, rather than a page printed."""
+        """Whether jobs are run, rather than help or a configuration printed."""
         return not any(self.on(flag) for flag in _PAGES)
 
     def for_hydra(self) -> list[str]:
-        """The arguments as Hydra reads them: flags first, since its parser does not take them between words."""
+        """The arguments for Hydra: flags first, since its parser does not take them between overrides."""
         known = [flag for flag in FLAGS if flag.hydra and self.on(flag.name)]
         return [f"{f.name}={self.flags[f.name]}" if f.takes else f.name for f in known] + self.words
 
@@ -79,16 +79,16 @@ class Command(NamedTuple):
 
 
 def runs_jobs(arguments: list[str]) -> bool:
-    """Whether arguments after a verb ask for jobs to be run, rather than for a page; whether or not they are right."""
+    """Whether the arguments of a verb request jobs, rather than help or printed configuration; they may be invalid."""
     named = [BY_NAME.get(argument.partition("=")[0]) for argument in arguments if argument.startswith("-")]
     return not any(flag is not None and flag.name in _PAGES for flag in named)
 
 
 def parse(verb: str, arguments: list[str], implied: tuple[str, ...] = ()) -> Command:
-    """Split the arguments after a verb into flags and words; flags may stand anywhere.
+    """Splits the arguments of a verb into flags and overrides; flags may stand anywhere.
 
     Raises:
-        UsageError: for an unknown flag, a value that a flag does not know, a word without its value, or two modes.
+        UsageError: an unknown flag, an invalid value of a flag, an override without a value, or conflicting modes.
     """
     flags: dict[str, str] = {}
     words: list[str] = []
@@ -125,14 +125,14 @@ def _word(verb: str, word: str) -> str:
 
 
 def _such_as(verb: str, key: str) -> str:
-    """A value that the key takes, and null where it is one."""
+    """An example value of the key, and null where that is accepted."""
     from bmx.config import search_path
     from bmx.config.schema import schema
     from bmx.config.verbs import VERBS
 
     try:
         declared = schema(VERBS[verb].config, None, (*search_path.user_dirs(), search_path.conf_dir())).declared(key)
-    except UsageError:  # a file of configuration is wrong, which composing tells
+    except UsageError:  # an invalid configuration file, which composing reports
         return ""
     if declared is None:
         return ""

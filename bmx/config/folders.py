@@ -1,4 +1,4 @@
-"""Where the configuration that comes with bmx lies."""
+"""Paths of bmx's own and the user's configuration directories."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bmx.targets.standing import lies_in_run
 
 
 def conf_dir() -> Path:
-    """The configuration that comes with bmx: inside the package once installed, beside it in a checkout."""
+    """bmx's configuration directory: inside the package once installed, next to it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "conf", package.parent / "conf"):
         if (folder / "train.yaml").is_file():
@@ -19,17 +19,17 @@ def conf_dir() -> Path:
 
 
 def root_file(root: str) -> Path:
-    """The root configuration of a verb: bmx's own, or where the user has it, for verbs that other packages bring."""
+    """The root configuration file of a verb: bmx's own, or the user's, for verbs of other packages."""
     own = conf_dir() / f"{root}.yaml"
     found = (folder / own.name for folder in user_dirs())
     return own if own.is_file() else next((file for file in found if file.is_file()), own)
 
 
 def user_dirs() -> list[Path]:
-    """Folders searched before bmx's own, first match wins: those of $BMX_CONF, then ``bmx_conf`` where the user is.
+    """Directories searched before bmx's own, first match wins: those of $BMX_CONF, then ``./bmx_conf``.
 
     Raises:
-        UsageError: where $BMX_CONF names a folder that does not exist.
+        UsageError: $BMX_CONF names a directory that does not exist.
     """
     folders = []
     for name in os.environ.get("BMX_CONF", "").split(os.pathsep):
@@ -40,6 +40,6 @@ def user_dirs() -> list[Path]:
             raise UsageError(f"no folder '{name}'", "the environment variable BMX_CONF", "name folders that exist")
         folders.append(folder)
     beside = Path("bmx_conf").resolve()
-    if beside.is_dir() and beside not in folders and not lies_in_run(beside):  # a run brings no words along
+    if beside.is_dir() and beside not in folders and not lies_in_run(beside):  # a run supplies no configuration
         folders.append(beside)
     return folders

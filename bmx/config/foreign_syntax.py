@@ -1,4 +1,4 @@
-"""What users of other tools type, ``--lr=0.1``, ``lr 0.1``, ``learning_rate=0.1``, and the same as bmx reads it."""
+"""Recognises other tools' argument syntax, ``--lr=0.1``, ``lr 0.1``, ``learning_rate=0.1``, and suggests bmx's."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bmx.errors import UsageError
 if TYPE_CHECKING:
     from bmx.config.schema import Schema
 
-# By what is left of a name without case and signs.
+# Keys by their synonyms in lower case, without punctuation.
 _KEYS = {re.sub(r"[^a-z0-9]", "", name.lower()): key for name, key in ELSEWHERE.items()}
-# Switches that say a key and its value in one.
+# Switches that stand for a key and its value.
 _WORDS = {
     "fp16": "precision=16-mixed",
     "amp": "precision=16-mixed",
@@ -35,9 +35,12 @@ _WORDS = {
 
 
 def refuse_habits(verb: str, arguments: Sequence[str]) -> None:
-    """Raise UsageError, with the whole command as bmx reads it, where arguments have the form of another tool's.
+    """Rejects arguments in another tool's syntax, with the whole command rewritten in bmx's.
 
-    What cannot be made a word of this verb is left to those who read flags and words.
+    Arguments that match no key of this verb are left to the parsers of flags and overrides.
+
+    Raises:
+        UsageError: an argument is in another tool's syntax.
     """
     written, odd = _rewritten(verb, list(arguments))
     if odd:
@@ -46,7 +49,7 @@ def refuse_habits(verb: str, arguments: Sequence[str]) -> None:
 
 
 def meant_by(key: str, verb: str) -> str:
-    """The key or group of a verb that other tools call so; empty for none."""
+    """The key or group of a verb for a name of other tools; empty for none."""
     known = _known(verb)
     if key in known:
         return key
@@ -60,24 +63,24 @@ def meant_by(key: str, verb: str) -> str:
 
 
 def takes_group(verb: str, group: str) -> bool:
-    """Whether a verb chooses from a group."""
+    """Whether a verb's configuration has this config group."""
     return group in _schema(verb).groups
 
 
 def has_key(verb: str, key: str) -> bool:
-    """Whether a key stands at the top of a verb's configuration."""
+    """Whether a verb's configuration has this top-level key."""
     return "." not in key and key in _schema(verb).root
 
 
 def takes_word(verb: str, word: str) -> bool:
-    """Whether a verb has the key or group that a word begins with."""
+    """Whether a verb has the key or group of an override."""
     key = word.partition("=")[0].lstrip("+~")
     known = _known(verb)
     return key in known or key.partition(".")[0].partition("@")[0] in known or key.startswith("hydra")
 
 
 def with_value(key: str, value: str) -> str:
-    """The word for a key as other tools spell its value: ``Adam`` is ``adam``."""
+    """The override for a key and a value in other tools' spelling: ``Adam`` becomes ``adam``."""
     groups = ("optim", "data", "model", "scheduler", "augmentation", "logger")
     if key in groups and value[:1].isupper():
         value = value.lower()
@@ -85,7 +88,7 @@ def with_value(key: str, value: str) -> str:
 
 
 def _rewritten(verb: str, rest: list[str]) -> tuple[list[str], str]:
-    """The arguments with those of another form written as words, and the first of these as it was typed."""
+    """The arguments with foreign syntax rewritten as overrides, and the first rewritten one as it was typed."""
     written: list[str] = []
     first = ""
     while rest:
@@ -102,7 +105,7 @@ def _rewritten(verb: str, rest: list[str]) -> tuple[list[str], str]:
 
 
 def _one(verb: str, argument: str, rest: Sequence[str]) -> tuple[int, str]:
-    """How many of the following arguments belong to this one, and the word they are; no word if it has bmx's form."""
+    """How many of the following arguments belong to this one, and their override; empty if it is bmx's syntax."""
     following = rest[0] if rest else ""
     if argument == "--run" and _is_value(following) and "run" in _known(verb):  # Hydra's flag takes nothing
         return 1, f"run={following}"
@@ -192,6 +195,6 @@ def _schema(verb: str) -> Schema:
 
 
 def _known(verb: str) -> frozenset[str]:
-    """The keys and groups of a verb, and its own short words."""
+    """The keys and groups of a verb, and its aliases."""
     found = _schema(verb)
     return frozenset((*found.root, *found.groups, *found.by_package, *VERBS[verb].aliases, *VERBS[verb].named_runs))

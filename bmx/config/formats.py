@@ -1,9 +1,9 @@
-"""What a format of exported models is, and which there are.
+"""Registry of export formats, discovered from modules.
 
-They are found, not listed, as verbs are: each module of the room of formats says what one is by its ``FORMAT``, and so
-does each module of a namespace package ``bmx_formats``, for formats that other packages bring. The name of the module
-is the word. These are no words of a group in ``conf/``: a file is read by how its name ends, where no word is chosen,
-and ``format`` stays the plain text that earlier configurations hold.
+Formats are discovered, as verbs are: each module of bmx's package of formats describes one by its ``FORMAT``, and so
+does each module of a namespace package ``bmx_formats``, for formats of other packages. The name of the module is the
+name of the format. Formats are no config group in ``conf/``: a file is read by its suffix, with no option to choose,
+and ``format`` stays the plain string that earlier configurations hold.
 """
 
 from __future__ import annotations
@@ -20,65 +20,65 @@ from typing import NamedTuple
 from bmx.errors import BmxError, UsageError
 
 _TAKEN = {".ckpt": "checkpoints", ".json": "descriptions beside exports"}
-# As it was before the folders where the user stands joined it: nobody has named what would be found in those.
+# The import path before the user's own folders joined it: no configuration names what would be found in those.
 _IMPORT_PATH = frozenset(Path(place).resolve() for place in sys.path)
 
 
 class Engine(NamedTuple):
-    """A way to compute a model by writing it in a format."""
+    """A way to run a model by converting it to a format."""
 
     make: str
     """``module:function``, called as ``f(net, example, device, folder, calibration) -> Computed``, which are those of
     ``make`` in the module of engines."""
     help: str = ""
-    """What computes it, in a few words."""
+    """Its runtime, in a few words."""
     calibrated: bool = False
-    """Whether it looks at real inputs first."""
+    """Whether it calibrates on real inputs first."""
 
 
 class Format(NamedTuple):
-    """One format of ``bmx export``; it imports nothing heavy until something is written or read."""
+    """A format of ``bmx export``; imports nothing heavy until a model is written or read."""
 
     place: int
-    """Where it stands in lists."""
+    """Position in lists."""
     suffix: str
-    """How the names of its files end: ``.onnx``."""
+    """File suffix: ``.onnx``."""
     help: str
-    """Who reads it, in a few words."""
+    """Which programs read it, in a few words."""
     write: str
     """``module:function``, called as ``f(predictor, description, path)``; it leaves both as they are."""
     read: str
     """``module:function``, called as ``f(path) -> (model, description)``: a module in eval mode on the CPU that takes
-    raw samples. Every export is read back and compared. It runs nothing that stands in the file."""
+    raw samples. Every export is read back and compared. It executes no code from the file."""
     of_weights: bool = False
     """Whether a file holds weights for a model that bmx builds again, a predictor, and not a finished graph."""
     extra: str = ""
-    """The extra of bmx that it needs, or another package by the name that it is imported by."""
+    """The extra of bmx that it needs, or another package by its import name."""
     check: str = ""
     """``module:function``, called as ``f(compared, predictor, path, arrays, tolerance, target) -> what the file needs
     of a processor, or None``, which raises RunFailed where the file is not the same model. Empty for no difference
     beyond the tolerance."""
     idle: Mapping[str, tuple[str, str]] = MappingProxyType({})
-    """Options of ``bmx export`` that it does not heed: why, and words that would make a difference."""
+    """Options of ``bmx export`` that it ignores: the reason, and the overrides that would give them an effect."""
     engines: Mapping[str, Engine] = MappingProxyType({})
-    """Words of ``engines=`` that compute by way of it."""
+    """Options of ``engines=`` that run a model through it."""
     own_size: bool = False
-    """Whether a model weighs what its file does, where others weigh what torch would write of their weights."""
+    """Whether the model size is that of its file, rather than of its weights as torch saves them."""
     also: tuple[str, ...] = ()
-    """What other programs call it."""
+    """Its names in other programs."""
 
 
 def formats() -> Mapping[str, Format]:
     """Every format by its name.
 
     Raises:
-        UsageError: a module of ``bmx_formats`` cannot be imported, or its files would be taken for another format's.
+        UsageError: a module of ``bmx_formats`` cannot be imported, or its suffix conflicts with another format's.
     """
     return _found()
 
 
 def format_of(file: str | Path) -> str:
-    """The format of a file by how its name ends; empty for none, as a checkpoint's."""
+    """The format of a file by its suffix; empty for none, as a checkpoint's."""
     name = Path(file).name
     fitting = [word for word, row in formats().items() if name.endswith(row.suffix)]
     return max(fitting, key=lambda word: len(formats()[word].suffix), default="")
@@ -101,12 +101,12 @@ def _found() -> Mapping[str, Format]:
 
 
 def _modules() -> Iterator[ModuleType]:
-    """bmx's own, then those of other packages."""
+    """The modules of formats: bmx's own, then those of other packages."""
     own = f"{__name__.partition('.')[0]}.export.formats"
     for package in (own, "bmx_formats"):
         try:
             path = list(import_module(package).__path__)
-        except ModuleNotFoundError:  # no other package brings any
+        except ModuleNotFoundError:  # no other package provides any
             continue
         named = [one for one in path if package == own or Path(one).parent.resolve() not in _joined()]
         for module in pkgutil.iter_modules(named):

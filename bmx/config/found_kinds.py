@@ -1,4 +1,4 @@
-"""Kinds of values that are found, not listed in a declaration: ``format``, ``engine``."""
+"""Value types whose options are discovered at run time, not listed in a declaration: ``format``, ``engine``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bmx.config.value_kinds import OneOf
 
 @dataclass(frozen=True)
 class Found:
-    """One of the words that there are when it is asked for.
+    """An enumeration of the options that are installed when it is used.
 
     Attributes:
-        name: what it is called in a declaration.
-        find: the words, each with what there is to say of it.
+        name: its name in a declaration.
+        find: returns the options, each with its description.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Found:
 
     @property
     def told(self) -> str:
-        """The words, each with what there is to say of it: ``eager, compile (torch.compile)``."""
+        """The options, each with its description: ``eager, compile (torch.compile)``."""
         return ", ".join(f"{word} ({said})" if said else word for word, said in self.find().items())
 
     def accepts(self, value: Any) -> bool:

@@ -1,6 +1,6 @@
-"""Has Hydra do once what it does again and again: read a file that has not changed, and compose to learn a mode.
+"""Caches what Hydra recomputes on every composition: parsed YAML files, and the lookup of ``hydra.mode``.
 
-Nothing of what it composes changes. A file is read again as soon as it is another one, or was changed just now.
+Composed configurations do not change. A file is parsed again if it was replaced, or modified just now.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 SETTLED_NS = 2 * 10**9
-"""Nanoseconds. A file that was changed less than this ago may change again and keep its time: 2 s on FAT."""
+"""Nanoseconds. A file modified less than this ago may change again within the same timestamp: 2 s on FAT."""
 
 _MOST = 1024
 known: dict[tuple[Any, ...], ConfigResult] = {}
 
 
 def install() -> None:
-    """Change Hydra's methods in place; doing so again changes nothing."""
+    """Patches Hydra's methods in place; idempotent."""
     from hydra._internal import defaults_list
     from hydra._internal.core_plugins.file_config_source import FileConfigSource
     from hydra._internal.hydra import Hydra
@@ -46,7 +46,7 @@ def install() -> None:
 
 
 def _read_once(slow: Callable[..., ConfigResult]) -> Callable[..., ConfigResult]:
-    """A file of configuration is parsed by libyaml, and not again while it is the same."""
+    """Wraps the loading of configuration files: parsed by libyaml, cached while the file is unchanged."""
 
     def load_config(self: FileConfigSource, config_path: str) -> ConfigResult:
         path = Path(self.path, self._normalize_file_name(config_path))
@@ -57,7 +57,7 @@ def _read_once(slow: Callable[..., ConfigResult]) -> Callable[..., ConfigResult]
         key = (path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, self.path, self.provider)
         found = known.get(key)
         if found is None:
-            found = _parsed(self, path) or slow(self, config_path)  # which says what is wrong with it
+            found = _parsed(self, path) or slow(self, config_path)  # which reports what is wrong with it
             if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < SETTLED_NS:
                 return found
             if len(known) >= _MOST:
@@ -72,7 +72,7 @@ def _read_once(slow: Callable[..., ConfigResult]) -> Callable[..., ConfigResult]
 
 
 def _parsed(source: FileConfigSource, path: Path) -> ConfigResult | None:
-    """As Hydra reads a file; None where something is the matter with it."""
+    """Parses a file as Hydra does; None where it is invalid."""
     import yaml
     from hydra.plugins.config_source import ConfigResult
     from omegaconf import OmegaConf
@@ -91,7 +91,7 @@ def _parsed(source: FileConfigSource, path: Path) -> ConfigResult | None:
 
 @cache
 def _loader() -> type:
-    """OmegaConf's loader over libyaml, where PyYAML has that."""
+    """OmegaConf's loader over libyaml, where PyYAML has it."""
     import yaml
     from omegaconf._utils import get_yaml_loader
 
@@ -111,7 +111,7 @@ def _loader() -> type:
 
 
 def _looked_up(slow: Callable[..., Any]) -> Callable[..., Any]:
-    """What ``hydra.mode`` is: None, where neither a word nor a file that is chosen may set it."""
+    """Wraps the lookup of ``hydra.mode``: None where no override and no chosen file can set it."""
 
     def get_mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
         from hydra.types import RunMode
@@ -129,7 +129,7 @@ def _looked_up(slow: Callable[..., Any]) -> Callable[..., Any]:
                 for key, entry in read(file) if file is not None else ():
                     if key.rpartition(".")[2] in ("mode", "searchpath") or (key == "hydra" and not entry.is_map):
                         return slow(self, config_name, overrides)
-        except Exception:  # composing will tell
+        except Exception:  # composing reports it
             return None
         return None
 
@@ -137,7 +137,7 @@ def _looked_up(slow: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _where_needed(slow: Callable[..., DictConfig]) -> Callable[..., DictConfig | None]:
-    """The words chosen so far, as a configuration: only for a defaults list that names one of them (``${model}``)."""
+    """Wraps the configuration of known choices: only made for a defaults list that refers to one (``${model}``)."""
 
     def create(overrides: Any, defaults_list: list[Any], self_added: bool) -> DictConfig | None:
         if not any(default.is_interpolation() for default in defaults_list):

@@ -1,4 +1,4 @@
-"""Words that a command takes over from the runs it names: students are shown what their teachers were trained on."""
+"""Inherits config choices from the runs a command names: a student gets the data its teachers were trained on."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bmx.config.verbs import VERBS
 from bmx.errors import UsageError
 from bmx.targets.standing import targets_in
 
-# Whoever writes one of these has chosen, or has let a file choose.
+# Keys by which the user has chosen, or has let a file choose.
 _CHOOSES = ("experiment", "resume")
-# Not what the samples are, but how this run is to read them.
+# How this run reads the samples, not what they are.
 _OWN = ("_target_", "leave_out", "in_memory", "workers")
 
 
 def inherited_words(name: str, words: list[str], flags: Mapping[str, str]) -> list[str]:
-    """The word of a group and of its fields that the runs of a command agree on, if the command chooses none.
+    """The option of a group and its fields that the named runs agree on, if the command chooses none.
 
     Args:
         name: the verb; its ``inherits`` says which key names the runs, and the group.
-        words: of the command line, with runs written as directories.
+        words: the overrides of the command line, with runs written as directories.
         flags: of the command line.
     """
     keys = {override_grammar.key_of(word) for word in words if not override_grammar.taken_apart(word).is_null}
@@ -50,15 +50,15 @@ def inherited_words(name: str, words: list[str], flags: Mapping[str, str]) -> li
 
 
 def _agree(one: tuple[str | None, dict[str, Any]] | None, other: tuple[str | None, dict[str, Any]]) -> bool:
-    """Whether two runs were made with the same; one that knows no word may have been made with any."""
+    """Whether two runs have the same choice; one without a recorded option may have been made with any."""
     return one is not None and one[1] == other[1] and (one[0] == other[0] or None in (one[0], other[0]))
 
 
 def _refuse_brought(fields: Mapping[str, Any], group: str, typed: set[str], runs: str) -> None:
-    """What a run names is a stranger's: its fields name nothing to call, and no folder that would be made for them.
+    """Rejects fields of an untrusted run that name something to call, or a folder that would be created.
 
     Raises:
-        UsageError: they do.
+        UsageError: such a field.
     """
     where = f"the {group} of {runs}"
     called = sorted(targets_in({key: value for key, value in fields.items() if key != "_target_"}))
@@ -72,7 +72,7 @@ def _refuse_brought(fields: Mapping[str, Any], group: str, typed: set[str], runs
 
 
 def _runs(word: str) -> Iterator[Path]:
-    """The directories of the runs that a word names, among others."""
+    """The directories of the runs that an override names."""
     from bmx.runs.finding import find
 
     for item in (override_grammar.values(word) or []) if word else []:
@@ -80,14 +80,14 @@ def _runs(word: str) -> Iterator[Path]:
         if path.is_absolute() and path.exists():
             try:
                 yield find(str(path), path)
-            except UsageError:  # a file that lies alone
+            except UsageError:  # a file outside any run directory
                 continue
 
 
 def _kept(run: Path, group: str) -> tuple[str | None, dict[str, Any]] | None:
-    """The word that a run was made with and the fields of its node; of what it was made from, if it has no such node.
+    """The option and the fields of a run's node; those of the run it was made from, if it has no such node.
 
-    A run that was made from Python knows no word, only the node.
+    A run that was made from Python has no option, only the node.
     """
     from bmx.runs import result
     from bmx.runs.finding import find
@@ -106,7 +106,7 @@ def _kept(run: Path, group: str) -> tuple[str | None, dict[str, Any]] | None:
 
 
 def _made_by(name: str, group: str, fields: Mapping[str, Any], folder: str | None) -> list[str]:
-    """The words that make a node: of those that build the same, the one with which the fewest fields are others."""
+    """The overrides that make a node, by the option of the same class with the fewest differing fields."""
     from bmx.config.folders import conf_dir, user_dirs
 
     places = ([Path(folder)] if folder else []) + [*user_dirs(), conf_dir()]
@@ -125,14 +125,14 @@ def _built_by(path: Path, group: str) -> Any:
 
     try:
         file = load(path)
-    except Exception:  # a file of the user's that cannot be read makes nothing; whoever chooses it is told so
+    except Exception:  # an unreadable file of the user's matches nothing; choosing it reports the error
         return None
     entry = file.entries.get(f"{group}._target_" if file.package == "_global_" else "_target_")
     return entry.value if entry is not None else None
 
 
 def _changed(name: str, word: str, group: str, fields: Mapping[str, Any], folder: str | None) -> list[str]:
-    """The word, and each field that is not as the word alone makes it; nothing where there is no such word."""
+    """The option, and each field that differs from its defaults; nothing where there is no such option."""
     from bmx.config.raw import compose_raw
 
     try:

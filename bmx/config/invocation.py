@@ -1,4 +1,4 @@
-"""What one call of a composed verb is about, shared by the launcher, Hydra's callback and the jobs."""
+"""State of one invocation of a composed verb, shared by the launcher, Hydra's callback and the jobs."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from bmx.config.verbs import VERBS, Verb
 
 @dataclass
 class Invocation:
-    """One call: what was asked for, and what became of it."""
+    """One invocation of a verb: the request, its directories, and the outcome of its jobs."""
 
     asked: Asked
     config_dir: str | None = None
     config_path: str | None = None
     debug: bool = False
     pid: int = 0
-    """The process that dispatches; jobs of some launchers run in others."""
+    """The process that dispatches; some launchers run jobs in others."""
     argv: tuple[str, ...] = ()
-    """``sys.argv`` as the user typed it, which is what a job sees."""
+    """``sys.argv`` as the user typed it, restored in a job."""
     composed: bool = False
-    """Whether the configuration came together, so that what goes wrong later is not the command's fault."""
+    """Whether the configuration was composed, so that later errors are not errors of the command."""
     sweeps: bool = False
     """Whether many jobs are run."""
     run_dir: Path | None = None
-    """The directory that was made for one run."""
+    """The directory created for a single run."""
     sweep_dir: Path | None = None
-    """The directory that was made for them."""
+    """The directory created for many runs."""
     plan: Any = None
-    """What a sweep of bmx's own is going to do, a :class:`Plan` of the room above."""
+    """The plan of bmx's own sweep, a :class:`bmx.sweep.plan.Plan` (not imported from this layer)."""
     checked: Any = None
-    """What the verb's check returned of one run, for the run itself."""
+    """What the verb's check returned for a single run, for the run itself."""
     codes: list[int] = field(default_factory=list)
     """The exit code of each job that ended in this process."""
     failed: list[str] = field(default_factory=list)
     """The directories of the jobs among them that failed."""
 
     def __getstate__(self) -> dict[str, object]:
-        """For launchers that send a job elsewhere: the plan's processes and what was loaded stay here."""
+        """Pickled state, for launchers that send a job elsewhere: without the plan's processes and loaded objects."""
         return {**self.__dict__, "plan": None, "checked": None}
 
     @property
@@ -56,13 +56,13 @@ _current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 
 def current() -> Invocation | None:
-    """The call that this code runs in; None outside of the command line."""
+    """The invocation that this code runs in; None outside of the command line."""
     return _current.get()
 
 
 @contextmanager
 def running(invocation: Invocation) -> Iterator[None]:
-    """While it lasts, ``current`` is this call."""
+    """Context in which ``current`` returns this invocation."""
     token = _current.set(invocation)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What other programs call the keys of bmx: ``learning_rate``, ``num_epochs``, ``optimizer``."""
+"""Synonyms of configuration keys in other programs: ``learning_rate``, ``num_epochs``, ``optimizer``."""
 
 from __future__ import annotations
 
@@ -51,4 +51,4 @@ _NAMES: Mapping[str, str] = {
 }
 
 ELSEWHERE: Mapping[str, str] = {name: key for key, names in _NAMES.items() for name in names.split()}
-"""The key that each of their names means."""
+"""The key of each synonym."""

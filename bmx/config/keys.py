@@ -1,4 +1,4 @@
-"""The dotted keys of a configuration."""
+"""Iterates over the dotted keys of a configuration."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["flatten", "is_node", "keys", "nearest_keys", "parts"]
 
 
 def is_node(value: Any) -> bool:
-    """Whether a value holds keys of its own."""
+    """Whether a value is a dictionary node with keys of its own."""
     return isinstance(value, DictConfig) and not (value._is_none() or value._is_missing() or value._is_interpolation())
 
 
 def flatten(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys with their values as written, parents before their children, without Hydra's own node."""
+    """Dotted keys with their unresolved values, parents before their children, without the ``hydra`` node."""
     for key, value in config.items_ex(resolve=False):
         if not prefix and key == "hydra":
             continue
@@ -28,5 +28,5 @@ def flatten(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def keys(config: DictConfig) -> list[str]:
-    """The dotted keys alone."""
+    """The dotted keys, without values."""
     return [key for key, _ in flatten(config)]

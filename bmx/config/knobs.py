@@ -1,4 +1,4 @@
-"""The step size has one knob, ``lr``: an optimiser of a user's own gets it too."""
+"""Links ``optim.lr`` to the top-level ``lr``, the single key for the learning rate, for user-defined optimisers too."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _LINK = "${lr}"
 
 
 def link_rate(config: DictConfig, asked: Asked) -> None:
-    """Ties ``optim.lr`` to ``lr`` where an optim file gives a number of its own.
+    """Replaces ``optim.lr`` by a reference to ``lr`` where an optimiser file sets a number.
 
-    That number counts where nothing else says what ``lr`` is, and what is typed for ``lr`` takes its place.
+    That number is the default of ``lr``; a typed ``lr`` overrides it.
 
     Raises:
-        UsageError: ``optim.lr`` was typed: ``lr`` is the word for it.
+        UsageError: ``optim.lr`` was typed instead of ``lr``.
     """
     optim = OmegaConf.select(config, "optim")
     if "lr" not in config.keys() or not isinstance(optim, DictConfig) or "lr" not in optim:  # noqa: SIM118  (may be ???)
@@ -34,7 +34,7 @@ def link_rate(config: DictConfig, asked: Asked) -> None:
     if OmegaConf.is_missing(config, "lr"):
         config.lr = own
     elif "lr" not in typed and config.lr != own:
-        return  # two files that say different things; whoever builds the optimiser tells them apart
+        return  # two files with different values; the code that builds the optimiser resolves that
     with open_dict(optim):
         optim.lr = _LINK
 
@@ -44,7 +44,7 @@ def _keys(words: Iterable[str]) -> Iterable[str]:
 
 
 def _of_job(config: DictConfig) -> list[str]:
-    """The words of one job of a sweep, which the command line need not hold: a search makes them."""
+    """The overrides of one job of a sweep, which the command line need not hold: a search generates them."""
     from hydra.core.hydra_config import HydraConfig
 
     if "hydra" in config:

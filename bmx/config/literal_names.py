@@ -1,4 +1,4 @@
-"""Names that look like numbers, in words with several values: ``name=1e3,2e3`` means these texts, not 1000.0."""
+"""Quotes number-like names in overrides with several values: ``name=1e3,2e3`` means these strings, not 1000.0."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from bmx.config.declaration import Declaration
 from bmx.config.schema import schema
 from bmx.config.value_kinds import List, Null, Text
 
-# An item of a list, or of several values, that Hydra reads as a number and may spell otherwise.
+# An item of a list or sweep that Hydra parses as a number and may spell otherwise.
 _NUMBER = re.compile(r"(?<=[\[,=])\s*([+-]?[\d_.]*\d[\d_.]*(?:[eE][+-]?\d+)?)\s*(?=[\],]|$)")
 
 
 def spelt_out(word: str, config: str) -> str:
-    """The word with such names in quotes, if its key takes names and nothing else.
+    """The override with such names quoted, if its key takes names only.
 
     Args:
-        word: of a sweep, whose jobs are given each value as Hydra spells it.
+        word: an override of a sweep, whose jobs get each value as Hydra spells it.
         config: the root file of the verb.
     """
     key, text = override_grammar.key_of(word), override_grammar.taken_apart(word).text

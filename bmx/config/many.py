@@ -1,7 +1,7 @@
-"""Composes the configurations of a sweep's jobs, hundreds in a second.
+"""Composes the configurations of a sweep's jobs quickly, hundreds a second.
 
-Hydra composes a job in a tenth of a second, most of it for finding and merging the files of the chosen groups. Jobs
-that choose the same words differ in values only, which are set on a copy.
+Hydra composes a job in a tenth of a second, most of it for finding and merging the files of the chosen options. Jobs
+with the same config choices differ in values only, which are set on a copy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Composer:
-    """Composes jobs of one root file.
+    """Composes jobs of one root file; caches the base configuration of each set of config choices.
 
     Args:
         loader: finds the files.
@@ -35,20 +35,20 @@ class Composer:
         self._parsed: dict[str, Override] = {}
 
     def parse(self, word: str) -> Override:
-        """One word of the command line, parsed."""
+        """Parses one override."""
         if word not in self._parsed:
             self._parsed[word] = self._parser.parse_overrides([word])[0]
         return self._parsed[word]
 
     def chooses(self, word: str) -> bool:
-        """Whether a word chooses from a group, or belongs to Hydra: what cannot be set on a copy."""
+        """Whether an override chooses from a group, or is Hydra's: such cannot be set on a copy."""
         override = self.parse(word)
         repository = getattr(self.loader, "repository")  # noqa: B009  (not in the loader's abstract class)
         group = repository.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
         return bool(group) or override.is_hydra_override() or override.package is not None
 
     def base(self, words: Sequence[str]) -> DictConfig:
-        """The composed configuration, with Hydra's node, of the group choices among the words."""
+        """The composed configuration, with the ``hydra`` node, of the group choices among the overrides."""
         from hydra.types import RunMode
 
         chosen = tuple(word for word in words if self.chooses(word))
@@ -57,14 +57,14 @@ class Composer:
         return self._bases[chosen]
 
     def compose(self, words: Sequence[str]) -> DictConfig:
-        """The configuration of a job, as it is run, without Hydra's node.
+        """The configuration of a job, as it is run, without the ``hydra`` node.
 
-        Raises what Hydra raises where a word does not fit.
+        Raises what Hydra raises for an invalid override.
         """
         from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
         base = self.base(words)
-        # The interpolations of the job do not reach into Hydra's node but through the resolver ${hydra:...}.
+        # The interpolations of a job reach the hydra node only through the resolver ${hydra:...}.
         config = DictConfig({})
         with read_write(base), open_dict(base):
             hydra = base.pop("hydra")

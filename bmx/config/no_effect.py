@@ -1,4 +1,4 @@
-"""Words that were typed and would do nothing in this command: each with the reason and the way out."""
+"""Rejects overrides that have no effect in this command, each with the reason and a remedy."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bmx.config.request import Asked
 from bmx.errors import UsageError
 from bmx.runs.report.commands import provide
 
-# What switches something off can be said wherever it is off already.
+# Values that switch something off are accepted where it is off already.
 _OFF = ("null", "false", "[]", "{}", "")
 
 
 def refuse_idle(config: DictConfig, asked: Asked) -> None:
-    """Raise UsageError for the first word that was typed and does nothing."""
+    """Raises UsageError for the first override that was typed and has no effect."""
     for error in idle_words(config, asked).values():
         raise error
 
 
 def refuse_idle_in_all(jobs: Iterable[tuple[DictConfig, Asked]]) -> None:
-    """Raise UsageError for the first word that does nothing in any job of a sweep."""
+    """Raises UsageError for the first override that has no effect in any job of a sweep."""
     left: dict[str, UsageError] | None = None
     for config, asked in jobs:
         found = idle_words(config, asked)
@@ -37,7 +37,7 @@ def refuse_idle_in_all(jobs: Iterable[tuple[DictConfig, Asked]]) -> None:
 
 
 def idle_words(config: DictConfig, asked: Asked) -> dict[str, UsageError]:
-    """The keys that were typed and do nothing, each with its error; what a file sets is not asked after."""
+    """The typed keys without effect, each with its error; keys set by a file are not checked."""
     found: dict[str, UsageError] = {}
     get = _reader(config)
     last = {word.partition("=")[0].lstrip("+"): word for word in asked.words if not word.startswith("~")}
@@ -52,7 +52,7 @@ def idle_words(config: DictConfig, asked: Asked) -> dict[str, UsageError]:
 
 
 def _reason(key: str, verb: str, get: Settings) -> tuple[str, str] | None:
-    """Why a key does nothing, and the words that would change that."""
+    """Why a key has no effect, and the overrides that would give it one."""
     rule = next((rule for rule in (*RULES, *of_formats()) if _applies(rule, key, verb) and rule.when(get)), None)
     return None if rule is None else (rule.because, rule.fix)
 
@@ -85,21 +85,21 @@ def _reader(config: DictConfig) -> Settings:
     def get(key: str) -> Any:
         try:
             return OmegaConf.select(config, key)
-        except Exception:  # what cannot be read is complained of elsewhere
+        except Exception:  # an unreadable value is reported elsewhere
             return None
 
     return get
 
 
 def idle_keys(verb: str, flags: Sequence[str], words: Sequence[str]) -> set[str]:
-    """The keys among the words of a job that have no effect in it; none where they do not compose."""
+    """The keys among the overrides of a job that have no effect in it; none where they do not compose."""
     from bmx.config.verbs import VERBS
 
     try:
         composer, own = _composer(verb, tuple(flags)), [str(word) for word in words]
         config = composer.compose(own)
         return set(idle_words(config, Asked(verb, VERBS[verb].config, tuple(own))))
-    except Exception:  # the command is shown as it is, and says itself what is wrong
+    except Exception:  # the command is shown unchanged, and reports the error itself
         return set()
 
 

@@ -1,4 +1,4 @@
-"""When a word has no effect: a rule for each key, with the reason and what would give it one."""
+"""Rules for overrides without effect: for each key a condition, the reason and a remedy."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Settings = Callable[[str], Any]
 
 
 class Idle(NamedTuple):
-    """When words have no effect.
+    """A condition under which keys have no effect.
 
     Attributes:
         keys: ``stages``, or ``target.`` for everything below.
-        when: told a configuration, by dotted key, whether they have none.
-        because: the fact, after "KEY has no effect: ".
-        fix: words that would give it one; empty where none do.
-        verbs: of these alone; of all if empty.
+        when: the condition, on a reader of the configuration by dotted key.
+        because: the reason, after "KEY has no effect: ".
+        fix: overrides that would give them one; empty where none do.
+        verbs: the verbs that it applies to; all if empty.
     """
 
     keys: tuple[str, ...]
@@ -304,7 +304,7 @@ def _is(format: str) -> Callable[[Settings], bool]:
 
 
 def of_formats() -> list[Idle]:
-    """The options of an export that its format does not heed, as each says itself."""
+    """The options of an export that its format ignores, as each format declares them."""
     return [
         Idle((option,), _is(name), because, fix, ("export",))
         for name, row in formats().items()

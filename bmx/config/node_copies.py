@@ -1,6 +1,6 @@
-"""Copies of configurations in a fifth of the time: composing one makes thousands, node by node.
+"""Speeds up deep copies of OmegaConf nodes fivefold: composing one configuration makes thousands.
 
-OmegaConf builds every node of a copy anew, which checks what has been checked, and copies its metadata by reflection.
+OmegaConf rebuilds every node of a copy, which validates it again, and copies its metadata by reflection.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _PLAIN = frozenset({DictConfig, ListConfig, AnyNode, BooleanNode, EnumNode, Floa
 
 
 def install() -> None:
-    """Have OmegaConf copy so; of another release than these were written for nothing is changed."""
+    """Patches OmegaConf's deep copies; does nothing for a release other than these were written for."""
     if __version__.startswith("2.3."):
         for kind in (DictConfig, ListConfig):
             kind.__deepcopy__ = copied  # type: ignore[method-assign,assignment]
 
 
 def copied(node: Any, memo: dict[int, Any]) -> Any:
-    """A node with all that is in it; its parent is retained and not copied."""
+    """Deep-copies a node; its parent is shared, not copied."""
     made = object.__new__(type(node))
     inner = made.__dict__
     inner.update(node.__dict__)

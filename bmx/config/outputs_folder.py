@@ -1,4 +1,4 @@
-"""Where the runs of a command are kept: what ``outputs`` is once the command is composed, whoever says it."""
+"""Finds the outputs folder of a command, whichever override or file sets ``outputs``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ KEY = "outputs"
 
 
 def outputs_folder(verb: str, words: list[str], flags: Mapping[str, str], without: tuple[str, ...] = ()) -> Path:
-    """The folder that ``outputs`` names: in a word, a file, an experiment, or an environment variable.
+    """The folder that ``outputs`` names: in an override, a file, an experiment, or an environment variable.
 
     Args:
         verb: of the command.
-        words: of the command line, as Hydra reads them but for the runs that they name.
+        words: overrides as Hydra reads them, except for the runs that they name.
         flags: of the command line.
-        without: keys to leave out when the words are composed.
+        without: keys to leave out when the overrides are composed.
     """
     typed = override_grammar.last_value(words, KEY)
     if typed is not None and not override_grammar.is_interpolated(typed):
@@ -31,18 +31,18 @@ def outputs_folder(verb: str, words: list[str], flags: Mapping[str, str], withou
 def value_of(
     key: str, verb: str, words: list[str], flags: Mapping[str, str], without: tuple[str, ...] = ()
 ) -> object | None:
-    """What a key is in the composed configuration; None where that does not come together, which is told later."""
+    """The value of a key in the composed configuration; None where composing fails, which is reported later."""
     kept = [word for word in words if override_grammar.key_of(word) not in without]
     few = [word for word in kept if "." not in override_grammar.key_of(word)]
     own = [word for word in few if override_grammar.key_of(word) in (key, "experiment")]
-    # Words that are for another model, say, than the command names do not hide where its runs are.
+    # Invalid overrides, such as keys of another model, do not hide where the runs are.
     for tried in (kept, few, own):
         found = _composed(verb, tuple(tried), tuple(sorted(flags.items())))
         if found is None:
             continue
         try:
             value: object = OmegaConf.select(found, key)
-        except Exception:  # an environment variable that is not set, say
+        except Exception:  # an unset environment variable, say
             return None
         return value
     return None

@@ -1,4 +1,4 @@
-"""Finds the word of a command line that Hydra could not take, and what comes nearest to it."""
+"""Finds the override that Hydra rejected and suggests the nearest valid one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-# What is said for no word of a group.
+# Values that request no option of a group.
 _NONE = ("none", "off", "no", "false", "nothing", "null")
 _TORCHVISION = re.compile(
     r"(wide_)?resnet\d+(_2)?|resnext\d+_\d+x\d+d|vgg\d+(_bn)?|alexnet|densenet\d+|efficientnet_(b\d|v2_[sml])"
@@ -35,7 +35,7 @@ _TORCHVISION = re.compile(
 
 
 def find_wrong_word(asked: Asked, loader: ConfigLoader) -> UsageError | None:
-    """The first word with a grammar, group, choice or key that does not exist; None if each is right by itself."""
+    """The error of the first override with invalid syntax, or unknown group, option or key; None if each is valid."""
     parsed: list[Override] = []
     several: Override | None = None
     for word in asked.words:
@@ -61,18 +61,18 @@ def find_wrong_word(asked: Asked, loader: ConfigLoader) -> UsageError | None:
             wrong = wrong_deletion(str(override.input_line), asked, loader)
         if wrong:
             return wrong
-    # Said last: a mistyped key is no better with -m.
+    # Reported last: a mistyped key is no better with -m.
     return _several_values(several, asked, loader, config) if several else None
 
 
 def is_group_choice(override: Override, loader: ConfigLoader) -> bool:
-    """Whether a word chooses from a group, rather than sets a key."""
+    """Whether an override chooses from a group, rather than sets a key."""
     repository: Any = getattr(loader, "repository")  # noqa: B009  (not in the loader's abstract class)
     return bool(repository.group_exists(override.key_or_group)) and not isinstance(override.value(), dict)
 
 
 def known_keys(asked: Asked, loader: ConfigLoader) -> list[str]:
-    """Every dotted key of the verb's configuration under the chosen words, then every group."""
+    """Every dotted key of the verb's configuration under the chosen options, then every group."""
     groups = []
     for word in asked.words:
         found = _parse(word, loader)
@@ -98,7 +98,7 @@ def _parse(word: str, loader: ConfigLoader) -> Override | UsageError:
 
 
 def _bare_word(word: str, loader: ConfigLoader) -> UsageError | None:
-    """``bmx train lenet5``: a choice without its group."""
+    """``bmx train lenet5``: an option without its group."""
     if "=" in word:
         return None
     holders = [group for group in groups(loader) if word in loader.get_group_options(group)]
@@ -118,14 +118,14 @@ def _several_values(
 
 
 def _takes_list(override: Override, asked: Asked, loader: ConfigLoader, config: DictConfig | None) -> bool:
-    if is_group_choice(override, loader):  # these stand side by side, other words in each other's place
+    if is_group_choice(override, loader):  # these are combined; several values of another group replace each other
         return override.key_or_group in ("logger", "metrics")
     declared = schema_for(asked, loader).declared(override.key_or_group, config)
     return declared is None or any(isinstance(kind, List) for kind in declared.kinds)
 
 
 def groups(loader: ConfigLoader, parent: str = "") -> list[str]:
-    """The groups there are, without Hydra's own."""
+    """All config groups, without Hydra's own."""
     from hydra.core.object_type import ObjectType
 
     found = []
@@ -140,12 +140,12 @@ def groups(loader: ConfigLoader, parent: str = "") -> list[str]:
 
 
 def _choices(asked: Asked, loader: ConfigLoader) -> dict[str, Any]:
-    """The groups that the verb's defaults list knows, with what they choose; Hydra's own too."""
+    """The groups in the verb's defaults list with their choices; Hydra's own too."""
     from hydra.types import RunMode
 
     try:
         defaults = loader.compute_defaults_list(asked.config, [], RunMode.MULTIRUN)
-    except Exception:  # a file of configuration is wrong, not a word
+    except Exception:  # an invalid configuration file, not an override
         return {}
     return dict(defaults.overrides.known_choices)
 
@@ -177,7 +177,7 @@ def _wrong_choice(override: Override, asked: Asked, chosen: dict[str, Any], load
 
 
 def _who_takes(key: str, word: str, asked: Asked) -> str:
-    """Which verbs take a word of a group that this one does not; empty for none."""
+    """Names the verbs that have an option's group where this one does not; empty for none."""
     group, _, rest = key.partition("/")
     if group == "space":
         chosen = f"{rest}={word.partition('=')[2]}"
@@ -187,25 +187,25 @@ def _who_takes(key: str, word: str, asked: Asked) -> str:
 
 
 def _left_to(verbs: list[str]) -> str:
-    """What to do about a word that other verbs have; nothing for no verb."""
+    """Advice for an override that other verbs have; empty for no verb."""
     shown = [f"`bmx {name}`" for name in verbs[:3]]
     them = f"{', '.join(shown[:-1])} and {shown[-1]} have it" if len(shown) > 1 else f"{''.join(shown)} has it"
     return f"leave it out; {them}" if verbs else ""
 
 
 def _extra(group: str, word: str) -> str:
-    """How to install a launcher that comes with an extra of bmx; empty for any other word."""
+    """How to install a launcher of one of bmx's extras; empty for any other option."""
     return install(LAUNCHERS[word]) if group == "hydra/launcher" and word in LAUNCHERS else ""
 
 
 def _of_torchvision(key: str, word: str) -> str:
-    """How to say a model that is torchvision's; empty for any other word."""
+    """How to choose a torchvision model; empty for any other name."""
     is_one = key == "model" and _TORCHVISION.fullmatch(word)
     return f"write model=torchvision model.name={word}" if is_one else ""
 
 
 def _nothing(key: str, word: str, asked: Asked, loader: ConfigLoader) -> str:
-    """How to say that there is to be none, where a group may be left empty; empty for any other word."""
+    """How to leave a group empty, where that is allowed; empty for any other value."""
     usual = root_choices(asked.config, loader)
     may_be_empty = key in OPTIONAL or (key in usual and usual[key] is None)
     named = loader.get_group_options(key)
@@ -225,7 +225,7 @@ def _composed(asked: Asked, choices: list[Override], loader: ConfigLoader) -> Di
     try:
         words = [str(override.input_line) for override in choices]
         return loader.load_configuration(asked.config, words, RunMode.MULTIRUN)
-    except Exception:  # a file of configuration is wrong, not a word
+    except Exception:  # an invalid configuration file, not an override
         return None
 
 
@@ -258,7 +258,7 @@ def _is_list(config: DictConfig, key: str) -> bool:
 
     try:
         return bool(key) and isinstance(OmegaConf.select(config, key), ListConfig)
-    except Exception:  # a value that cannot be looked at is no list
+    except Exception:  # a value that cannot be read is no list
         return False
 
 
@@ -267,5 +267,5 @@ def _is_null(config: DictConfig, key: str) -> bool:
 
     try:
         return OmegaConf.select(config, key) is None
-    except Exception:  # a value that cannot be looked at is there
+    except Exception:  # a value that cannot be read is not null
         return False

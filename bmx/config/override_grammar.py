@@ -1,4 +1,4 @@
-"""Words of a command line as Hydra's grammar reads them: quotes, escapes and lists are its own affair."""
+"""Parses overrides by Hydra's own grammar: keys, values, quotes, escapes and lists."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ if TYPE_CHECKING:
 
 
 class OverrideWord(NamedTuple):
-    """One word, taken apart at its first ``=``: no key of Hydra's has one."""
+    """An override split at its first ``=``, which no key of Hydra's contains."""
 
     sign: str
     """``+``, ``++``, ``~`` or nothing."""
     key: str
     text: str | None
-    """What stands behind the ``=``, as it was typed; None where there is no ``=``."""
+    """The text after the ``=``, as typed; None where there is no ``=``."""
 
     @property
     def is_null(self) -> bool:
-        """Whether the word says that there is no value."""
+        """Whether the value is null."""
         return (self.text or "").strip() == "null"
 
 
 def taken_apart(word: str) -> OverrideWord:
-    """The sign, the key and the text of a word."""
+    """Splits an override into sign, key and text."""
     head, equals, text = word.partition("=")
     key = head.lstrip("+~")
     return OverrideWord(head[: len(head) - len(key)], key, text if equals else None)
 
 
 def key_of(word: str) -> str:
-    """The key of a word, without its sign."""
+    """The key of an override, without its sign."""
     return taken_apart(word).key
 
 
 def parsed(word: str) -> Override | None:
-    """The word as Hydra reads it; None where its grammar does not take it."""
+    """The override as Hydra parses it; None where its grammar rejects it."""
     from hydra.errors import HydraException
 
     try:
@@ -52,9 +52,9 @@ def parsed(word: str) -> Override | None:
 
 
 def values(word: str) -> list[str] | None:
-    """Every value of a word as text, without quotes and escapes: of several, of a list, or the one there is.
+    """Every value of an override as text, without quotes and escapes: of a sweep, of a list, or the only one.
 
-    None where they cannot be listed: intervals, ranges, dictionaries, and what Hydra's grammar does not take.
+    None where they cannot be listed: intervals, ranges, dictionaries, and invalid syntax.
     """
     from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 
@@ -70,7 +70,7 @@ def values(word: str) -> list[str] | None:
 
 
 def value(word: str) -> str | None:
-    """The one value of a word as text; None where it has several, a list, or none."""
+    """The only value of an override as text; None where it has several, a list, or none."""
     from hydra.core.override_parser.types import ChoiceSweep
 
     override = parsed(word)
@@ -80,18 +80,18 @@ def value(word: str) -> str | None:
 
 
 def last_value(words: Sequence[str], key: str) -> str | None:
-    """The value of the last word for a key; None where there is none, or not one."""
+    """The value of the last override of a key; None where there is none, or not one."""
     word = next((word for word in reversed(words) if key_of(word) == key), None)
     return None if word is None else value(word)
 
 
 def is_list(read: Override) -> bool:
-    """Whether the word gives one list."""
+    """Whether the override sets one list."""
     return isinstance(getattr(read, "_value"), list)  # noqa: B009
 
 
 def is_plain(read: Override) -> bool:
-    """Whether the word gives one value, or several with nothing but commas between them, none of which is a list."""
+    """Whether the override has one value, or several separated by commas only, none of which is a list."""
     from hydra.core.override_parser.types import ChoiceSweep, Sweep
 
     held = getattr(read, "_value")  # noqa: B009
@@ -101,12 +101,12 @@ def is_plain(read: Override) -> bool:
 
 
 def is_interpolated(text: str) -> bool:
-    """Whether a value stands for another: ``${oc.env:HOME}/runs``."""
+    """Whether a value is an interpolation: ``${oc.env:HOME}/runs``."""
     return "${" in text
 
 
 def items(text: str) -> list[str]:
-    """A list of values, with or without brackets, split at its commas; those inside of quotes do not count."""
+    """Splits a list of values, with or without brackets, at its commas; those in quotes do not count."""
     bare = re.fullmatch(r"\s*\[(.*)\]\s*", text, re.DOTALL)
     inner = bare[1] if bare else text
     found = re.findall(r"(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[^,])+", inner)
@@ -114,7 +114,7 @@ def items(text: str) -> list[str]:
 
 
 def unquoted(text: str) -> str:
-    """A single value without its quotes and escapes, if it has any."""
+    """A single value without its quotes and escapes."""
     if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
         return text
     found = value(f"x={text}")
@@ -122,7 +122,7 @@ def unquoted(text: str) -> str:
 
 
 def with_values(word: str, change: Any) -> str:
-    """The word with each value ``v`` of it as ``change(v)``, in the form it was typed in; unchanged where none is."""
+    """Maps each value ``v`` of an override to ``change(v)``, keeping its form; unchanged where it has no values."""
     from hydra.core.override_parser.types import ChoiceSweep, Quote, QuotedString
 
     override = parsed(word)
@@ -160,9 +160,7 @@ def _spelt(item: Any) -> str:
 
     if isinstance(item, list):
         return f"[{','.join(map(_spelt, item))}]"
-    if isinstance(item, str) and (
-        not item or value(f"x={item}") != item
-    ):  # choice() forgets the quotes of what it is given
+    if isinstance(item, str) and (not item or value(f"x={item}") != item):  # choice() drops the quotes of its arguments
         return quoted(item)
     return str(Override._get_value_element_as_str(item))
 

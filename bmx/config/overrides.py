@@ -1,4 +1,4 @@
-"""The words of a command line as Hydra reads them, from those that a verb allows its users to write."""
+"""Rewrites a verb's shorthand overrides, aliases and lists, to overrides as Hydra reads them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bmx.config.verbs import Verb
 def rewrite_words(
     words: list[str], verb: Verb, many: bool = False, outputs: Callable[[], Path] | None = None
 ) -> list[str]:
-    """The words as Hydra reads them: aliases written out, and lists where the verb takes several values at once.
+    """Expands aliases, and writes lists where a key of the verb takes several values at once.
 
     Args:
-        words: of the command line.
-        verb: says what is rewritten.
+        words: overrides of the command line.
+        verb: declares what is rewritten.
         many: whether they make many runs.
-        outputs: finds the folder of the runs that are named.
+        outputs: returns the outputs folder, where named runs are found.
     """
     if verb.named_runs:
         words = write_runs(words, verb, many, outputs)
@@ -36,13 +36,13 @@ def rewrite_words(
 
 
 def without_group(word: str, groups: Container[str]) -> str:
-    """``compression=null`` as Hydra reads it, ``~compression``, for groups that need not be chosen from."""
+    """``compression=null`` as Hydra reads it, ``~compression``, for optional groups."""
     key, _, value = word.partition("=")
     return f"~{key}" if value == "null" and key in groups else word
 
 
 def open_groups(root: str) -> frozenset[str]:
-    """The groups that a root file, or those it builds on, leaves open, and those that no run needs."""
+    """The optional groups: those a root file, or its bases, leaves without an option, and those that no run needs."""
     from bmx.config.yaml_comments import load
 
     found: set[str] = set()
@@ -71,7 +71,7 @@ def maps(root: str) -> frozenset[str]:
 
 
 def write_beginning(word: str, beginnings: Mapping[str, str]) -> str:
-    """The word with the beginning of its key written out; its sign stays, unless what is written has one of its own."""
+    """Expands the prefix of an override's key; its sign stays, unless the expansion has one of its own."""
     bare = word.lstrip("+")
     short = next((short for short in beginnings if bare.startswith(short)), None)
     if short is None:
@@ -81,7 +81,7 @@ def write_beginning(word: str, beginnings: Mapping[str, str]) -> str:
 
 
 def rewrite_aliases(words: list[str], aliases: Mapping[str, str]) -> list[str]:
-    """The words with each alias key written out; only a whole key is one: ``teacher.width=3`` stays as it is."""
+    """Expands alias keys; only a whole key is one: ``teacher.width=3`` stays unchanged."""
     written = []
     for word in words:
         key, equals, value = word.partition("=")
@@ -92,12 +92,12 @@ def rewrite_aliases(words: list[str], aliases: Mapping[str, str]) -> list[str]:
 
 
 def write_switches(arguments: list[str], switches: Mapping[str, tuple[str, str]]) -> list[str]:
-    """The arguments with each flag that is the verb's own written as the word it stands for."""
+    """Replaces each flag of the verb's own by the override it stands for."""
     return [switches[argument][0] if argument in switches else argument for argument in arguments]
 
 
 def write_lists(words: list[str], keys: tuple[str, ...]) -> list[str]:
-    """The words with ``key=a,b`` written ``key=[a,b]`` for keys that take lists; text is quoted, numbers are not.
+    """Writes ``key=a,b`` as ``key=[a,b]`` for keys that take lists; text is quoted, numbers are not.
 
     A list of plain items is quoted too: ``key=[a=1]`` is no list to Hydra, ``key=['a=1']`` is. What is null or a map
     stays so, to be refused where the key takes none.

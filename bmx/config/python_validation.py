@@ -1,4 +1,4 @@
-"""The same check for a configuration that comes from Python: every verb's function looks at it before anything else."""
+"""Validates configurations that are passed from Python, with the same checks as on the command line."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Function = Callable[Concatenate[DictConfig, P], T]
 
 
 def conformed(cfg: DictConfig, verb: str) -> DictConfig:
-    """A copy of a configuration with every value of the type that its key has; the same where it is right already.
+    """A validated copy of a configuration, with every value converted to its declared type.
 
     Args:
         cfg: the configuration of a verb, perhaps changed by hand.
-        verb: whose it is.
+        verb: its verb.
 
     Raises:
-        UsageError: a key that is not known or without a value, or a value that does not fit.
+        UsageError: an unknown key, a missing value, or a value of the wrong type.
     """
     cfg = copy.deepcopy(cfg)
     missing = _missing(cfg)
@@ -43,7 +43,7 @@ def conformed(cfg: DictConfig, verb: str) -> DictConfig:
 
 
 def _missing(cfg: DictConfig) -> list[str]:
-    """The keys without a value; OmegaConf's own function fails where another key stands for one of them."""
+    """The keys without a value; OmegaConf's own function fails where another key refers to one of them."""
 
     def walk(plain: Any, key: str) -> Iterator[str]:
         if plain == "???":
@@ -59,7 +59,7 @@ def _missing(cfg: DictConfig) -> list[str]:
 
 
 def conforming(verb: str) -> Callable[[Function[P, T]], Function[P, T]]:
-    """Has a function of a verb, which is given its configuration first, be given it ``conformed``."""
+    """Decorator: replaces the first argument of a verb's function, its configuration, by its ``conformed`` copy."""
 
     def decorate(function: Function[P, T]) -> Function[P, T]:
         @wraps(function)

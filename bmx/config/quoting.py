@@ -1,4 +1,4 @@
-"""Values as words of a command line: put into quotes, and taken out of them."""
+"""Quotes and unquotes the values of overrides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _OTHER_THAN_TEXT = ("null", "true", "false", "inf", "nan")
 
 
 def quoted(text: str) -> str:
-    """A value as Hydra's grammar reads it back, whatever it holds; a plain path needs no quotes, nor a shell's."""
+    """Quotes a value for Hydra's grammar, whatever it holds; a plain path needs no quotes, nor a shell's."""
     if re.fullmatch(r"/[\w./-]+", text, re.ASCII):
         return text
     from hydra.core.override_parser.types import Quote, QuotedString
@@ -18,7 +18,7 @@ def quoted(text: str) -> str:
 
 
 def written(value: object) -> str:
-    """A value of a configuration as a word of the command line gives it: ``null``, ``true``, ``[1,2]``, ``'a b'``."""
+    """A configuration value in override syntax: ``null``, ``true``, ``[1,2]``, ``'a b'``."""
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return f"[{','.join(map(written, value))}]"
     if value is None or isinstance(value, bool):
@@ -29,5 +29,5 @@ def written(value: object) -> str:
 
 
 def unquoted(value: str) -> str:
-    """The value without the quotes around it, if there are any."""
+    """The value without the quotes around it, if any."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value

@@ -1,4 +1,4 @@
-"""Composes a configuration as Hydra does: nothing named, nothing checked but the words themselves."""
+"""Composes a configuration exactly as Hydra does, without bmx's run names and value checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Composed(NamedTuple):
-    """A composed configuration: with Hydra's own node, and what it was composed by."""
+    """A composed configuration with its ``hydra`` node, the loader that composed it, and the request."""
 
     config: DictConfig
     loader: ConfigLoader
@@ -31,7 +31,11 @@ def compose_raw(
     config_path: str | None = None,
     multirun: bool = False,
 ) -> Composed:
-    """As Hydra composes it: nothing named, nothing checked but the words themselves."""
+    """Composes a verb's configuration as Hydra does; only the overrides themselves are checked.
+
+    Raises:
+        UsageError: an override that Hydra rejects.
+    """
     from hydra.types import RunMode
 
     asked = Asked(verb, config_name or VERBS[verb].config, tuple(words), multirun)

@@ -1,4 +1,4 @@
-"""What a command line asks for, and where in it or in which file a key was set."""
+"""The parsed request of a command line, and the argument or file in which a key was set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Asked(NamedTuple):
-    """What was asked for: the verb, the root file, and the words of the command line."""
+    """A request: the verb, the root file, and the overrides of the command line."""
 
     verb: str
     config: str
@@ -26,7 +26,7 @@ class Asked(NamedTuple):
 
 
 def asked_line(asked: Asked) -> str:
-    """The command, as it is shown in an error; long ones are cut."""
+    """The command for an error message; long ones are cut."""
     line = " ".join(["bmx", asked.verb, *asked.words])
     return line if len(line) <= 100 else line[:97] + "..."
 
@@ -38,6 +38,6 @@ def _entry(key: str, asked: Asked, loader: ConfigLoader | None) -> tuple[str, in
 
     try:
         found = entries(loader, asked.config, list(asked.words)).get(key)
-    except Exception:  # the composition itself is what is wrong; the key alone must do
+    except Exception:  # the composition itself fails; the key alone must do
         return None
     return (str(found.file), found.line) if found else None

@@ -1,4 +1,4 @@
-"""Words that take away from Hydra what a run of bmx cannot do without."""
+"""Rejects overrides of Hydra settings that bmx relies on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from bmx.config import override_grammar
 from bmx.errors import UsageError
 
-# Where a run or a sweep lies, and bmx's own checks, which make its directory before Hydra writes into it.
+# The directory of a run or sweep, and bmx's own checks, which create it before Hydra writes into it.
 _PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 _NODES = ("hydra", "hydra.run", "hydra.sweep", "hydra.job", "hydra.runtime", "hydra.callbacks", "hydra.callbacks.bmx")
 _OWN = "hydra.callbacks.bmx"
 
 
 def refuse_broken(words: Iterable[str]) -> None:
-    """Raise UsageError for the first word without which there would be no checks, or no directory.
+    """Raises UsageError for the first override that would disable the checks or the directory.
 
-    ``hydra.output_subdir=null`` is none of them: a run without Hydra's records goes on from its own configuration.
+    ``hydra.output_subdir=null`` is accepted: a run without Hydra's records resumes from its own configuration.
     """
     for word in words:
         taken = override_grammar.taken_apart(word)

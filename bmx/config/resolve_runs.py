@@ -1,4 +1,4 @@
-"""Writes the runs that a command or a file names as directories, before a run or a sweep of it makes new ones."""
+"""Resolves references to runs (``latest``, ids) to directories, before a run or sweep creates new ones."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from bmx.runs.pinning import LATEST, means_run, names_sweep, pinned
 def write_runs(
     words: list[str], verb: Verb, many: bool = False, outputs: Callable[[], Path] | None = None
 ) -> list[str]:
-    """The words with each run of ``verb.named_runs`` as its directory, and a word of a group as a choice of it.
+    """Replaces each run of ``verb.named_runs`` by its directory, and an option by the choice of its group.
 
-    Of a sweep the best job is written. Where many jobs are run, ``init_from=latest`` is no sweep: the same words, given
-    again to go on with the sweep that they made, would mean that sweep.
+    A sweep stands for its best job. Where many jobs are run, ``init_from=latest`` never means a sweep: the same
+    overrides, given again to resume the sweep that they made, would mean that one.
 
     Args:
-        words: of the command line.
-        verb: says which keys name runs.
+        words: overrides of the command line.
+        verb: declares which keys name runs.
         many: whether they make many runs.
-        outputs: finds the folder of the runs, where one is named; the words alone say if None.
+        outputs: returns the outputs folder; None to take it from the overrides.
     """
     find_folder = outputs or (lambda: Path(override_grammar.last_value(words, "outputs") or "outputs").expanduser())
     return [_written(word, verb, find_folder, many) for word in words]
 
 
 def pin_runs(config: DictConfig, verb: Verb) -> None:
-    """Put the directories of runs into a composed configuration, whatever file or ``${...}`` names them.
+    """Sets the directories of runs in a composed configuration, whatever file or ``${...}`` names them.
 
-    What a file calls ``latest`` is then the same run when this one is resumed, and in every job of a sweep.
+    ``latest`` in a file is then the same run when this one is resumed, and in every job of a sweep.
     """
     try:
         outputs = Path(str(config.get("outputs") or "outputs"))
         named = {key: config.get(key) for key in verb.named_runs}
-    except OmegaConfBaseException:  # what has no value is told by the check of all values
+    except OmegaConfBaseException:  # a missing value is reported by the check of all values
         return
     if str(outputs).startswith("~"):
         outputs = outputs.expanduser()
@@ -58,12 +58,12 @@ def pin_runs(config: DictConfig, verb: Verb) -> None:
 
 
 def _names(value: object) -> bool:
-    """Whether a value may name a run as it is; what looks like another number is spelt out by the check of all."""
+    """Whether a value may name a run as it is; number-like names are written out by the check of all values."""
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def plain_values(config: DictConfig, keys: Iterable[str]) -> dict[str, object]:
-    """The values of some keys in plain containers, without those that have none."""
+    """The values of some keys in plain containers, without those that are missing."""
     there = (key for key in keys if config.get(key) is not None)
     return {
         key: OmegaConf.to_container(config[key]) if OmegaConf.is_config(config[key]) else config[key] for key in there
@@ -71,7 +71,7 @@ def plain_values(config: DictConfig, keys: Iterable[str]) -> dict[str, object]:
 
 
 def words_for_runs(kept: Mapping[str, object], verb: Verb) -> dict[str, str]:
-    """The word for each key of a stored configuration that names a run or several, by its key."""
+    """The override for each key of a stored configuration that names one or more runs, by key."""
     found = {}
     for key in verb.named_runs:
         named = kept.get(key)
@@ -97,7 +97,7 @@ def _written(word: str, verb: Verb, outputs: Callable[[], Path], many: bool) -> 
     def pin(one: str) -> str:
         return pinned(one, outputs(), key, sweeps, tell) if means_run(one) else one
 
-    def pin_at_once(one: str) -> str:  # an id is looked up again where it is used, and means the same
+    def pin_at_once(one: str) -> str:  # an id is looked up again where it is used, with the same result
         return pin(one) if one == LATEST or (means_run(one) and names_sweep(one, outputs())) else one
 
     if group:
@@ -105,13 +105,13 @@ def _written(word: str, verb: Verb, outputs: Callable[[], Path], many: bool) -> 
         return f"{head}={quoted(pin(run))}" if means_run(run) else f"{sign}{group}={text}"
     read = override_grammar.parsed(word)
     if key not in verb.lists:
-        if read is None:  # a path that Hydra's grammar takes in quotes only
+        if read is None:  # a path that Hydra's grammar accepts in quotes only
             return word if pin(text) == text else f"{head}={quoted(pin(text))}"
         return override_grammar.with_values(word, pin_at_once)
     if read is not None and (
         override_grammar.is_list(read) or not override_grammar.is_plain(read) or override_grammar.is_interpolated(text)
     ):
-        # A list already, as in the own words of a run that is resumed, or a sweep over teachers.
+        # A list already, as in the recorded overrides of a resumed run, or a sweep over teachers.
         return override_grammar.with_values(word, pin)
     items = override_grammar.items(text) if read is not None else [item.strip() for item in text.strip("[]").split(",")]
     named = [pin(override_grammar.unquoted(item)) for item in items if item]

@@ -1,4 +1,4 @@
-"""``bmx train resume=RUN``: go on with a run in its own directory, from its own words and what is added to them."""
+"""Resumes a run in its own directory: ``bmx train resume=RUN``, with its recorded overrides and any new ones."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from bmx.runs.slurm import job_id, remembered
 from bmx.targets.standing import KEY as TRUST
 
 KEY = "resume"
-"""Holds the run directory in the composed configuration; null in a run that starts afresh."""
+"""Key of the run directory in the composed configuration; null in a new run."""
 PLACE = "hydra.run.dir"
 _ROOT = "resumed"
 
 
 def expand(command: Command) -> Command:
-    """The command with ``resume=RUN`` written out: the run's own words, then the new ones, then its directory.
+    """Expands ``resume=RUN``: the run's recorded overrides, then the new ones, then its directory.
 
-    A new word takes the place of the run's own word for the same key. Runs that the run began from are those that it
-    did begin from, whatever ``latest`` means by now. Commands without ``resume=`` are left alone.
+    A new override replaces the run's own for the same key. Runs that it was initialised from stay those that they
+    were, whatever ``latest`` means by now. Commands without ``resume=`` are returned unchanged.
 
     Raises:
-        UsageError: if there is no such run, it was made by another verb, it kept neither words nor configuration, or
-            it is to be swept over.
+        UsageError: there is no such run, it was made by another verb, it stored neither overrides nor configuration,
+            or it is to be swept over.
     """
     named = [word for word in command.words if override_grammar.key_of(word) == KEY and not word.startswith("~")]
     if not named and not command.on("--multirun") and job_id() and (again := remembered(_outputs(command))):
-        # A requeued SLURM job repeats its first command, but it is the same run.
+        # A requeued SLURM job repeats its first command, for the same run.
         named = [f"{KEY}={quoted(str(again))}"]
     if not named or override_grammar.taken_apart(named[-1]).is_null:
         return command
@@ -67,13 +67,13 @@ def expand(command: Command) -> Command:
 
 
 def find_run(wanted: str, verb: str, outputs: Any, where: str) -> Path:
-    """The directory of the run that is gone on with.
+    """The directory of the run to resume.
 
     Args:
         wanted: ``latest``, a run directory or its id.
-        verb: that goes on with it.
-        outputs: finds the folder of the runs.
-        where: what names the run, for messages.
+        verb: that resumes it.
+        outputs: returns the outputs folder.
+        where: the argument that names the run, for messages.
 
     Raises:
         UsageError: there is no such run, or another verb made it.
@@ -102,7 +102,7 @@ def find_run(wanted: str, verb: str, outputs: Any, where: str) -> Path:
 
 
 def _named(word: str, command: Command) -> str:
-    """The run that a word names; a path that Hydra's grammar takes in quotes only is taken without."""
+    """The run that an override names; a path that Hydra's grammar accepts only in quotes needs none here."""
     text = override_grammar.taken_apart(word).text or ""
     wanted = override_grammar.value(word)
     if wanted is None or not override_grammar.is_interpolated(wanted):
@@ -117,7 +117,7 @@ def _outputs(command: Command) -> Path:
 
 
 def _refuse_place(added: list[str], run: Path) -> None:
-    """A run goes on in its own directory, and nowhere else."""
+    """Raises UsageError for a new output directory: a run resumes in its own."""
     word = next((word for word in reversed(added) if override_grammar.key_of(word) == PLACE), None)
     if word is not None and Path(override_grammar.value(word) or "").resolve() != run:
         fix = f"leave {PLACE} out, or leave out resume="
@@ -125,10 +125,10 @@ def _refuse_place(added: list[str], run: Path) -> None:
 
 
 def own_words(run: Path) -> list[str] | None:
-    """The words that a run was last started with; None where they do not make its configuration.
+    """The overrides that a run was last started with; None where they do not reproduce its configuration.
 
-    So it is with ``hydra.output_subdir=null``, with a root file or a folder of roots of the user's own, and once the
-    run was gone on with from Python.
+    That is so with ``hydra.output_subdir=null``, with a user's own root file or root directory, and once the run was
+    resumed from Python.
     """
     from bmx.runs import result
 
@@ -150,7 +150,7 @@ def own_words(run: Path) -> list[str] | None:
 
 
 def _stored(run: Path) -> dict[str, Any]:
-    """The configuration that the run was made with; empty if it was stopped before that was written."""
+    """The stored configuration of a run; empty if it was stopped before that was written."""
     for file in (run / "config.yaml", run / ".hydra" / "config.yaml"):
         kept = _read(file)
         if isinstance(kept, dict):
@@ -159,26 +159,26 @@ def _stored(run: Path) -> dict[str, Any]:
 
 
 def _own_folder(run: Path) -> str | None:
-    """The folder of words that the run was given by ``--config-dir``, if it is still there."""
+    """The config directory given to the run by ``--config-dir``, if it still exists."""
     folders = (path for provider, path in _sources(_hydra(run)) if provider == "command-line")
     return next((path for path in folders if Path(path).is_dir()), None)
 
 
 def _hydra(run: Path) -> dict[str, Any]:
-    """What Hydra has kept of itself in a run; empty where it has not."""
+    """The Hydra configuration stored in a run; empty where there is none."""
     kept = _read(run / ".hydra" / "hydra.yaml")
     node = kept.get("hydra") if isinstance(kept, dict) else None
     return node if isinstance(node, dict) else {}
 
 
 def _sources(hydra: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Who has brought which folder of configuration."""
+    """The provider and path of each source of configuration."""
     for source in (hydra.get("runtime") or {}).get("config_sources") or []:
         yield str(source.get("provider")), str(source.get("path") or "")
 
 
 def _is_own_conf(path: str) -> bool:
-    """Whether a folder is bmx's own conf, which may lie elsewhere now than when the run was made."""
+    """Whether a folder is bmx's own conf, which may have moved since the run was made."""
     from bmx.config.search_path import conf_dir
 
     beside = Path(path).parent  # the package once installed, or the checkout that holds it
@@ -187,10 +187,10 @@ def _is_own_conf(path: str) -> bool:
 
 
 def _root_of(run: Path, verb: str, added: list[str]) -> str:
-    """Makes a root configuration of the one that the run was made with, where it kept no words; its name.
+    """Writes the stored configuration of a run without overrides as a root configuration; returns its name.
 
-    So it is after ``bmx.train(cfg)``, and with ``hydra.output_subdir=null``. What groups gave is there already; a group
-    that is chosen anew takes the place of its old content.
+    Needed after ``bmx.train(cfg)``, and with ``hydra.output_subdir=null``. The content of groups is in it already; a
+    group that is chosen anew replaces its old content.
     """
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
@@ -208,14 +208,14 @@ def _root_of(run: Path, verb: str, added: list[str]) -> str:
     chosen = [word for word in map(override_grammar.taken_apart, added) if word.key in known]
     own = {"defaults", "hydra", *(word.key for word in chosen)}
     content = {key: value for key, value in kept.items() if key not in own} | {TRUST: None}
-    # What the verb's own root says beside a group, as data.leave_out, is there again.
+    # Keys that the verb's own root sets next to a group, as data.leave_out, are set again.
     root = _read(root_file(VERBS[verb].config)) or {}
     content |= {word.key: root[word.key] for word in chosen if isinstance(root.get(word.key), dict)}
     for node, keys in RETIRED.items():
         for key in keys:
             if isinstance(content.get(node), dict) and not without_retired([f"{node}.{key}="], run):
                 content[node].pop(key, None)
-    # Last, so that what a group says besides its own node, a batch size, does not take the place of what the run had.
+    # Last, so that keys that an option sets outside its node, a batch size, do not override those of the run.
     defaults: list[Any] = [{"hydra": "bmx"}, *({word.key: None} for word in chosen), "_self_"]
     ConfigStore.instance().store(_ROOT, OmegaConf.create({"defaults": defaults, **content}))
     return _ROOT

@@ -1,4 +1,4 @@
-"""What a run that is taken up brings along: its words, and the folder of words it was given. They are a stranger's."""
+"""Validates the overrides and the config directory that a resumed run brings; they are untrusted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bmx.errors import UsageError
 
-# What of Hydra's own settings makes objects, finds files or touches the process.
+# Hydra settings that build objects, find files or affect the process.
 _OF_HYDRA = (
     *("callbacks", "launcher", "sweeper", "job_logging", "hydra_logging", "searchpath", "output_subdir", "mode"),
     *("help", "hydra_help", "verbose"),
@@ -20,7 +20,7 @@ _OF_JOB = ("env_set", "env_copy", "chdir", "config")
 
 
 def check_words(words: Iterable[str], run: Path) -> None:
-    """Refuses words of a run that are about Hydra itself, which bmx never keeps in one.
+    """Rejects recorded overrides about Hydra itself, which bmx never stores in a run.
 
     Raises:
         UsageError: there is one.
@@ -34,7 +34,7 @@ def check_words(words: Iterable[str], run: Path) -> None:
 
 
 def check_folder(verb: str, words: list[str], added: list[str], folder: str, run: Path) -> None:
-    """Refuses a folder of words that a run names, where it lies in the run or has something to say to Hydra.
+    """Rejects a run's config directory that lies inside the run or sets Hydra's own settings.
 
     Raises:
         UsageError: it does.

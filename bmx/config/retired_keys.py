@@ -1,4 +1,4 @@
-"""Keys that words had once and never used: what runs of that time have kept of them is passed over."""
+"""Drops retired keys, which never had an effect, from the records of old runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bmx.config.validation import RETIRED
 
 
 def without_retired(words: list[str], run: Path) -> list[str]:
-    """The words that a run was started with, without those for keys that did nothing then and are refused now."""
+    """The overrides of a run without those for keys that had no effect then and are rejected now."""
     file = run / "config.yaml"
     config = OmegaConf.load(file) if file.exists() else None
     if not isinstance(config, DictConfig):
@@ -20,7 +20,7 @@ def without_retired(words: list[str], run: Path) -> list[str]:
 
 
 def is_retired(node: str, key: str, target: str) -> bool:
-    """Whether a key of a node did nothing once and is not a field of what the node names.
+    """Whether a key of a node is retired and not a field of the class that the node builds.
 
     Args:
         node: the node, such as ``data``.

@@ -1,4 +1,4 @@
-"""What a run is called when the user does not say."""
+"""Default name of a run, from its experiment or its config choices."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from omegaconf import DictConfig, OmegaConf
 from bmx.errors import UsageError
 
 AUTO = "auto"
-"""In the place of a run directory or a sweep's: one is to be made, with a name of its own."""
+"""Value of a run or sweep directory that is still to be created, under a generated name."""
 _SAID = ("model", "data", "optim")
-# Of a run that is about another one: what was done to it.
+# Groups in the name of a run of an existing run.
 _SAID_ABOUT = ("model", "data", "compression")
 
 
 def run_name(config: DictConfig, swept: dict[str, list[str]] | None = None) -> str:
-    """The chosen experiment, or the chosen words of model, data and optim joined by dashes: ``lenet5-mnist_5k-sgd``.
+    """The chosen experiment, or the options of model, data and optim joined by dashes: ``lenet5-mnist_5k-sgd``.
 
-    A run that is about another one (``run=``) is called as that one. A model of a library, whose word stands for many
-    (``model=torchvision model.name=resnet18``), is called by its own name.
+    A run of an existing run (``run=``) is named after that one. A library's model, whose option covers many
+    (``model=torchvision model.name=resnet18``), is named by its own name.
 
     Args:
-        config: the composed configuration with Hydra's node, which knows the choices.
-        swept: group words that a sweep runs through; up to three are named, ``lenet5+mlp-mnist_5k-sgd``.
+        config: the composed configuration with its ``hydra`` node, which records the choices.
+        swept: options of a group that a sweep runs through; up to three are named, ``lenet5+mlp-mnist_5k-sgd``.
     """
     choices = {**OmegaConf.to_container(config.hydra.runtime.choices), **(swept or {})}  # type: ignore[dict-item]
     if choices.get("experiment"):
         return _word("experiment", choices["experiment"])
-    if config.get("student"):  # an earlier run, not the model word that is chosen by default
+    if config.get("student"):  # an earlier run, not the default option of the model group
         choices["model"] = _name_of(str(config.student), Path(str(config.get("outputs", "outputs"))))
     elif swept is None and choices.get("model"):
         choices["model"] = OmegaConf.select(config, "model.name") or choices["model"]
@@ -57,5 +57,5 @@ def _name_of(run: str, outputs: Path) -> str:
 
     try:
         return name_of(find(run, outputs))
-    except UsageError:  # an exported file, or a mistake that the verb's own check explains better
+    except UsageError:  # an exported file, or an error that the verb's own check explains better
         return Path(run).stem

@@ -1,8 +1,8 @@
-"""What every key of a verb's configuration may be, gathered from the declarations in the files of configuration.
+"""Schema of a verb's configuration, gathered from the declarations in the configuration files.
 
-A key is declared in the root file of the verb, in the files of the group that it belongs to, or in a file that builds
-the same class: ``model.width`` of ``my_cnn.yaml`` is what ``cnn.yaml`` declares, if both build ``bmx.models.cnn.CNN``.
-The root file comes first, so that the same key may be something else in another verb.
+A key is declared in the root file of the verb, in the files of its config group, or in a file that builds the
+same class: ``model.width`` of ``my_cnn.yaml`` is what ``cnn.yaml`` declares, if both build ``bmx.models.cnn.CNN``.
+The root file has priority, so that the same key may have another type in another verb.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _NOT_GROUPS = ("experiment", "space", "hydra")
 OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
     "data": {"val_size": 0.1, "in_memory": "auto", "workers": 2, "leave_out": None}
 }
-"""Keys that bmx itself reads in a node, whatever is built there, and what they are where its file leaves them out."""
+"""Keys that bmx itself reads in a node, whatever class it builds, with their defaults where its file omits them."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The declarations of one verb.
+    """The declarations of one verb's configuration.
 
     Attributes:
-        root: the keys of the root files, those of nodes dotted.
-        groups: the words that the root files choose, by the node they fill; None where none is chosen.
+        root: the keys of the root files, dotted within nodes.
+        groups: the default options of the root files, by the node they fill; None where none is chosen.
         by_package: the keys of all group files, by their full name.
-        by_target: the keys of nodes that build something, by what they build and their name in the node.
+        by_target: the keys of nodes with a ``_target_``, by that and their name in the node.
         files: the files of each group.
     """
 
@@ -49,11 +49,11 @@ class Schema:
     trees: dict[int, Mapping[str, Mapping[str, Entry]]] = field(default_factory=dict, repr=False, compare=False)
 
     def entry(self, key: str, config: DictConfig | None = None) -> Entry | None:
-        """Where a key is declared, if it is.
+        """Where a key is declared; None where it is not.
 
         Args:
             key: dotted.
-            config: the composed configuration, which knows what is built; without it any file of the group counts.
+            config: the composed configuration, which has the ``_target_``; without it any file of the group counts.
         """
         own = self.root.get(key)
         if own is not None and own.declares:
@@ -73,16 +73,16 @@ class Schema:
         return self.by_package.get(key, own)
 
     def declared(self, key: str, config: DictConfig | None = None) -> Declaration | None:
-        """What a key may be; None where nothing says. See ``entry``.
+        """The declared type of a key; None where it has none. See ``entry``.
 
         Raises:
-            UsageError: a declaration in a user's own file cannot be read.
+            UsageError: a declaration in a user's own file cannot be parsed.
         """
         found = self.entry(key, config)
         return declaration_of(found) if found is not None and found.declares else None
 
     def fields(self, node: str, config: DictConfig) -> dict[str, Entry]:
-        """The keys that are known of a node, by their last part; empty where nothing is known of it."""
+        """The known keys of a node, by their last part; empty where none are."""
         known = self._tree(self.root).get(node, {})
         target = target_of(config, node)
         if target is not None and target in self.by_target:
@@ -96,7 +96,7 @@ class Schema:
         return {**self._tree(self.by_package).get(node, {}), **known}
 
     def _tree(self, entries: Mapping[str, Entry]) -> Mapping[str, Mapping[str, Entry]]:
-        """The same keys by node and last part; made once."""
+        """The same keys by node and last part; cached."""
         if id(entries) not in self.trees:
             tree: dict[str, dict[str, Entry]] = {}
             for key, entry in entries.items():
@@ -106,7 +106,7 @@ class Schema:
         return self.trees[id(entries)]
 
     def words_with(self, key: str) -> list[str]:
-        """The words of a group whose files declare a key of its node: of ``data.dir`` those of sets that are read."""
+        """The options of a group whose files declare a key of its node: of ``data.dir`` the datasets read from disk."""
         group, _, rest = key.partition(".")
         words = (word for word, fields in self._words(group) if rest in fields)
         return list(dict.fromkeys(words))
@@ -123,8 +123,8 @@ def schema(verb: str, config: str | None = None, folders: Iterable[Path] | None 
 
     Args:
         verb: its root file in conf/, without ``.yaml``.
-        config: another root file that is composed in its place.
-        folders: of configuration, the first that is searched first; by default the user's and bmx's own.
+        config: another root file that is composed instead.
+        folders: config directories in search order; by default the user's and bmx's own.
     """
     places = tuple(folders) if folders is not None else (*user_dirs(), conf_dir())
     roots = (verb,) if config in (None, verb) else (str(config), verb)
@@ -143,10 +143,10 @@ def of_hydra(part: str, folders: Iterable[Path]) -> Schema:
 
 
 def declaration_of(entry: Entry) -> Declaration:
-    """What an entry declares.
+    """Parses the declaration of an entry.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: it cannot be parsed.
     """
     try:
         return parse(entry.declares)
@@ -156,7 +156,7 @@ def declaration_of(entry: Entry) -> Declaration:
 
 
 def target_of(config: DictConfig, node: str) -> str | None:
-    """What the node of a configuration builds; None where there is no such node, or it builds nothing."""
+    """The ``_target_`` of a node; None where there is no such node, or it builds nothing."""
     found: Any = config
     for part in node.split(".") if node else ():
         found = found._get_node(part) if isinstance(found, DictConfig) and not is_empty(found) else None
@@ -168,7 +168,7 @@ def target_of(config: DictConfig, node: str) -> str | None:
 
 
 def is_empty(node: Any) -> bool:
-    """Whether a node is null, missing, or stands for another, so that it has no keys of its own."""
+    """Whether a node is null, missing, or an interpolation, so that it has no keys of its own."""
     return bool(node._is_none() or node._is_missing() or node._is_interpolation())
 
 
@@ -179,7 +179,7 @@ def _above(node: str) -> Iterator[str]:
 
 
 def _chain(roots: Iterable[str], folders: tuple[Path, ...]) -> Iterator[Path]:
-    """The root files, each before those that it is made from; of every folder, since a user's may declare nothing."""
+    """The root files, each before its bases; of every directory, since a user's may declare nothing."""
     for root in roots:
         for folder in folders:
             path = folder / f"{root}.yaml"
@@ -236,7 +236,7 @@ def _in_package(file: File, group: str) -> dict[str, Entry]:
 
 
 def _built(file: File) -> Iterator[tuple[str, dict[str, Entry]]]:
-    """What a file builds, with the fields that it gives to each."""
+    """The ``_target_`` of each node in a file, with the fields that are set for it."""
     for key, entry in file.entries.items():
         node, _, last = key.rpartition(".")
         if last == "_target_" and isinstance(entry.value, str):

@@ -1,4 +1,4 @@
-"""Where configuration is looked for: the user's folders, bmx's own, then those of installed packages."""
+"""Search path of configuration: the user's directories, bmx's own, then those of installed packages."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def packs() -> list[tuple[str, str]]:
 
 
 def extend_sys_path(config_dir: str | None = None) -> None:
-    """Make ``_target_: my_net.Net`` resolve from the current folder and from beside each folder of configuration.
+    """Makes ``_target_: my_net.Net`` importable from the current folder and from next to each config directory.
 
-    They go last, so that a user's ``random.py`` does not stand in for the standard library's. Nothing resolves from
-    inside a run, and Hydra looks for its plugins where it did before: it imports what it finds there unasked. Folders
-    that were named once in this process are known: a configuration that was composed with one is run by a later call.
+    They go last, so that a user's ``random.py`` does not shadow the standard library's. Nothing is importable from
+    inside a run, and Hydra looks for its plugins where it did before: it imports whatever it finds there. Directories
+    once named in this process stay: a configuration that was composed with one is run by a later call.
     """
     with suppress(ImportError):
         plugins = import_module("hydra_plugins")
@@ -66,7 +66,7 @@ def plain_keys(conf: Path) -> frozenset[str]:
 
 
 def root_groups(verb: str) -> list[str]:
-    """The groups that a verb chooses from whatever the words are: each has to be in a configuration of it."""
+    """The groups in a verb's defaults list, whatever the overrides: each has to be in a configuration of it."""
     import yaml
 
     from bmx.config.verbs import VERBS
@@ -77,9 +77,9 @@ def root_groups(verb: str) -> list[str]:
 
 
 def _keep_keys_from_being_groups() -> None:
-    """Have Hydra take ``outputs=elsewhere`` for what it is with ``--config-dir=.``, beside a folder ``outputs``.
+    """Patches Hydra to read ``outputs=elsewhere`` as a value with ``--config-dir=.``, next to a folder ``outputs``.
 
-    To Hydra every folder on the search path is a group, and a key of its name a choice of one of its files.
+    Hydra takes every folder on the search path for a group, and a key of its name for a choice from it.
     """
     from hydra._internal.core_plugins.file_config_source import FileConfigSource
 
@@ -96,7 +96,7 @@ def _keep_keys_from_being_groups() -> None:
 
 
 def register() -> None:
-    """Tell Hydra of the user's folders and of installed packs; doing so again changes nothing."""
+    """Registers the user's directories and installed packs with Hydra; idempotent."""
     from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
     from hydra.core.plugins import Plugins
     from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -111,13 +111,13 @@ def register() -> None:
     plugins = Plugins.instance()
     if all(known.__name__ != BmxSearchPath.__name__ for known in plugins.discover(SearchPathPlugin)):
         plugins.register(BmxSearchPath)
-    # Not before: to find its plugins Hydra executes their modules, and makes its classes anew.
+    # Not before: to find its plugins Hydra executes their modules, which redefines its classes.
     _keep_keys_from_being_groups()
     hydra_cache.install()
 
 
 def make_loader(verb: str, config_dir: str | None = None, config_path: str | None = None) -> ConfigLoader:
-    """A loader that sees what a run of the verb sees, for everything that composes outside ``hydra.main``."""
+    """A loader with the search path of a run of the verb, for composing outside ``hydra.main``."""
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra._internal.utils import create_config_search_path
     from hydra.core.config_search_path import SearchPathQuery
@@ -135,14 +135,14 @@ def make_loader(verb: str, config_dir: str | None = None, config_path: str | Non
 
 
 def version_base() -> str | None:
-    """The Hydra behaviour that bmx is written for; Hydra 1.4 wants none named."""
+    """The ``version_base`` that bmx is written for; Hydra 1.4 wants none."""
     import hydra
 
     return "1.3" if hydra.__version__.startswith("1.3") else None
 
 
 def set_version_base() -> None:
-    """Choose that behaviour for this process."""
+    """Sets that version base for this process."""
     from hydra import version
 
     version.setbase(version_base())

@@ -1,4 +1,4 @@
-"""The words that a mistyped one was probably meant to be."""
+"""Suggests valid options and keys for mistyped ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bmx.errors import nearest
 
 
 def near(word: str, options: Iterable[str], most: int = 3) -> list[str]:
-    """The options like ``word``, best first, without those that are much less like it than the best."""
+    """The options similar to ``word``, best first, without those much less similar than the best."""
     found = nearest(word, options, most)
     alike = {option: SequenceMatcher(None, word, option).ratio() for option in found}
     best = max(alike.values(), default=0.0)
@@ -19,27 +19,27 @@ def near(word: str, options: Iterable[str], most: int = 3) -> list[str]:
 
 
 def nearest_values(word: str, options: Iterable[str]) -> list[str]:
-    """The options that other programs call ``word``; else those like it."""
+    """The options that ``word`` is a synonym of; else the similar ones."""
     known = list(options)
     return meant_values(word, known) or near(word, known)
 
 
 def either(options: Iterable[str], form: str = "{}") -> str:
-    """``did you mean a or b?``; nothing for nothing."""
+    """``did you mean a or b?``; empty for no options."""
     named = " or ".join(form.format(option) for option in options)
     return f"did you mean {named}?" if named else ""
 
 
 def suggestion(word: str, options: Iterable[str], form: str = "{}") -> str:
-    """What to do about ``word``: the nearest options, or all of them where none is near."""
+    """Advice on a mistyped ``word``: the nearest options, or all of them where none is near."""
     known = list(options)
     return either(nearest_values(word, known), form) or f"choose one of: {', '.join(known) or 'nothing, there is none'}"
 
 
 def nearest_keys(key: str, known: list[str]) -> list[str]:
-    """Known keys like this one: in a node that exists, those of that node; else any, by whole name or last part.
+    """Known keys similar to this one: in an existing node, those of that node; else any, by whole name or last part.
 
-    Where other programs call a key so, or nearly so and nothing else is like it, that key is meant.
+    A synonym in other programs, exact or the only similar one, counts as that key.
     """
     last = key.rpartition(".")[2]
     meant = ELSEWHERE.get(last)

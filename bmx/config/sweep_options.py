@@ -1,4 +1,4 @@
-"""Words about many runs, where there is one; about a search, where there is a grid; about another launcher."""
+"""Rejects sweep overrides that do not apply: in a single run, in a grid, or with another launcher."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _OF_SWEEPS = ("hydra.sweeper", "hydra/sweeper", "hydra.launcher", "hydra/launche
 _OF_ONE_RUN = ("hydra.run",)
 _OF_SEARCHES = ("trials", "minutes", "pruner", "space", "first", "sampler", "seed", "batch")
 _SEARCHERS = ("tpe", "random", "gp", "nsga2")
-# One launcher's, bmx's own.
+# Of bmx's own launcher.
 _OF_OWN_LAUNCHER = ("jobs", "jobs_per_gpu", "on_error", "timeout", "retries", "fork")
 
 
 def refuse_sweep_words(verb: str, words: Sequence[str], multirun: bool) -> None:
-    """Raise UsageError for a word about a sweep that there is not, or that its sweeper or launcher does not have.
+    """Raises UsageError for an override of a sweep that is not run, or that its sweeper or launcher does not have.
 
     Args:
         verb: of the command line.
-        words: as Hydra reads them.
+        words: overrides as Hydra reads them.
         multirun: whether the command runs many jobs.
     """
     if not multirun:

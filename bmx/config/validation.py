@@ -1,4 +1,4 @@
-"""Checks a composed configuration against its declarations, and gives each value the type that its key has."""
+"""Validates a composed configuration against its schema, and converts each value to its declared type."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from bmx.config.yaml_comments import Entry
 from bmx.errors import UsageError
 
 RETIRED = {"data": ("dir",)}
-"""Keys that words had without a use. They go where they are null, as in the configurations of old runs."""
+"""Keys that options once had without a use. They are dropped where null, as in the configurations of old runs."""
 
 OPTIONAL = ("augmentation", "logger")
-"""Groups without which a run is a run, though one is chosen by default."""
+"""Groups that a run can do without, though an option is chosen by default."""
 
-# Of one key that another may be written for: an interpolation, from the root or (with dots before it) from where it is.
+# A reference to one key: an interpolation, from the root or (with dots before it) from where it is.
 _REFERENCE = re.compile(r"\$\{(\.*)([A-Za-z_][\w@.]*)")
 
 
 class Told(NamedTuple):
-    """What is known of where the values come from, for messages and for names that look like numbers."""
+    """The sources of values, for messages and for names that look like numbers."""
 
     where: Callable[[str], str] = lambda key: f"the key '{key}'"
     """The argument, or file and line, that sets a key."""
     raw: Callable[[str], str | None] = lambda key: None
-    """The text that a value was written as."""
+    """The source text of a value."""
 
 
 def conform(config: DictConfig, schema: Schema, told: Told | None = None) -> None:
-    """Make a configuration what its declarations say, in place: values of their key's type, no key left out.
+    """Validates a configuration in place: converts values to their declared types, fills in missing keys.
 
-    Interpolations stay where what they stand for fits as it is. Values that are still missing (``???``) are left.
+    Interpolations stay where their target is of the right type. Values that are still missing (``???``) stay too.
 
     Raises:
-        UsageError: a key that is not known, a group that is needed and null, or a value that does not fit.
+        UsageError: an unknown key, a required group that is null, or a value of the wrong type.
     """
     told = told or Told()
     _fill(config, schema)
@@ -50,15 +50,15 @@ def conform(config: DictConfig, schema: Schema, told: Told | None = None) -> Non
 
 
 def conform_node(config: DictConfig, node: str, schema: Schema, told: Told) -> None:
-    """The same for one node of a configuration, such as ``hydra.sweeper``; nothing is put in."""
+    """Validates one node of a configuration, such as ``hydra.sweeper``; fills nothing in."""
     leaves = [(key, declaration_of(entry)) for key, entry in _walk(config, node, schema, told)]
-    # What stands for another key is told of that one.
+    # A reference is reported under the key it refers to.
     for key, declaration in sorted(leaves, key=lambda leaf: _stands_for_another(config, leaf[0])):
         _settle(config, key, declaration, told)
 
 
 def complaint(key: str, value: Any, declaration: Declaration, raw: str | None = None) -> tuple[str, str] | None:
-    """What is wrong with a value and what to do about it; None if it fits."""
+    """The error of a value and its remedy; None if it is valid."""
     if declaration.convert(value, raw) is not NOTHING:
         return None
     if isinstance(value, str):
@@ -72,14 +72,14 @@ def complaint(key: str, value: Any, declaration: Declaration, raw: str | None = 
 def unknown_key(
     key: str, config: DictConfig, schema: Schema, known: list[str], value: str = "VALUE"
 ) -> tuple[str, str]:
-    """What to say of a key that does not exist, and what to do.
+    """The error of an unknown key and its remedy.
 
     Args:
         key: dotted.
         config: the composed configuration.
         schema: its declarations.
-        known: the keys that there are.
-        value: what it was given, as typed.
+        known: the existing keys.
+        value: the value it was given, as typed.
     """
     node = key.rpartition(".")[0]
     what = f"no {'key' if node else 'group or key'} '{key}'"
@@ -101,7 +101,7 @@ def known_keys(config: DictConfig, schema: Schema) -> list[str]:
 
 
 def _fill(config: DictConfig, schema: Schema) -> None:
-    """Put in the keys that a file or a program has left out, with their defaults."""
+    """Fills in the keys that a file or a program has left out, with their defaults."""
     for key, entry in schema.root.items():
         node = key.rpartition(".")[0]
         if not entry.declares or entry.value == "???" or (node and node in schema.groups):
@@ -125,7 +125,7 @@ def _fill(config: DictConfig, schema: Schema) -> None:
 
 
 def _walk(config: DictConfig, node: str, schema: Schema, told: Told) -> Iterator[tuple[str, Entry]]:
-    """The declared leaves of a node, after everything in it has been found to be there rightly."""
+    """The declared leaves of a node, after a check that everything in it exists and is in its place."""
     inside: Any = OmegaConf.select(config, node) if node else config
     fields = schema.fields(node, config)
     builds = target_of(config, node) is not None
@@ -157,7 +157,7 @@ def _walk(config: DictConfig, node: str, schema: Schema, told: Told) -> Iterator
 
 
 def _is_open(key: str, node: str, fields: dict[str, Entry], builds: bool) -> bool:
-    """Whether a node may have keys that nothing declares: those that a signature has, or where nothing is known."""
+    """Whether a node may have undeclared keys: those of a signature, or any where nothing is known."""
     last = key.rpartition(".")[2]
     if last in RETIRED.get(node, ()):
         return not fields.keys() - set(OWN_KEYS.get(node, ()))
@@ -209,7 +209,7 @@ def _unknown(key: str, config: DictConfig, schema: Schema, told: Told) -> UsageE
 
 
 def _is_used(config: DictConfig, key: str) -> bool:
-    """Whether a value of the configuration stands for this key: ``${width}``."""
+    """Whether another value refers to this key: ``${width}``."""
     for name, value in _flat(config, ""):
         text = value._value() if value is not None and value._is_interpolation() else None
         for dots, written in _REFERENCE.findall(str(text)) if text is not None else ():
@@ -264,7 +264,7 @@ def _delete(node: DictConfig, key: Any) -> None:
 
 
 def _flat(config: DictConfig, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Dotted keys with their nodes, those of lists too, without Hydra's own."""
+    """Dotted keys with their nodes, those of lists too, without the ``hydra`` node."""
     for key in config:
         if not prefix and key == "hydra":
             continue

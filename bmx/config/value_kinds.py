@@ -1,4 +1,4 @@
-"""The kinds of values that a key can take: what each accepts, what it makes of text, and how it is said."""
+"""Value types of configuration keys: what each accepts, how it converts text, and how messages describe it."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ TIME = re.compile(r"\d+(\.\d+)?\s*(s|sec|m|min|h|d)")
 
 
 class _Nothing:
-    """Stands for "this kind makes nothing of the value", since None is a value."""
+    """Sentinel for "cannot be converted", since None is a value."""
 
 
 NOTHING = _Nothing()
 
 
 class ValueKind(Protocol):
-    """One alternative of a declaration."""
+    """One alternative of a declaration: a type with its check and its conversion."""
 
     @property
     def says(self) -> str:
-        """What it takes, in words: ``a whole number, 1 or more``."""
+        """Description of the accepted values, for messages: ``a whole number, 1 or more``."""
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What can be typed for it, where that is a few words."""
+        """The accepted literals, where they are a closed list; else empty."""
 
     @property
     def example(self) -> str:
-        """A value that it takes, as it is typed."""
+        """An accepted value, as it is typed."""
 
     def accepts(self, value: Any) -> bool:
-        """Whether a value is one as it stands."""
+        """Whether a value is accepted without conversion."""
 
     def convert(self, value: Any, raw: str | None) -> Any:
-        """The value that is meant by one of another type, or ``NOTHING``; ``raw`` is the text it was written as."""
+        """A value of another type converted to this one, or ``NOTHING``; ``raw`` is its source text, if known."""
 
 
 @dataclass(frozen=True)
 class Null:
-    """No value."""
+    """The null value."""
 
     says: str = "null"
     words: tuple[str, ...] = ("null",)
@@ -61,7 +61,7 @@ class Null:
 
 @dataclass(frozen=True)
 class Bool:
-    """True or false; as in YAML, ``on``, ``off``, ``yes`` and ``no`` are too."""
+    """A boolean; as in YAML, ``on``, ``off``, ``yes`` and ``no`` are accepted too."""
 
     says: str = "true or false"
     words: tuple[str, ...] = ("true", "false")
@@ -77,7 +77,7 @@ class Bool:
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers between two ends, each of which may be left out."""
+    """An interval of numbers; each bound is optional, and open or closed."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -90,7 +90,7 @@ class Range:
         return math.isfinite(value) and above and below
 
     def said(self) -> str:
-        """``, 1 or more``, ``from 0 to below 1``; empty for any number."""
+        """Description of the interval: ``, 1 or more``, ``from 0 to below 1``; empty for any number."""
         low, high = _short(self.low), _short(self.high)
         if self.high == math.inf:
             if self.low == -math.inf:
@@ -106,7 +106,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Number:
-    """A number in a range: ``int``; ``float``, which whole numbers are too; or ``count``, a whole number like 1e6."""
+    """A number in a range: ``int``; ``float``, which accepts integers too; or ``count``, an integer like 1e6."""
 
     type: str
     range: Range = Range()
@@ -144,7 +144,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Word:
-    """One word that stands for itself: ``auto``."""
+    """A single literal: ``auto``."""
 
     word: str
 
@@ -169,7 +169,7 @@ class Word:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of several words or numbers."""
+    """An enumeration of literals: strings, booleans or numbers."""
 
     options: tuple[str | bool | int | float, ...]
 
@@ -194,7 +194,7 @@ class OneOf:
         return next((option for text in texts for option, word in pairs if text == word), NOTHING)
 
 
-# Text that is told apart for what it is about: how it is said, and an example.
+# Kinds of text by what they refer to: the description in messages, and an example.
 TEXTS = {
     "text": ("a text", "word"),
     "name": ("a word that names a folder", "mine"),
@@ -209,7 +209,7 @@ TEXTS = {
 
 @dataclass(frozen=True)
 class Text:
-    """Text that is not empty; of a ``class`` a number from 0 too."""
+    """A non-empty string; for ``class`` a class index from 0 on too."""
 
     about: str
 
@@ -231,7 +231,7 @@ class Text:
         return isinstance(value, str) and bool(value.strip()) and "\0" not in value
 
     def convert(self, value: Any, raw: str | None) -> Any:
-        if self.about == "class":  # what is neither a number nor a text is no label: 0.5, true
+        if self.about == "class":  # neither an index nor a string, so no label: 0.5, true
             return NOTHING
         if not isinstance(value, (bool, str, int, float)):  # a list is no text, however it is written
             return NOTHING
@@ -241,7 +241,7 @@ class Text:
 
 @dataclass(frozen=True)
 class DeviceName:
-    """Where to compute."""
+    """A torch device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
 
     says: str = "auto, cpu, cuda, cuda:N or mps"
     words: tuple[str, ...] = ("auto", "cpu", "cuda", "mps")
@@ -256,7 +256,7 @@ class DeviceName:
 
 @dataclass(frozen=True)
 class Time:
-    """A length of time with its unit."""
+    """A duration with its unit: ``30s``, ``10min``, ``2h``."""
 
     says: str = "a time such as 30s, 10min or 2h"
     words: tuple[str, ...] = ()
@@ -272,7 +272,7 @@ class Time:
 
 @dataclass(frozen=True)
 class Mapping:
-    """Keys of any name; with ``built`` one of them is ``_target_``."""
+    """A dictionary with arbitrary keys; with ``built`` one of them is ``_target_``."""
 
     built: bool = False
 
@@ -297,7 +297,7 @@ class Mapping:
 
 @dataclass(frozen=True)
 class List:
-    """Several of another kind, ``count`` of them or any number; a single one is a list of one."""
+    """A list of items of one kind, ``count`` of them or any number; a single value is a list of one."""
 
     item: ValueKind
     count: int | None = None
@@ -340,7 +340,7 @@ class List:
 
 
 def _number(text: str) -> int | float | None:
-    """The number that a text is; None for any other text, nan and inf among them."""
+    """Parses a finite number; None for any other text, nan and inf included."""
     text = text.strip()
     if re.fullmatch(r"[+-]?\d+", text):
         return int(text)
@@ -348,7 +348,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _as_text(value: Any) -> str | None:
-    """A plain value as it would be typed; None for what is none."""
+    """A scalar as it would be typed; None for anything else."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, (str, int, float)) else None
@@ -363,7 +363,7 @@ def _yaml_list(text: str) -> list[Any]:
 
 
 def _items(text: str) -> list[str] | None:
-    """The items of a list as they are written, ``[1e3, x]``; None for what is no list of plain items."""
+    """Splits a list literal, ``[1e3, x]``, into the source text of its items; None unless all are scalars."""
     found = re.fullmatch(r"\s*\[([^][{}()\\]*)\]\s*", text, re.DOTALL)
     items = re.findall(r"(?:'[^']*'|\"[^\"]*\"|[^,'\"])+", found[1]) if found else []
     return [item.strip() for item in items if item.strip()] if found else None

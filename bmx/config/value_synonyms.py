@@ -1,4 +1,4 @@
-"""What other programs call the values and the words of bmx: ``gpu`` for ``cuda``, ``fp16``, ``svd``, ``validation``."""
+"""Synonyms of values and options in other programs: ``gpu`` for ``cuda``, ``fp16``, ``svd``, ``validation``."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _NAMES: Mapping[str, str] = {
     "grid": "grid_search exhaustive",
     "random": "random_search",
     "halving": "asha hyperband sha successive_halving",
-    # engines; formats know theirs themselves
+    # engines; formats declare their own
     "eager": "torch pytorch",
     "compile": "inductor torch_compile",
     "onnx_int8": "int8",
@@ -105,7 +105,7 @@ for _ours, _theirs in _NAMES.items():
 
 
 def meant_values(word: str, options: Iterable[str]) -> list[str]:
-    """Those of the options that other programs call ``word``."""
+    """The options that ``word`` is a synonym of."""
     known, bare = list(options), _bare(word)
     of_formats = [name for name, row in formats().items() if bare in map(_bare, row.also)]
     return [option for option in [*_MEANT.get(bare, ()), *of_formats] if option in known]

@@ -1,7 +1,7 @@
-"""What a verb of ``bmx`` is, and which there are.
+"""Registry of the verbs (subcommands) of ``bmx``, discovered from modules.
 
-They are found, not listed: each folder of the room of verbs holds one, and so does each module of a namespace package
-``bmx_verbs`` on the import path, for verbs that other packages bring. A module says what it is by its ``VERB``.
+Each subpackage of bmx's package of verbs holds one, and so does each module of a namespace package ``bmx_verbs`` on
+the import path, for verbs of other packages. A module describes its verb by its ``VERB``.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ SWEEPING: Mapping[str, str] = MappingProxyType(
         "first": "hydra.sweeper.first",
     }
 )
-"""The words about a sweep itself, of every verb that ``-m`` runs many times."""
+"""Aliases of the settings of a sweep, for every verb that ``-m`` runs many times."""
 
 
 class Verb(NamedTuple):
-    """One verb of the command line.
+    """A verb: one subcommand of the command line.
 
     A verb with a ``config`` is composed by Hydra and its target is called as ``f(cfg, run_dir) -> result``;
     without one its target is a plain command, called as ``f(words) -> exit code``.
     """
 
     place: int
-    """Where it stands in the list of ``bmx --help``."""
+    """Position in the list of ``bmx --help``."""
     help: str
     """One line, shown by ``bmx --help``."""
     target: str
@@ -57,48 +57,48 @@ class Verb(NamedTuple):
     check: str = ""
     """``module:function`` that raises UsageError for a configuration that cannot run, before anything is written.
 
-    What it returns, if anything, is given to the target as ``checked``."""
+    Its result, if any, is passed to the target as ``checked``."""
     examples: tuple[str, ...] = ()
     aliases: Mapping[str, str] = _NONE
-    """Words that stand for a longer key: ``teacher=`` for ``model@teacher=``."""
+    """Aliases of longer keys: ``teacher=`` for ``model@teacher=``."""
     flags: tuple[str, ...] = ()
-    """Flags that the verb implies unless another mode is asked for: a sweep implies ``--multirun``."""
+    """Flags that the verb implies unless another mode is requested: a sweep implies ``--multirun``."""
     jobs: str = ""
     """The verb that the jobs of a sweep run as; empty for this one."""
     job_words: tuple[str, ...] = ()
-    """Words that each job of a sweep gets unless the command says otherwise."""
+    """Overrides that each job of a sweep gets unless the command sets the key."""
     resumes: bool = False
-    """Whether ``resume=RUN`` goes on with an earlier run in its own directory."""
+    """Whether ``resume=RUN`` resumes an earlier run in its own directory."""
     lists: tuple[str, ...] = ()
     """Keys that take several values at once, so that ``run=A,B`` is a list for one job and not a sweep."""
     switches: Mapping[str, tuple[str, str]] = _NO_SWITCHES
-    """Flags of this verb alone: the word that each stands for, and a line of help."""
+    """Flags of this verb alone: the override that each stands for, and a line of help."""
     preview: str = ""
-    """``module:function`` that is called with the configuration where ``plan=true``, instead of everything else."""
+    """``module:function`` that is called with the configuration where ``plan=true``, instead of a run."""
     rank: str = ""
     """``module:function`` that trains beside rank 0, called as ``f(cfg, run_dir)``; empty for a verb of one process."""
     report: str = ""
     """``module:function`` that is called when the jobs of a sweep of this verb have ended, with the sweep's directory
     and the configuration that its jobs have in common."""
     named_runs: Mapping[str, str] = _NONE
-    """Keys that name runs by words that may mean others tomorrow (``latest``): they are written out as directories.
-    With a group, what is no run is a word of it: ``student=cnn`` is ``model=cnn``."""
+    """Keys that name runs, by references such as ``latest`` that may change: they are resolved to directories.
+    With a group, what is no run is an option of it: ``student=cnn`` is ``model=cnn``."""
     inherits: Mapping[str, str] = _NONE
-    """Keys that name runs, with the group whose word and fields are theirs where the command chooses none; the first
-    key that decides a group does."""
+    """Keys that name runs, with the group whose option and fields are inherited from them where the command chooses
+    none; the first key that provides a group wins."""
     beginnings: Mapping[str, str] = _NONE
-    """Beginnings of keys that stand for others: ``student.`` for ``model.``."""
+    """Key prefixes that stand for others: ``student.`` for ``model.``."""
 
 
 @cache
 def _found() -> dict[str, Verb]:
-    """Every verb by its name; the modules that say what they are import nothing heavy."""
+    """Every verb by its name; the modules that describe them import nothing heavy."""
     own = f"{__name__.partition('.')[0]}.verbs"
     verbs: dict[str, Verb] = {}
     for package in (own, "bmx_verbs"):
         try:
             path = import_module(package).__path__
-        except ModuleNotFoundError:  # no other package brings any
+        except ModuleNotFoundError:  # no other package provides any
             continue
         for module in pkgutil.iter_modules(path):
             if package == own and not module.ispkg:
@@ -110,7 +110,7 @@ def _found() -> dict[str, Verb]:
 
 
 class _Verbs(MutableMapping[str, Verb]):
-    """The verbs by name; looked for when the first is wanted."""
+    """The verbs by name; discovered on first use."""
 
     def __getitem__(self, name: str) -> Verb:
         return _found()[name]

@@ -1,4 +1,4 @@
-"""Reads a YAML file with what stands above each key: the line, the comment, and the declaration."""
+"""Parses a YAML file with line, comment and type declaration of each key."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Entry(NamedTuple):
-    """Where a key is set (line counts from 1), and what stands directly above it."""
+    """Where a key is set (line counts from 1), and the comment directly above it."""
 
     file: Path
     line: int
     comment: str
     declares: str = ""
-    """The declaration, without its mark; empty where there is none."""
+    """The declaration, without its ``#:``; empty where there is none."""
     raw: str | None = None
-    """A plain value as it is written; None of maps and lists."""
+    """The source text of a scalar or a list of scalars; None otherwise."""
     value: Any = None
-    """The value as YAML reads it; of a map an empty one."""
+    """The value as YAML reads it; empty for a mapping."""
     is_map: bool = False
 
 
 class File(NamedTuple):
-    """One file of configuration."""
+    """One configuration file, parsed."""
 
     package: str | None
-    """What its ``@package`` header says; None without one."""
+    """Its ``@package`` header; None without one."""
     defaults: tuple[Any, ...]
     """Its defaults list."""
     entries: dict[str, Entry]
@@ -47,7 +47,7 @@ def read(path: Path) -> Iterator[tuple[str, Entry]]:
 
 
 def load(path: Path) -> File:
-    """A file, read again only if it has changed since."""
+    """Parses a file; cached until it changes."""
     stat = path.stat()
     return _load(path, stat.st_mtime_ns, stat.st_size)
 
@@ -80,7 +80,7 @@ def _walk(node: yaml.MappingNode, prefix: str, path: Path, lines: list[str]) -> 
 
 
 def _written(node: yaml.Node) -> str | None:
-    """A scalar, or a list of them, as it is written; None for everything else."""
+    """The source text of a scalar, or a list of them; None for everything else."""
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     items = node.value if isinstance(node, yaml.SequenceNode) else []
@@ -98,11 +98,11 @@ def _above(lines: list[str], line: int) -> tuple[str, str]:
     block = [text.strip() for text in lines[first:line]]
     declared = [text.removeprefix(MARK).strip() for text in block if text.startswith(MARK)]
     prose = [text.lstrip("# \t") for text in block if not text.startswith(MARK)]
-    if first == 0:  # the head of the file: its first line says what the word is, not what the key is
+    if first == 0:  # the head of the file: its first line describes the option, not the key
         prose = [text for text in prose if not text.startswith("@package")][1:]
     return " ".join(text for text in prose if text), " ".join(declared)
 
 
 def _plain(node: yaml.Node) -> Any:
-    """The value of a node as YAML has it, which of a scalar is what OmegaConf has but for rarities such as 1e3."""
+    """The value of a node as YAML reads it, which for scalars equals OmegaConf's but for rarities such as 1e3."""
     return yaml.constructor.SafeConstructor().construct_object(node, deep=True)

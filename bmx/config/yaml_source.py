@@ -1,4 +1,4 @@
-"""The YAML files that a configuration was composed from: which line sets a key, and the comment above it."""
+"""Source locations of configuration keys: the YAML file and line that set each, and the comment above it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Entry", "Loader", "describe", "entries", "file_choosing", "find", "f
 
 
 def entries(loader: ConfigLoader, config: str, words: list[str]) -> dict[str, Entry]:
-    """Every dotted key that the chosen files set, the file that wins last; the comment is the root's, if it has one."""
+    """Every dotted key that the chosen files set, from the file that wins; the comment is the root's, if it has one."""
     from hydra.types import RunMode
 
     found: dict[str, Entry] = {}
@@ -32,7 +32,7 @@ def entries(loader: ConfigLoader, config: str, words: list[str]) -> dict[str, En
             before = found.get(prefix + key)
             if before is not None and not entry.declares:
                 entry = entry._replace(declares=before.declares)
-            # A group that sets lr says what is special about its own; what lr is, the root says.
+            # A group that sets lr comments on its own value; the root comments on lr itself.
             kept = before is not None and (not entry.comment or (prefix + key in of_root and not is_root))
             found[prefix + key] = entry._replace(comment=before.comment) if kept and before else entry
             if is_root and entry.comment:
@@ -41,13 +41,13 @@ def entries(loader: ConfigLoader, config: str, words: list[str]) -> dict[str, En
 
 
 def find(loader: ConfigLoader, config_path: str) -> Path | None:
-    """The file of a config path (``model/lenet5``): the first on the search path, as Hydra takes it."""
+    """The file of a config path (``model/lenet5``): the first on the search path, as Hydra finds it."""
     name = config_path if config_path.endswith((".yaml", ".yml")) else f"{config_path}.yaml"
     return next((folder / name for folder in folders(loader) if (folder / name).is_file()), None)
 
 
 def folders(loader: ConfigLoader) -> list[Path]:
-    """The folders of the search path, without Hydra's own."""
+    """The directories of the search path, without Hydra's own."""
     found = []
     for source in loader.get_sources():
         if source.scheme() == "file":
@@ -58,7 +58,7 @@ def folders(loader: ConfigLoader) -> list[Path]:
 
 
 def describe(path: Path) -> str:
-    """What a file's word is: its first comment line that is not a ``@package`` header."""
+    """The description of a file's option: its first comment line that is not a ``@package`` header."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             text = line.strip()
@@ -73,7 +73,7 @@ def describe(path: Path) -> str:
 
 
 def file_choosing(loader: ConfigLoader, group: str, word: str) -> str:
-    """The file, and line, whose defaults list chooses a word of a group; empty if none can be found."""
+    """The file, and line, whose defaults list chooses an option of a group; empty if none can be found."""
     chooses = re.compile(rf"^\s*-\s.*\b{re.escape(group)}(@\S+)?\s*:\s*['\"]?{re.escape(word)}['\"]?\s*(#.*)?$")
     for source in loader.get_sources():
         if source.scheme() != "file":

@@ -1,6 +1,6 @@
-"""Data sets, how they are split and fingerprinted, and how their raw values become what a model takes.
+"""Data sets: sources, validation, splits, fingerprints, and conversion of raw batches to model inputs.
 
-A source function (``bmx.data.digits.digits`` and its like) returns a :class:`~bmx.data.arrays.Source`;
+A source function (such as ``bmx.data.digits.digits``) returns a :class:`~bmx.data.arrays.Source`;
 :func:`~bmx.data.pipeline.prepare.prepare` makes a :class:`~bmx.data.pipeline.prepare.DataSet` of it;
-:class:`~bmx.data.pipeline.input_stage.InputStage` turns a batch of it into what a model takes.
+:class:`~bmx.data.pipeline.input_stage.InputStage` converts a batch of it to model inputs.
 """

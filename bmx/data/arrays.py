@@ -1,4 +1,4 @@
-"""Samples and targets as whole tensors, raw as stored."""
+"""Samples and targets as whole tensors, raw as stored, and the source of a training and a test set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Arrays:
         targets: int64 (N,) class numbers, or float32 (N,) for regression; (N, 1) becomes (N,).
 
     Raises:
-        ValueError: the two differ in length, or are no numbers.
+        ValueError: the two differ in length, or are not numeric.
     """
 
     inputs: Tensor | FileRows
@@ -52,7 +52,7 @@ class Arrays:
 
     @property
     def on_disk(self) -> bool:
-        """Whether the inputs are read from a file when they are asked for."""
+        """Whether the inputs are read from a file on access."""
         return isinstance(self.inputs, FileRows)
 
     def in_memory(self) -> Arrays:
@@ -74,10 +74,10 @@ class Arrays:
 
 
 def _tensor(values: Any, name: str) -> Tensor:
-    """Numbers of any kind of array as a tensor.
+    """Converts any kind of numeric array to a tensor.
 
     Raises:
-        ValueError: they are not numbers, or not as many in each sample.
+        ValueError: the values are not numeric, or the samples differ in shape.
     """
     if not isinstance(values, Tensor):
         try:
@@ -92,7 +92,7 @@ def _tensor(values: Any, name: str) -> Tensor:
         values = torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
     if values.layout != torch.strided:
         raise ValueError(f"`{name}` must be a dense tensor, got {values.layout}: use .to_dense()")
-    # Few operations know these types.
+    # Few operations support these dtypes.
     wider = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}.get(values.dtype)
     values = values.detach() if values.requires_grad else values
     return values if wider is None else values.to(wider)
@@ -100,10 +100,10 @@ def _tensor(values: Any, name: str) -> Tensor:
 
 @dataclass(frozen=True)
 class Source:
-    """What a source function returns: a training and a test set of the same spec.
+    """Result of a source function: a training and a test set of the same spec.
 
     Raises:
-        ValueError: other things in their places.
+        ValueError: a field of another type.
     """
 
     train: Arrays

@@ -1,7 +1,7 @@
-"""Random changes to a batch of raw images while training, on the device that the batch is on.
+"""Data augmentation of batches of raw images, on the device of the batch.
 
-They draw from torch's global random state, which a resumed run gets back, so that it sees the same images as one that
-was never stopped.
+Augmentations draw from torch's global random state, which a resumed run restores, so that it sees the same images as an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from torch import Tensor
 
 
 class Augmentation:
-    """Changes a raw batch; a subclass says what kind of data it is for."""
+    """Base class of augmentations of raw batches; a subclass declares its kind of data."""
 
     kind: str = "image"
 
     def __call__(self, raw: Tensor) -> Tensor:
-        """A batch of the same shape and dtype as ``raw``, which is not written to."""
+        """Augments a batch; returns one of the same shape and dtype and does not modify ``raw``."""
         raise NotImplementedError
 
 
 class Jitter(Augmentation):
-    """Moves each image by up to ``pixels`` in both directions; what comes in from outside is 0.
+    """Random shift of each image by up to ``pixels`` in both directions, filled with zeros.
 
     Args:
         pixels: largest shift; every shift is equally likely. 0 moves nothing.
@@ -47,7 +47,7 @@ class Jitter(Augmentation):
 
 
 class CropFlip(Jitter):
-    """A crop of the image padded by ``pixels``, mirrored left to right half of the time: what CIFAR is trained with.
+    """Random crop of the image padded by ``pixels``, and random horizontal flip: the usual CIFAR augmentation.
 
     Args:
         pixels: of padding on each side.

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: 50,000 training and 10,000 test images, 32×32, in colour."""
+"""CIFAR-10 and CIFAR-100: 50,000 training and 10,000 test colour images of 32×32."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 
 def cifar10(dir: str | None = None) -> Source:
-    """Ten classes of animals and vehicles (Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html).
+    """CIFAR-10: ten classes of animals and vehicles (Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html).
 
     Args:
         dir: holds ``cifar-10-batches-py/data_batch_1`` and the others (the "python version"); they are downloaded
@@ -35,7 +35,7 @@ def cifar10(dir: str | None = None) -> Source:
 
 
 def cifar100(dir: str | None = None) -> Source:
-    """A hundred classes of things, in ``cifar-100-python``; arguments and errors are those of :func:`cifar10`."""
+    """CIFAR-100: a hundred classes, in ``cifar-100-python``; arguments and errors are those of :func:`cifar10`."""
     folder = _there("cifar100", "CIFAR100", "cifar-100-python", ["train", "test", "meta"], dir)
     labels = tuple(_text(name) for name in _field(folder / "meta", b"fine_label_names"))
     if len(labels) != 100:
@@ -45,7 +45,7 @@ def cifar100(dir: str | None = None) -> Source:
 
 
 def _there(name: str, torchvision_name: str, subfolder: str, files: list[str], dir: str | None) -> Path:
-    """The folder of the files, which are downloaded if one is missing."""
+    """The folder of the files; downloads them if one is missing."""
     root = data_folder(dir)
 
     def present() -> bool:
@@ -80,7 +80,7 @@ def _arrays(folder: Path, files: list[str], label_key: bytes, classes: int) -> A
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads numpy arrays and plain containers, and refuses to run anything else that a pickle may name."""
+    """Restricted unpickler: loads numpy arrays and plain containers, and rejects any other global."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
@@ -102,7 +102,7 @@ def _unpickle(path: Path) -> dict[bytes, Any]:
         with path.open("rb") as file:
             content = _ArraysOnly(file, encoding="bytes").load()
     except Exception as error:
-        # A cut or overwritten pickle fails in any of a dozen ways.
+        # A truncated or overwritten pickle raises any of a dozen exceptions.
         raise _damaged(path, str(error) or type(error).__name__) from None
     if not isinstance(content, dict):
         raise _damaged(path, f"it holds a {type(content).__name__}")

@@ -1,4 +1,4 @@
-"""The small digits of scikit-learn: 1,797 images of 8×8 pixels."""
+"""Digits data set of scikit-learn: 1,797 images of 8×8 pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bmx.data.spec import DataSpec
 
 
 def digits() -> Source:
-    """Handwritten digits of the UCI repository: 1,438 to train on, 359 to test on, the same split always.
+    """Handwritten digits of the UCI repository: 1,438 training and 359 test images, in a fixed split.
 
     The 17 grey levels 0..16 are spread over 0..255, so that the images look right wherever uint8 is expected.
     """

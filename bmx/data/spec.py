@@ -1,4 +1,4 @@
-"""What a model, a task and a report need to know of a data set without holding its arrays."""
+"""Specification of a data set: shapes, classes and labels, without its arrays."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class DataSpec:
     """The shape and meaning of one sample and its target.
 
     Args:
-        name: the word it was chosen by, such as ``mnist_5k``.
-        kind: what a sample is: ``image``, ``tokens``, ``table``, or a kind that another package brings.
+        name: its option of ``data``, such as ``mnist_5k``.
+        kind: what a sample is: ``image``, ``tokens``, ``table``, or a kind of another package.
         input_shape: ``(C, H, W)`` of an image, ``(T,)`` of a token sequence padded to T, ``(F,)`` of a table row.
         num_classes: number of classes; 0 is regression with one float target.
         labels: class names, one for each class, or none.
         vocab_size: tokens only: ids are 0 .. vocab_size - 1.
-        pad_id: tokens only: the id that fills a sequence up to T.
+        pad_id: tokens only: the padding id.
         vocabulary: tokens only: the symbol of each id, or none.
 
     Raises:
-        ValueError: fields that contradict each other, or a kind that nothing brings.
+        ValueError: fields that contradict each other, or an unknown kind.
     """
 
     name: str
@@ -59,7 +59,7 @@ class DataSpec:
             raise ValueError(f"`vocabulary` must have {self.vocab_size} symbols, got {len(self.vocabulary)}")
 
     def _plain(self) -> None:
-        """Makes plain Python numbers and tuples of what a user's function may give: numpy numbers, lists, labels."""
+        """Converts values of a user's function (numpy numbers, lists, labels) to plain Python numbers and tuples."""
         try:
             object.__setattr__(self, "input_shape", tuple(operator.index(size) for size in self.input_shape))
         except TypeError:
@@ -77,7 +77,7 @@ class DataSpec:
 
     @property
     def form(self) -> Kind:
-        """What the kind of data says of its samples."""
+        """The :class:`Kind` of its samples."""
         found = kind_named(self.kind)
         assert found is not None, "a spec of an unknown kind is not made"
         return found
@@ -92,7 +92,7 @@ class DataSpec:
         return self.form.channels(self)
 
     def model_arguments(self) -> dict[str, Any]:
-        """Every name that a model's constructor may ask for; a size that this kind of data lacks is 0."""
+        """All arguments that a model's constructor may take from the data; a size that this kind lacks is 0."""
         outputs = self.num_classes or 1
         return {
             "input_shape": self.input_shape,
@@ -121,10 +121,10 @@ class DataSpec:
 
     @classmethod
     def of_file(cls, fields: Mapping[str, Any], source: Path) -> DataSpec:
-        """The inverse of :meth:`to_dict` for a spec that was found in a file, whoever wrote it.
+        """The inverse of :meth:`to_dict` for a spec from an untrusted file.
 
         Raises:
-            UsageError: the kind of data is not known, or is not to be imported for that file.
+            UsageError: the kind of data is unknown, or must not be imported for that file.
         """
         kind_of_file(fields["kind"], source)
         return cls.from_dict(fields)

@@ -1,4 +1,4 @@
-"""Images made from a seed, of any number, size and number of classes: for measurements and tests."""
+"""Synthetic images from a seed, of any number, size and number of classes, for measurements and tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bmx.data.pipeline.spooling import write_rows
 from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 
-# Numbers that are drawn at once, 64 MB of them: bounds the memory beside the result.
+# Values drawn at once, 64 MB of them: bounds the memory besides the result.
 _CHUNK = 16 << 20
 # Bytes from which a training set may be left on disk.
 LARGE = 256 << 20
@@ -32,17 +32,17 @@ def synthetic(
     seed: int = 0,
     on_disk: bool = False,
 ) -> Source:
-    """A smooth random picture for each class, seen through noise.
+    """A smooth random template image for each class, plus noise.
 
     Args:
         samples: training images.
         test_samples: test images.
         shape: channels, height and width.
-        classes: each gets as many images as any other, give or take one.
+        classes: number of classes, of equal size up to one image.
         noise: standard deviation of a pixel's noise as a fraction of the range 0..255; 0 is none, at 1 little is left
-            of the picture.
-        seed: of the pictures, the noise and the order.
-        on_disk: leave a large training set in a file of the cache folder, where it is drawn piece by piece.
+            of the template.
+        seed: of the templates, the noise and the order.
+        on_disk: keep a large training set in a file of the cache folder, generated in chunks.
 
     Raises:
         UsageError: a number below 1, a shape of other than three sizes, or negative noise.
@@ -77,7 +77,7 @@ def _draw(count: int, pictures: Tensor, noise: float, generator: torch.Generator
 
 
 def _draw_to_disk(count: int, pictures: Tensor, noise: float, generator: torch.Generator) -> Arrays:
-    """What :func:`_draw` makes, without ever holding it."""
+    """Generates the images of :func:`_draw` in a file, without holding them in memory."""
     targets = torch.randperm(count, generator=generator) % len(pictures)
     key = hashlib.blake2b(f"{noise}".encode(), digest_size=8)
     for fact in (generator.get_state(), pictures, targets):
@@ -91,5 +91,5 @@ def _draw_to_disk(count: int, pictures: Tensor, noise: float, generator: torch.G
 def _chunks(targets: Tensor, pictures: Tensor, noise: float, generator: torch.Generator) -> Iterator[Tensor]:
     for part in targets.split(max(1, _CHUNK // pictures[0].numel())):
         pixels = torch.randn((len(part), *pictures.shape[1:]), generator=generator)
-        # Out of place nowhere: at 224×224 a thousand float images are 600 MB.
+        # All in place: at 224×224 a thousand float images are 600 MB.
         yield pixels.mul_(255 * noise).add_(pictures[part]).clamp_(0, 255).round_().to(torch.uint8)

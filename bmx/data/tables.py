@@ -1,4 +1,4 @@
-"""The small tables of scikit-learn: three to classify, one to regress."""
+"""Small tabular data sets of scikit-learn: three for classification, one for regression."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _TEST_FRACTION = 0.2
 
 
 def iris() -> Source:
-    """Three species of iris by four lengths of a flower (Fisher 1936): 120 to train on, 30 to test on."""
+    """Iris: three species by four lengths of a flower (Fisher 1936); 120 training and 30 test rows."""
     return _table("iris")
 
 
 def wine() -> Source:
-    """Three growers of wine by 13 chemical measures (UCI): 142 to train on, 36 to test on."""
+    """Wine: three growers by 13 chemical measures (UCI); 142 training and 36 test rows."""
     return _table("wine")
 
 
 def breast_cancer() -> Source:
-    """Malignant or benign by 30 features of cell nuclei (UCI, Wisconsin): 455 to train on, 114 to test on."""
+    """Breast cancer (UCI, Wisconsin): malignant or benign by 30 features of cell nuclei; 455 training, 114 test."""
     return _table("breast_cancer")
 
 
 def diabetes() -> Source:
-    """Progress of the disease after a year, 25 to 346, by 10 measures: 354 to train on, 88 to test on.
+    """Diabetes: progress of the disease after a year, 25 to 346, by 10 measures; 354 training and 88 test rows.
 
-    Regression (Efron et al. 2004, "Least angle regression"). The features are the raw ones: scikit-learn's own scaling
-    uses the test rows too.
+    Regression (Efron et al. 2004, "Least angle regression"). The features are unscaled: scikit-learn's own scaling uses
+    the test rows too.
     """
     return _table("diabetes")
 
 
 def _table(name: str) -> Source:
-    """A table of scikit-learn as float32 rows, a fifth of them for testing, the same ones always."""
+    """A table of scikit-learn as float32 rows, a fixed fifth of them for testing."""
     arrays = cached_arrays(f"{name}-sklearn-{version('scikit-learn')}", lambda: _load(name))
     everything = Arrays(torch.from_numpy(arrays["rows"]), torch.from_numpy(arrays["targets"]))
     labels = tuple(arrays["labels"].tolist())

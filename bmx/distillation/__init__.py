@@ -1,1 +1,1 @@
-"""What a student learns from a frozen teacher: losses, the layers they look at, and the teacher's kept outputs."""
+"""Knowledge distillation from frozen teachers: losses, feature taps, and cached teacher outputs."""

@@ -1,4 +1,4 @@
-"""Small learned layers between a student's features and a teacher's of another width; not part of the student."""
+"""Learned adapters from a student's feature width to a teacher's; not part of the student."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Adapter(nn.Module):
-    """A linear map of the channels, the same at every position (a 1 x 1 convolution of images).
+    """Linear map of the channels, the same at every position (for images a 1 x 1 convolution).
 
     Args:
         narrow: channels of the student's feature.

@@ -1,4 +1,4 @@
-"""Reads what layers of a net give while it computes, by their paths."""
+"""Feature taps: captures outputs or inputs of layers in a forward pass, by path."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _INPUT = ":input"
 
 
 class Capture:
-    """Keeps the latest output (or input) of some layers of a net.
+    """Captures the latest output (or input) of some layers of a net by forward hooks.
 
     Args:
         net: gets a hook on each layer; its state dict does not change.
-        paths: as in ``net.named_modules()``, such as ``features.1``; ``head:input`` is what the layer is given.
-        where: the key that named them, for messages.
+        paths: as in ``net.named_modules()``, such as ``features.1``; ``head:input`` is the layer's input.
+        where: the config key of the paths, for messages.
 
     Raises:
-        UsageError: a path that the net does not have; the nearest are told.
+        UsageError: a path that the net does not have; the message names the nearest.
     """
 
     def __init__(self, net: nn.Module, paths: Sequence[str], where: str = "") -> None:
@@ -48,10 +48,10 @@ class Capture:
         self._kept[path] = inputs[0]
 
     def take(self) -> list[Tensor]:
-        """What was captured in the last forward pass, in the order of the paths; it is forgotten here.
+        """Returns the features captured in the last forward pass, in the order of the paths, and clears them.
 
         Raises:
-            UsageError: a layer that was not used, or does not give one tensor with a batch and channels.
+            UsageError: a layer that was not called, or does not return one tensor with a batch and channels.
         """
         found = []
         for path in self.paths:
@@ -64,7 +64,7 @@ class Capture:
         return found
 
     def close(self) -> None:
-        """Takes the hooks off."""
+        """Removes the hooks."""
         for hook in self._hooks:
             hook.remove()
 
@@ -78,13 +78,13 @@ def _nearest(name: str, modules: dict[str, nn.Module]) -> str:
 
 
 def choose_layer(net: nn.Module, example: Tensor, kind: str) -> str:
-    """The path that stands for a net where none is named.
+    """Chooses the default layer of a net for a kind of feature.
 
     Args:
         net: the net; it is called once, in eval mode.
         example: a batch as the net takes it.
-        kind: ``embedding``, what the last linear layer is given; or ``map``, the last output with positions: of images
-            (N, C, H, W), or of tokens (N, T, C) where there are none.
+        kind: ``embedding``, the input of the last linear layer; or ``map``, the last output with positions: (N, C, H,
+            W) of images, otherwise (N, T, C) of tokens.
 
     Raises:
         UsageError: the net has no such layer.

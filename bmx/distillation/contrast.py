@@ -1,7 +1,7 @@
-"""Contrastive representation distillation: a student's feature should tell its teacher's from those of other samples.
+"""Contrastive representation distillation (CRD) with a memory bank.
 
 Tian, Krishnan & Isola 2020, "Contrastive Representation Distillation", https://arxiv.org/abs/1910.10699, with a memory
-of all training samples (Wu et al. 2018) as in the authors' code.
+bank of all training samples (Wu et al. 2018) as in the authors' code.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from bmx.distillation.features import channels_first
 from bmx.distillation.method import LayerMethod, Outputs, above_zero
 
-# Added to what is divided by, as in the authors' code.
+# Added to the denominator, as in the authors' code.
 _TINY = 1e-7
 
 
 def contrast(likelihoods: Tensor, samples: int) -> Tensor:
-    """Noise-contrastive estimation: is a pair the same sample, or was its second half drawn from all of them?
+    """Noise-contrastive estimation (NCE) loss: classifies pairs as one sample or as noise, drawn from all samples.
 
     The loss of Tian et al., equations 9 to 18, in nats, the mean over the batch.
 
     Args:
-        likelihoods: (N, 1 + K), unnormalised: of the pair that belongs together, then of K others.
-        samples: M, the number of training samples, each of which noise gives with probability 1 / M.
+        likelihoods: (N, 1 + K), unnormalised: of the positive pair, then of K negatives.
+        samples: M, the number of training samples, each of which the noise draws with probability 1 / M.
     """
     noise = (likelihoods.shape[1] - 1) / samples
     same = likelihoods[:, 0] / (likelihoods[:, 0] + noise + _TINY)
@@ -35,15 +35,15 @@ def contrast(likelihoods: Tensor, samples: int) -> Tensor:
 
 
 class Contrast(nn.Module):
-    """Maps a feature of either net to a unit vector, and remembers the vectors of all training samples.
+    """CRD loss: projects features of both nets to unit vectors and keeps a memory bank of all training samples.
 
     Args:
         widths: channels of the student's feature and of the teacher's.
         targets: class numbers of the M training samples.
         dim: length of the vectors.
-        negatives: K, how many samples of other classes each sample is told from.
+        negatives: K, number of samples of other classes that each sample is contrasted with.
         temperature: divides the cosines.
-        momentum: of a remembered vector, against the sample's latest one.
+        momentum: weight of a stored vector against the sample's latest one.
 
     Raises:
         ValueError: all samples are of one class.
@@ -74,20 +74,21 @@ class Contrast(nn.Module):
         # One row a sample, of the student's vectors and of the teacher's; the scale of each is set by the first batch.
         self.register_buffer("memories", torch.rand(2, len(targets), dim) * 2 * bound - bound)
         self.register_buffer("scales", torch.zeros(2))
-        # The samples sorted by class, and where each class begins: what a run's data say, and no checkpoint has to.
+        # The samples sorted by class, and the offset of each class: they follow from the data, so no checkpoint has
+        # them.
         self.register_buffer("by_class", targets.argsort(stable=True), persistent=False)
         self.register_buffer("first", F.pad(counts.cumsum(0), (1, 0)), persistent=False)
-        # The last batch, which the memory takes in when its gradients have been computed from what was remembered.
+        # The last batch, with which the memory is updated once the gradients have been computed from its former state.
         self._latest: tuple[Tensor, list[Tensor]] | None = None
         self.register_state_dict_pre_hook(lambda *_: self.remember())  # type: ignore[no-untyped-call]
 
     def forward(self, student: Tensor, teacher: Tensor, rows: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch, seen from the student and from the teacher; the memory takes the batch in afterwards.
+        """The loss of a batch, the sum over both anchors, student and teacher; the memory is updated afterwards.
 
         Args:
             student: features (N, C, ...) of the student, averaged over their positions.
             teacher: likewise of the teacher.
-            rows: (N,) the numbers of the samples.
+            rows: (N,) indices of the samples.
             targets: (N,) their classes.
         """
         self.remember()
@@ -98,7 +99,7 @@ class Contrast(nn.Module):
         chosen = torch.cat([rows[:, None], self.draw(targets)], dim=1)
         total = student.new_zeros(())
         for i, vector in enumerate(vectors):
-            # All cosines at once: one product is quicker than to collect the remembered vectors of each sample.
+            # All cosines at once: one product is faster than gathering the stored vectors of each sample.
             cosines = vector @ self.memories[1 - i].T
             likelihoods = (cosines.gather(1, chosen) / self.temperature).exp()
             if not self.scales[i]:
@@ -109,7 +110,7 @@ class Contrast(nn.Module):
         return total
 
     def draw(self, targets: Tensor) -> Tensor:
-        """Numbers (N, K) of samples of other classes than ``targets``, each equally likely, some perhaps twice."""
+        """Draws indices (N, K) of samples of other classes than ``targets``, uniformly with replacement."""
         targets = targets.long()
         begin, end = self.first[targets], self.first[targets + 1]
         others = (len(self.by_class) - (end - begin))[:, None]
@@ -121,7 +122,7 @@ class Contrast(nn.Module):
 
     @torch.no_grad()
     def remember(self) -> None:
-        """Moves the remembered vectors of the last batch's samples towards its own, of length 1 again."""
+        """Updates the stored vectors of the last batch's samples by momentum, normalised to length 1."""
         if self._latest is None:
             return
         rows, vectors = self._latest
@@ -132,7 +133,7 @@ class Contrast(nn.Module):
 
 
 class CRD(LayerMethod):
-    """Contrastive representation distillation; see :class:`Contrast`, which is trained beside the student.
+    """Contrastive representation distillation; see :class:`Contrast`, which is trained with the student.
 
     Args:
         dim, negatives, temperature, momentum: see :class:`Contrast`.

@@ -1,6 +1,6 @@
-"""Losses between features of student and teacher: what a layer gives, of shape (N, C), (N, C, H, W) or (N, T, C).
+"""Feature distillation losses, on layer outputs of shape (N, C), (N, C, H, W) or (N, T, C).
 
-All give a scalar, the mean over the batch.
+All return a scalar, the mean over the batch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Triples of samples whose angles are computed at once.
+# Number of triples of samples whose angles are computed at once.
 TRIPLES_AT_ONCE = 2**22
 
 
@@ -27,13 +27,13 @@ def fitnet(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of two features of one shape.
 
     The hint of Romero et al. 2015, "FitNets", https://arxiv.org/abs/1412.6550; there it is a stage of its own before
-    distillation, here a term beside the cross-entropy, as later work has it.
+    distillation, here a term added to the cross-entropy, as in later work.
     """
     return F.mse_loss(student, teacher)
 
 
 def attention_map(features: Tensor) -> Tensor:
-    """Where a layer looks: the mean of the squared channels at each position, scaled to length 1, shape (N, P)."""
+    """Attention map: the mean of the squared channels at each position, scaled to length 1, shape (N, P)."""
     return F.normalize(channels_first(features).square().mean(1), dim=1)
 
 
@@ -56,15 +56,15 @@ def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
 def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
     """Huber loss between the cosines of the angles that all triples of samples span; features (N, D).
 
-    Park et al. 2019, equation 9. The triples are gone through in blocks of samples at which the angles are: memory is
-    of the order N², time of the order N³.
+    Park et al. 2019, equation 9. The triples are processed in blocks by the sample at the angle: memory is of the order
+    N², time of the order N³.
     """
     loss: Tensor = _Angles.apply(*_sides(student), *(side.detach() for side in _sides(teacher)))
     return loss
 
 
 class _Angles(torch.autograd.Function):
-    """The loss of all angles, block by block, each with its gradient before the next: none of them is kept."""
+    """The loss over all angles, block by block, each with its gradient at once, so that no block is stored."""
 
     @staticmethod
     def forward(ctx: Any, inner: Tensor, inverse: Tensor, *teacher: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def _sides(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _cosines(first: int, last: int, inner: Tensor, inverse: Tensor) -> Tensor:
-    """Of the angles at the samples from first to last between any two, shape (last - first, N, N); 0 without a side.
+    """Cosines of the angles at samples ``first`` to ``last`` between any two, (last - first, N, N); 0 without a side.
 
     By the inner products of all pairs, which need no (N, N, D) edges: for wide features a dozen times faster.
     """

@@ -1,6 +1,6 @@
-"""Losses between the logits of student and teacher.
+"""Logit distillation losses: KD, standardised KD, MSE, DKD and DIST.
 
-All take logits of shape (N, K) and give a scalar, the mean over the batch. The teacher's come without a gradient.
+All take logits of shape (N, K) and return a scalar, the mean over the batch. The teacher's have no gradient.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def kd(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def soften(logits: Tensor, temperature: float) -> Tensor:
-    """Log-probabilities (N, K) at a temperature; of the teacher they can be computed once for all epochs."""
+    """Log-probabilities (N, K) at a temperature; those of the teacher can be computed once for all epochs."""
     return F.log_softmax(logits / temperature, dim=1)
 
 
@@ -68,7 +68,7 @@ def dkd(
     target_weight: float = 1.0,
     other_weight: float = 2.0,
 ) -> Tensor:
-    """Decoupled distillation: how sure of the target, and how the other classes compare, each with its own weight.
+    """Decoupled knowledge distillation: target-class and non-target-class terms with separate weights.
 
     ``T² (target_weight · TCKD + other_weight · NCKD)``; with ``other_weight`` = 1 - p_target(teacher) and
     ``target_weight`` = 1 it is :func:`kd`. Zhao et al. 2022, https://arxiv.org/abs/2203.08679.
@@ -83,10 +83,10 @@ def dkd(
 def decoupling(
     teacher: Tensor, targets: Tensor, temperature: float, target_weight: float, other_weight: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """All that :func:`dkd` needs of the teacher's logits, sample by sample.
+    """The terms of :func:`dkd` that depend on the teacher's logits, for each sample.
 
-    With s the student's log-probabilities and o the log of all that it gives to other classes than the target, the
-    loss of a sample is T² (c - w·s + v o).
+    With s the student's log-probabilities and o the log of its total probability of the non-target classes, the loss of
+    a sample is T² (c - w·s + v o).
 
     Returns:
         w (N, K), v (N,) and c (N,).
@@ -102,7 +102,7 @@ def decoupling(
 
 
 def decoupled(student: Tensor, teacher: tuple[Tensor, Tensor, Tensor], targets: Tensor, temperature: float) -> Tensor:
-    """:func:`dkd` from what :func:`decoupling` gave."""
+    """:func:`dkd` from the result of :func:`decoupling`."""
     w, v, c = teacher
     logs = soften(student, temperature)
     others = _all_but(logs, targets.unsqueeze(1))
@@ -121,7 +121,7 @@ def dist(
     between_weight: float = 1.0,
     within_weight: float = 1.0,
 ) -> Tensor:
-    """1 minus the correlation of the probabilities: over the classes of each sample, and the samples of each class.
+    """DIST: 1 minus the correlation of probabilities, over classes within a sample and over samples within a class.
 
     ``T² (between_weight · inter + within_weight · intra)``. Huang et al. 2022, https://arxiv.org/abs/2205.10536.
     """
@@ -129,7 +129,7 @@ def dist(
 
 
 def correlates(teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """What :func:`dist` needs of the teacher's logits: its probabilities (N, K), and those as :func:`unit` rows."""
+    """The teacher's terms of :func:`dist`: its probabilities (N, K), and those as :func:`unit` rows."""
     theirs = F.softmax(teacher / temperature, dim=1)
     return theirs, unit(theirs)
 
@@ -137,7 +137,7 @@ def correlates(teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
 def correlated(
     student: Tensor, teacher: tuple[Tensor, Tensor], temperature: float, between_weight: float, within_weight: float
 ) -> Tensor:
-    """:func:`dist` from what :func:`correlates` gave."""
+    """:func:`dist` from the result of :func:`correlates`."""
     theirs, rows = teacher
     ours = F.softmax(student / temperature, dim=1)
     between = 1 - (unit(ours) * rows).sum() / len(ours)
@@ -147,10 +147,10 @@ def correlated(
 
 
 def unit(values: Tensor) -> Tensor:
-    """Each row of (R, C) moved and scaled to mean 0 and length 1: the product of two such rows is their correlation."""
+    """Each row of (R, C) centred and scaled to length 1: the product of two such rows is their correlation."""
     return _standard(values, _LEAST) / values.shape[1] ** 0.5
 
 
 def _standard(values: Tensor, least: float) -> Tensor:
-    """Each row with mean 0 and the standard deviation of a population 1; one kernel instead of five."""
+    """Each row with mean 0 and population standard deviation 1; one kernel instead of five."""
     return F.layer_norm(values, (values.shape[1],), eps=least)

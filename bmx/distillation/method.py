@@ -1,8 +1,8 @@
-"""The words of ``distillation=``: each weighs the labels' loss against what the teacher says.
+"""Distillation methods, the options of ``distillation=``: each weighs the task's loss against a teacher's term.
 
-The loss of a step is ``alpha`` times the task's own loss plus :attr:`Distillation.scale` times what
-:meth:`Distillation.term` gives. The scale is ``weight``, which is 1 - ``alpha`` if it is left out, times what the
-method itself prescribes: L = α·CE + (1 - α)·T²·KL.
+The loss of a step is ``alpha`` times the task's own loss plus :attr:`Distillation.scale` times
+:meth:`Distillation.term`. The scale is ``weight``, which defaults to 1 - ``alpha``, times the method's own factor: L =
+α·CE + (1 - α)·T²·KL.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from bmx.distillation.adapters import Adapter
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a net says of a batch.
+    """Outputs of a net for a batch.
 
     Attributes:
         logits: (N, K).
-        features: of each layer that was asked for, in that order.
-        rows: (N,) the numbers of the training samples; of the student, where :attr:`Distillation.needs_rows`.
+        features: of each requested layer, in that order.
+        rows: (N,) indices of the training samples; of the student, where :attr:`Distillation.needs_rows`.
     """
 
     logits: Tensor
@@ -34,7 +34,7 @@ class Outputs:
 
 
 class Distillation:
-    """Weighs labels against a teacher.
+    """Base class of distillation methods: weighs the task's loss against a distillation term.
 
     Args:
         alpha: weight of the task's own loss, 0 or more.
@@ -46,9 +46,9 @@ class Distillation:
     """
 
     needs_classes = True
-    # Which kind of layer is looked at where none is named: `embedding` or `map`; None where none has to be.
+    # Kind of the default layers: `embedding` or `map`; None where the method needs no features.
     layers: str | None = None
-    # Whether it must know which sample is which.
+    # Whether it needs the indices of the training samples.
     needs_rows = False
 
     def __init__(self, alpha: float = 0.1, weight: float | None = None, mixup: float = 0.0) -> None:
@@ -61,33 +61,33 @@ class Distillation:
             raise ValueError("alpha=0 and weight=0 leave nothing to learn from")
         self.alpha = float(alpha)
         self.weight = 1 - self.alpha if weight is None else float(weight)
-        # What the term is multiplied by: one operation for all its factors.
+        # The product of all factors of the term, which makes one operation of them.
         self.scale = self.weight
         self.mixup = float(mixup)
         self.student_layers: tuple[str, ...] | None = None
         self.teacher_layers: tuple[str, ...] | None = None
 
     def prepare(self, teacher: Outputs, targets: Tensor) -> Outputs:
-        """What :meth:`term` needs of the teacher, in rows of samples; computed once where its outputs are kept."""
+        """The teacher's part of :meth:`term`, one row per sample; computed once where teacher outputs are cached."""
         return teacher
 
     def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         """The distillation term of a batch, a scalar.
 
         Args:
-            student: what it says.
-            teacher: what :meth:`prepare` gave.
+            student: outputs of the student.
+            teacher: the result of :meth:`prepare`.
             targets: of the samples.
-            parts: what :meth:`learned_part` gave for each pair of layers; empty where it gave nothing.
+            parts: the :meth:`learned_part` of each pair of layers; empty where there is none.
         """
         raise NotImplementedError
 
     def learned_part(self, student: Tensor, teacher: Tensor, targets: Tensor) -> nn.Module | None:
-        """What must be learned beside the student to compare a feature of it with one of the teacher, if anything.
+        """Creates the learned module (such as an adapter) to compare a student's feature with a teacher's, if any.
 
         Args:
-            student: an example (N, C, ...) of its feature.
-            teacher: likewise.
+            student: an example (N, C, ...) of the student's feature.
+            teacher: likewise of the teacher.
             targets: of all training samples.
         """
         return None
@@ -121,7 +121,7 @@ class StandardisedKD(KD):
 
 
 class MSELogits(Distillation):
-    """Squared difference of the logits; see :func:`bmx.distillation.logits.mse_logits`. Works for regression too."""
+    """MSE of the logits, also for regression; see :func:`bmx.distillation.logits.mse_logits`."""
 
     needs_classes = False
 
@@ -156,7 +156,7 @@ class DKD(Distillation):
 
 
 class DIST(Distillation):
-    """Correlations instead of divergence; see :func:`bmx.distillation.logits.dist`."""
+    """DIST: correlations instead of a divergence; see :func:`bmx.distillation.logits.dist`."""
 
     def __init__(
         self,
@@ -181,11 +181,11 @@ class DIST(Distillation):
 
 
 class LayerMethod(Distillation):
-    """A method that compares what layers give.
+    """Base class of feature distillation methods.
 
     Args:
-        student_layers: paths of layers of the student, such as ``features.1``; ``head:input`` is what a layer is
-            given. None chooses.
+        student_layers: paths of layers of the student, such as ``features.1``; ``head:input`` is a layer's input. None
+            chooses.
         teacher_layers: as many of the teacher.
     """
 
@@ -209,7 +209,7 @@ class LayerMethod(Distillation):
 
 
 class FitNet(LayerMethod):
-    """Features, through a learned adapter; see :func:`bmx.distillation.features.fitnet`."""
+    """FitNets hints: features compared through a learned adapter; see :func:`bmx.distillation.features.fitnet`."""
 
     def term(self, student: Outputs, teacher: Outputs, targets: Tensor, parts: Sequence[nn.Module] = ()) -> Tensor:
         own = [part(f) for part, f in zip(parts, student.features, strict=True)] if parts else student.features
@@ -222,7 +222,7 @@ class FitNet(LayerMethod):
 
 
 class Attention(LayerMethod):
-    """Attention maps; see :func:`bmx.distillation.features.attention`."""
+    """Attention transfer; see :func:`bmx.distillation.features.attention`."""
 
     layers = "map"
 
@@ -232,7 +232,7 @@ class Attention(LayerMethod):
 
 
 class RKD(LayerMethod):
-    """Distances and angles between the samples of a batch; see :func:`bmx.distillation.features.rkd_distance`."""
+    """Relational distillation of distances and angles; see :func:`bmx.distillation.features.rkd_distance`."""
 
     def __init__(
         self,
@@ -259,9 +259,9 @@ class RKD(LayerMethod):
 
 
 def same_positions(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """The two features at as many positions: images are averaged to the smaller size, tokens to the smaller number.
+    """Pools two features to the same positions: images to the smaller size, tokens to the smaller number.
 
-    Features without positions (N, C) are compared with the mean over the other's positions. Both come back with
+    Features without positions (N, C) are compared with the mean over the other's positions. Both are returned with
     channels second.
     """
     if student.ndim == teacher.ndim == 4:
@@ -278,7 +278,7 @@ def same_positions(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def above_zero(name: str, value: float) -> float:
-    """The value, which must be above 0.
+    """Checks that a value is above 0 and returns it.
 
     Raises:
         ValueError: it is not.

@@ -1,4 +1,4 @@
-"""Mixup: pairs of samples blended into one."""
+"""Mixup (Zhang et al. 2018): convex combinations of pairs of samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Mixed(NamedTuple):
 
 
 def mixup(raw: Tensor, alpha: float) -> Mixed:
-    """Blends each sample with another of the batch, by a share drawn from Beta(alpha, alpha).
+    """Mixes each sample with another of the batch, with a weight drawn from Beta(alpha, alpha).
 
     Draws from torch's global random state. Zhang et al. 2018, https://arxiv.org/abs/1710.09412.
 

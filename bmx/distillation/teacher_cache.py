@@ -1,4 +1,4 @@
-"""What a frozen teacher says of each training sample, computed once and kept on disk for the runs that follow."""
+"""Disk cache of a frozen teacher's outputs for each training sample, shared between runs."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from bmx.data.arrays import Arrays
 from bmx.data.pipeline.cache import cached_arrays
 from bmx.distillation.method import Outputs
 
-# Samples that the teacher is asked about at once.
+# Batch size of the teacher.
 _BATCH = 500
 
 
 class TeacherOutputs:
-    """The teacher's outputs by the number of the training sample, as tensors on the device.
+    """The teacher's outputs by index of the training sample, as tensors on the device.
 
     Args:
-        outputs: of all N samples, as :meth:`bmx.distillation.method.Distillation.prepare` gives them.
+        outputs: of all N samples, as :meth:`bmx.distillation.method.Distillation.prepare` returns them.
     """
 
     def __init__(self, outputs: Outputs) -> None:
         self.outputs = outputs
 
     def rows(self, rows: Tensor) -> Outputs:
-        """What the teacher said of the samples ``rows`` (int64, on the same device)."""
+        """The teacher's outputs for the samples ``rows`` (int64, on the same device)."""
         features = [f.index_select(0, rows) for f in self.outputs.features]
         return Outputs(self.outputs.logits.index_select(0, rows), features)
 
 
 def outputs_of(key: str, ask: Callable[[Tensor], Outputs], arrays: Arrays, device: torch.device) -> Outputs:
-    """The outputs of every sample, from the cache if an equal teacher was asked about the same samples before.
+    """The outputs for every sample, from the cache if an equal teacher was evaluated on the same samples before.
 
     Entries are written whole or not at all; one process computes while others wait for it.
 
     Args:
-        key: tells this teacher with these samples from all others; see :func:`digest`.
+        key: identifies this teacher with these samples; see :func:`digest`.
         ask: from a raw batch on the device to outputs.
         arrays: the training samples.
-        device: where the outputs are wanted.
+        device: where the outputs are stored.
     """
 
     def compute() -> dict[str, np.ndarray]:
@@ -59,13 +59,13 @@ def outputs_of(key: str, ask: Callable[[Tensor], Outputs], arrays: Arrays, devic
 
 
 def bytes_of(one: Outputs, samples: int) -> int:
-    """Memory that the outputs of so many samples take, from those of a batch."""
+    """Memory of the outputs for ``samples`` samples, in bytes, extrapolated from those for a batch."""
     per_sample = sum(t[0].numel() for t in (one.logits, *one.features))
     return 4 * per_sample * samples
 
 
 def digest(states: Iterable[dict[str, Tensor]], *facts: object) -> str:
-    """A name for teachers with their weights and everything else that their outputs depend on.
+    """Content hash of teachers: their weights and everything else that their outputs depend on.
 
     Args:
         states: the tensors of each teacher, in order.

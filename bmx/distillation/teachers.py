@@ -1,4 +1,4 @@
-"""Frozen nets that are asked for their outputs."""
+"""Frozen teachers: evaluation of one net or an ensemble, with features."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bmx.distillation.views import view
 
 @dataclass(frozen=True)
 class Teacher:
-    """One frozen net.
+    """One frozen net with its input and output stages.
 
     Attributes:
         net: takes what ``input_stage`` returns.
-        input_stage: normalises raw samples as the net was trained with.
+        input_stage: normalises raw samples as in the net's training.
         spec: of the data that it was trained on.
-        output_stage: turns what the net gives into the units of the targets.
+        output_stage: converts the net's outputs to the units of the targets.
     """
 
     net: nn.Module
@@ -32,14 +32,14 @@ class Teacher:
 
 
 class Teachers:
-    """One or several frozen nets, in eval mode; deliberately not an ``nn.Module``.
+    """One frozen net or an ensemble of several, in eval mode; deliberately not an ``nn.Module``.
 
-    A module would be registered by the task that holds it, and so come into its checkpoint, its optimiser and its
+    A module would be registered by the task that holds it, and so be part of its checkpoint, its optimiser and its
     parameter counts.
 
     Args:
-        members: the nets; they are put into eval mode and their parameters need no gradients any more.
-        layers: of the one net, whose features are wanted besides its logits.
+        members: the nets; set to eval mode, with ``requires_grad`` off.
+        layers: paths of layers whose features are captured besides the logits; of a single net only.
 
     Raises:
         UsageError: a layer that the net does not have.
@@ -53,7 +53,7 @@ class Teachers:
         self.capture = Capture(self.members[0].net, layers, "distillation.teacher_layers") if layers else None
 
     def to(self, device: torch.device) -> None:
-        """Moves the nets."""
+        """Moves the nets to a device."""
         for member in self.members:
             member.net.to(device)
             member.input_stage.to(device)
@@ -61,7 +61,7 @@ class Teachers:
 
     @torch.no_grad()
     def __call__(self, raw: Tensor) -> Outputs:
-        """Logits (N, K) or predictions (N, 1), the mean over the nets, and features, of a raw batch."""
+        """Logits (N, K) or predictions (N, 1), the mean over the nets, and features, for a raw batch."""
         total: Tensor | None = None
         for member in self.members:
             logits = member.output_stage(member.net(member.input_stage(view(raw, member.spec))))

@@ -1,4 +1,4 @@
-"""The same sample for a net that was made for other shapes."""
+"""Conversion of raw samples to the input shape that a teacher was trained on."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from bmx.errors import UsageError
 
 
 def view(raw: Tensor, spec: DataSpec) -> Tensor:
-    """A raw batch (N, …) as a net that was made for ``spec`` takes it; see :meth:`bmx.data.kinds.kind.Kind.view`."""
+    """Converts a raw batch (N, …) for a net trained on ``spec``; see :meth:`bmx.data.kinds.kind.Kind.view`."""
     return raw if tuple(raw.shape[1:]) == spec.input_shape else spec.form.view(raw, spec.input_shape)
 
 
 def check_view(teacher: DataSpec, data: DataSpec, where: str) -> None:
-    """Refuses a teacher that cannot be shown these data.
+    """Rejects a teacher whose input these data cannot be converted to.
 
     Raises:
-        UsageError: other classes, another kind of data, another vocabulary or a shape that has no meaning here.
+        UsageError: other classes, another kind of data, another vocabulary or a shape without a conversion.
     """
     if teacher.num_classes != data.num_classes:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Runs a task: builds its parts from the configuration, watches over it, saves it, and brings it back."""
+"""The training engine: builds a run from its configuration, monitors, checkpoints and resumes it."""
 
 from bmx.engine.fast_import import import_lightning
 

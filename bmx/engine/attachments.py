@@ -1,4 +1,4 @@
-"""The trackers of a run: checked before it starts, made when it does."""
+"""Builds the experiment trackers of the ``logger`` group, after checking them before the run starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bmx.engine.build import call
 from bmx.engine.signature import accepts, bind
 from bmx.errors import UsageError
 
-# The package that a tracker needs, by the end of its target: bmx's functions and Lightning's classes.
+# The package that a tracker needs, by the last part of its target: bmx's functions and Lightning's classes.
 _NEEDS = {
     "loggers.tensorboard": "tensorboard",
     "TensorBoardLogger": "tensorboard",
@@ -23,15 +23,15 @@ _NEEDS = {
     "loggers.mlflow": "mlflow",
     "MLFlowLogger": "mlflow",
 }
-# What bmx adds where the signature has it.
+# Arguments that bmx adds where the signature has them.
 _SUPPLIED = ("run_dir", "steps_before")
 
 
 def check_loggers(groups: DictConfig | None) -> None:
-    """Finds out whether the trackers of the ``logger`` group can be made, without making them: that writes files.
+    """Checks that the trackers of the ``logger`` group can be built, without building them: that writes files.
 
     Raises:
-        UsageError: one that is not there, whose fields do not fit, or whose package is not installed.
+        UsageError: one that does not exist, whose fields do not fit, or whose package is not installed.
     """
     for word, node in _trackers(groups):
         target = str(node._target_)
@@ -48,15 +48,15 @@ def _no_logger(what: str, word: str) -> UsageError:
 
 
 def make_loggers(groups: DictConfig | None, run_dir: Path, steps_before: int) -> list[Logger]:
-    """The trackers of the ``logger`` group besides metrics.csv, which is always written.
+    """Builds the trackers of the ``logger`` group, which are used besides metrics.csv.
 
     Args:
         groups: the configuration; None for no tracker.
         run_dir: the run directory.
-        steps_before: steps that a resumed run has behind it.
+        steps_before: optimiser steps before the resume.
 
     Raises:
-        UsageError: one cannot be made.
+        UsageError: one cannot be built.
     """
     check_loggers(groups)
     made = []

@@ -1,4 +1,4 @@
-"""Builds the parts of a run from their groups in the configuration."""
+"""Builds the parts of a run (data, model, optimiser, ...) from their config groups."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from bmx.targets.blame import described, root_cause, user_line
 
 T = TypeVar("T")
 
-# Keys of the data group that are about how batches are made, not about the set.
+# Keys of the data group that configure the batches, not the data set.
 BATCHING_KEYS = ("val_size", "in_memory", "workers", "leave_out")
 
 
 def call(node: DictConfig, where: str, **arguments: Any) -> Any:
-    """Calls the target of ``node``; what goes wrong in it is a mistake of the command, or of the code that it names.
+    """Calls the target of ``node``; errors in it are reported as errors of the command or of the user's code.
 
     Raises:
-        UsageError: with the line of the user's own code that failed, if one did.
-        NotImplementedError: as it comes: the meta device says so of what it cannot do.
+        UsageError: with the failing line of the user's code, if there is one.
+        NotImplementedError: passed through: the meta device raises it for unsupported operations.
     """
     try:
         # Arguments are handed over by bmx itself: Hydra would copy them into a configuration first.
@@ -63,7 +63,7 @@ def call(node: DictConfig, where: str, **arguments: Any) -> Any:
             fix = f"with --help the same command lists the fields of {where}"
             raise UsageError(message, at, fix) from error
         if str(node._target_).startswith("bmx."):
-            raise cause from error  # a mistake of bmx's own
+            raise cause from error  # a bug in bmx itself
         raise UsageError(
             f"{node._target_} fails: {described(cause)}", at, "change its fields, or leave it out"
         ) from error
@@ -74,7 +74,7 @@ _kept: dict[str, Source] | None = None
 
 @contextmanager
 def sources_kept() -> Iterator[None]:
-    """While it lasts, equal ``data`` groups are loaded once: for checking many configurations."""
+    """Context manager that caches loaded data sets by ``data`` group: for checking many configurations."""
     global _kept
     before = _kept
     _kept = {} if before is None else before
@@ -88,14 +88,14 @@ def make_source(data: DictConfig) -> Source:
     """Loads the data set of the ``data`` group.
 
     Raises:
-        UsageError: a field that the set does not have, or files that cannot be found.
+        UsageError: a field that the data set does not have, or files that cannot be found.
     """
     node = _without(data, *BATCHING_KEYS)
     found = bind(_without(node, "dir"), "data")
     if "dir" in node and not accepts(found, ["dir"]):
         if node.dir is not None and not str(node._target_).startswith("bmx."):
             raise UsageError(f"{node._target_} has no field 'dir'", f"data.dir={node.dir}", "leave it out")
-        node = _without(node, "dir")  # old runs of bmx's own sets have kept it
+        node = _without(node, "dir")  # old runs of bmx's own data sets have recorded it
     wanted = data.get("in_memory", "auto")
     assert wanted in (True, False, "auto"), "the declaration of data.in_memory says so"
     known = f"{wanted} {OmegaConf.to_yaml(node)}" if _kept is not None else ""
@@ -113,7 +113,7 @@ def make_source(data: DictConfig) -> Source:
 
 
 def _source(node: DictConfig, arguments: dict[str, Any]) -> Source:
-    """What the data function returns, which may be the user's own."""
+    """Calls the data function, which may be the user's, and checks what it returns."""
     where = source_name(node)
     source = call(node, "data", **arguments)
     if not isinstance(source, Source):
@@ -123,7 +123,7 @@ def _source(node: DictConfig, arguments: dict[str, Any]) -> Source:
 
 
 def source_name(data: DictConfig) -> str:
-    """What a message calls the data: the user's own function by its name; bmx's own sets by their words and folders."""
+    """Name of the data for messages: of a user's function its own; of bmx's data sets the option and folder."""
     target, folder = str(data.get("_target_")), data.get("dir")
     if not target.startswith("bmx.data."):
         return f"data._target_={target}"
@@ -131,7 +131,7 @@ def source_name(data: DictConfig) -> str:
 
 
 def _without(node: DictConfig, *keys: str) -> DictConfig:
-    plain = OmegaConf.to_container(node, resolve=True)  # a copy alone would lose what its interpolations point at
+    plain = OmegaConf.to_container(node, resolve=True)  # a copy alone would lose what its interpolations refer to
     assert isinstance(plain, dict)
     return OmegaConf.create({key: value for key, value in plain.items() if key not in keys})
 
@@ -157,7 +157,7 @@ def make_model(model: DictConfig, spec: DataSpec) -> nn.Module:
 
 
 def make_bmx(node: DictConfig, group: str, kind: type[T], method: str) -> T:
-    """Builds what a group says, which has to be a bmx one: a subclass of ``kind`` that writes its ``method``."""
+    """Builds the target of a group, which must be a subclass of ``kind`` that implements ``method``."""
     bind(node, group)
     made = call(node, group)
     if not isinstance(made, kind):
@@ -170,7 +170,7 @@ def make_method(compression: DictConfig) -> Method:
     """Builds the compression method of the ``compression`` group.
 
     Raises:
-        UsageError: fields that the method does not have or does not accept.
+        UsageError: fields that the method does not have, or values that it rejects.
     """
     bind(compression, "compression")
     made = call(compression, "compression")
@@ -181,10 +181,10 @@ def make_method(compression: DictConfig) -> Method:
 
 
 def make_augmentation(augmentation: DictConfig | None, spec: DataSpec) -> Augmentation | None:
-    """Builds what the ``augmentation`` group says; None where it says none.
+    """Builds the ``augmentation`` group; None where it is empty.
 
     Raises:
-        UsageError: unknown fields, or data of another kind than it is for.
+        UsageError: unknown fields, or data of another kind than it supports.
     """
     if augmentation is None or not augmentation.get("_target_"):
         return None
@@ -203,17 +203,18 @@ def make_distillation(distillation: DictConfig) -> Distillation:
 
 
 def optimizer_maker(optim: DictConfig, lr: float) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
-    """The function that makes the optimiser of the ``optim`` group for given parameters.
+    """Returns the factory of the ``optim`` group's optimiser, from parameters to optimiser.
 
     Args:
         optim: the group.
-        lr: the step size of the run; the optimiser gets it where the group says none.
+        lr: the learning rate of the run; the optimiser gets it where the group sets none.
 
-    Weight decay is for weights of two or more dimensions; biases and normalisation go without. The fused
-    implementation is taken where torch has one: it does the same sums in one pass.
+    Weight decay applies to parameters of two or more dimensions, not to biases and normalisation. The fused
+    implementation is used where torch has one: it computes the same in one pass.
 
     Raises:
-        UsageError: fields that the optimiser does not have or does not accept, or a step size that does not reach it.
+        UsageError: fields that the optimiser does not have, values that it rejects, or a learning rate that does not
+            reach it.
     """
     found = bind(optim, "optim", supplied=("params", "lr"))
     takes_lr = bool(accepts(found, ["lr"]))
@@ -226,7 +227,7 @@ def optimizer_maker(optim: DictConfig, lr: float) -> Callable[[Iterable[nn.Param
         extra: dict[str, Any] = {"lr": lr} if takes_lr else {}
         if "fused" in inspect.signature(found).parameters and "fused" not in optim and _can_fuse(groups):
             extra["fused"] = True
-        # torch warns of rates given twice; the groups carry the parameters, the rest comes from the configuration.
+        # torch warns of learning rates given twice; the groups carry the parameters, the rest is configured.
         made = call(optim, "optim", params=groups, **extra)
         if not isinstance(made, Optimizer):
             what = f"{optim._target_} made a {type(made).__name__}, not a torch.optim.Optimizer"
@@ -238,7 +239,7 @@ def optimizer_maker(optim: DictConfig, lr: float) -> Callable[[Iterable[nn.Param
 
 
 def _check_rate(target: str, make: Callable[..., Optimizer], lr: float) -> None:
-    """Makes the optimiser once: bad values are found now, not when training starts, and whether ``lr`` reaches it."""
+    """Builds the optimiser once, so that invalid values fail before training; checks that ``lr`` reaches it."""
     trial, doubled = (make([nn.Parameter(torch.zeros(1, 1))], rate) for rate in (lr, 2 * lr))
     rates, more = ([group.get("lr") for group in optimizer.param_groups] for optimizer in (trial, doubled))
     if None in rates:
@@ -252,7 +253,7 @@ def _check_rate(target: str, make: Callable[..., Optimizer], lr: float) -> None:
 
 
 def trial_of(make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]) -> Optimizer:
-    """An optimiser of a run's class and rate, of one number, to be thrown away."""
+    """A throwaway optimiser of a run's class and learning rate, over a single scalar."""
     return make_optimizer([nn.Parameter(torch.zeros(1, 1))])
 
 

@@ -1,4 +1,4 @@
-"""What a callback of a user's own did wrong, told with its file and line."""
+"""Reports errors in a user's callback with its file and line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bmx.targets.blame import line_of
 
 
 def explained(error: BaseException, callbacks: Sequence[Callback]) -> BmxError | None:
-    """The failure of a callback as a user meets it; None if it was not in one of ``callbacks``, or is told already.
+    """The error of a callback as a BmxError; None if it was not in one of ``callbacks``, or is reported already.
 
     Args:
-        error: what came out of training.
+        error: raised by the training.
         callbacks: the user's.
     """
     if isinstance(error, BmxError):
@@ -43,9 +43,9 @@ def explained(error: BaseException, callbacks: Sequence[Callback]) -> BmxError |
 
 
 def _in_callback(error: BaseException, callbacks: Sequence[Callback]) -> tuple[Callback, str, str, int] | None:
-    """The callback in whose hook it happened, the hook, and the innermost line of the file that the hook is in.
+    """The callback whose hook raised the error, the hook, and the innermost line in the hook's file.
 
-    A function that is called by its name alone, as LambdaCallback's are, is found by its code.
+    A hook that is a plain function, as LambdaCallback's are, is found by its code object.
     """
     functions = {code: (callback, hook) for callback in callbacks for hook, code in _own_functions(callback)}
     found = None

@@ -1,7 +1,8 @@
-"""Which of Lightning's callbacks and hooks bmx cannot honour, why, and what to do instead.
+"""Lightning callbacks and hooks that bmx does not support, with the reason and the alternative.
 
-bmx steps the optimiser and sets its rate itself, shows its own progress, and tests the best model after the fit
-without Lightning. What rests on Lightning's doing one of these would be taken and ignored, so it is refused.
+bmx steps the optimiser and sets its learning rate itself, shows its own progress, and tests the best model after the
+fit without Lightning. Callbacks that rely on Lightning for one of these would silently do nothing, so they are
+rejected.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ REFUSED: dict[type[Callback], tuple[str, str]] = {
         "or EMAWeightAveraging",
     ),
 }
-"""Classes of Lightning's, and with them their subclasses: why not, and what to do."""
+"""Unsupported callback classes, including their subclasses: reason and alternative."""
 
 STEP_HOOKS = (
     "on_train_batch_start",
@@ -49,7 +50,7 @@ STEP_HOOKS = (
     "on_validation_batch_start",
     "on_validation_batch_end",
 )
-"""Hooks that are told of single batches."""
+"""Hooks that are called for single batches."""
 
 OPTIMISER_HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 """Hooks within a step."""
@@ -65,4 +66,4 @@ UNCALLED: dict[str, tuple[str, str]] = {
     **{f"on_predict_{when}": _PREDICT for when in _BATCH_AND_EPOCH},
     **{f"on_sanity_check_{when}": _SANITY for when in ("start", "end")},
 }
-"""Hooks that nothing calls in a run: why not, and what to do."""
+"""Hooks that are never called in a run: reason and alternative."""

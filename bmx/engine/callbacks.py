@@ -1,4 +1,4 @@
-"""The Lightning callbacks of ``trainer.callbacks``: made, checked before the start, and called as documented."""
+"""Builds the Lightning callbacks of ``trainer.callbacks``, checks them before the run, and calls their step hooks."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _LIGHTNING = ("pytorch_lightning.", "lightning_fabric.", "lightning.")
 
 
 def make_callbacks(nodes: Any) -> list[Callback]:
-    """Builds the callbacks of ``trainer.callbacks``, and refuses what bmx could not call as Lightning documents it.
+    """Builds the callbacks of ``trainer.callbacks``; rejects those that bmx cannot call as Lightning documents.
 
     Raises:
-        UsageError: no callback, a field it does not have or accept, or one that rests on what a run does not do.
+        UsageError: not a callback, an invalid field, or one that relies on something a run does not do.
     """
     if nodes is None:
         return []
@@ -87,12 +87,12 @@ def _state_allowed(callback: Callback, where: str) -> None:
 
 
 def has_hook(callback: Callback, hook: str) -> bool:
-    """Whether the callback does something in this hook; LambdaCallback's are attributes of its own."""
+    """Whether the callback implements this hook; those of a LambdaCallback are instance attributes."""
     return hook in vars(callback) or getattr(type(callback), hook) is not getattr(Callback, hook)
 
 
 def _own(callback: Callback, hook: str) -> bool:
-    """Whether the hook was written by a user: what Lightning's callbacks do in a test they do besides the fit."""
+    """Whether the hook is user code: the test hooks of Lightning's callbacks repeat what they do in the fit."""
     if hook in vars(callback):
         return True
     owner = next(kind for kind in type(callback).__mro__ if hook in vars(kind))
@@ -100,7 +100,7 @@ def _own(callback: Callback, hook: str) -> bool:
 
 
 def _different_states(callbacks: Sequence[Callback]) -> None:
-    """Lightning keeps states by class and a few arguments; two of the same could not be told apart."""
+    """Rejects callbacks with the same state key: Lightning stores states by class and a few arguments."""
     seen: set[str] = set()
     for number, callback in enumerate(callbacks):
         if has_hook(callback, "state_dict") and callback.state_key in seen:
@@ -111,7 +111,7 @@ def _different_states(callbacks: Sequence[Callback]) -> None:
 
 
 def check_callbacks(nodes: Any, objective: TaskObjective, validates: bool, device: torch.device) -> None:
-    """Finds out before a run whether its callbacks can do what they are for.
+    """Checks before a run that its callbacks can work.
 
     Args:
         nodes: ``trainer.callbacks``.
@@ -120,7 +120,7 @@ def check_callbacks(nodes: Any, objective: TaskObjective, validates: bool, devic
         device: where the run computes.
 
     Raises:
-        UsageError: the first thing that could not work.
+        UsageError: for the first callback that could not.
     """
     callbacks = make_callbacks(nodes)
     for number, callback in enumerate(callbacks):
@@ -176,7 +176,7 @@ def _may_log(callback: Callback) -> bool:
 
 
 def wants_batches(callbacks: Sequence[Callback]) -> bool:
-    """Whether batches are to be handed over one by one: a user's own callback may look at anything of the Trainer's."""
+    """Whether Lightning must iterate single batches: a user's callback may read anything of the Trainer."""
     hooks = (*STEP_HOOKS, *OPTIMISER_HOOKS)
     return any(
         not (type(callback).__module__ + ".").startswith(_LIGHTNING) or any(has_hook(callback, hook) for hook in hooks)
@@ -185,12 +185,12 @@ def wants_batches(callbacks: Sequence[Callback]) -> bool:
 
 
 def averages(callbacks: Sequence[Callback]) -> Callback | None:
-    """The callback that keeps an average of the weights, if there is one."""
+    """The weight-averaging callback, if there is one."""
     return next((callback for callback in callbacks if isinstance(callback, WeightAveraging)), None)
 
 
 def check_tuned(callbacks: Sequence[Callback], method: Any, fix: str) -> None:
-    """Refuses an average over weights whose form still changes: it would be neither the one nor the other.
+    """Rejects weight averaging while the weights are still being pruned: it would mix both states.
 
     Args:
         callbacks: the user's.
@@ -198,7 +198,7 @@ def check_tuned(callbacks: Sequence[Callback], method: Any, fix: str) -> None:
         fix: what else than to leave the callback out.
 
     Raises:
-        UsageError: the weights are averaged and being pruned at once.
+        UsageError: the weights are averaged and pruned at once.
     """
     found = averages(callbacks)
     if found is not None and getattr(method, "settles_late", False):
@@ -208,7 +208,7 @@ def check_tuned(callbacks: Sequence[Callback], method: Any, fix: str) -> None:
 
 
 def placed(callbacks: Sequence[Callback], run_dir: Path) -> None:
-    """Gives callbacks that write files and were told no folder one in the run directory."""
+    """Sets the folder of callbacks that write files and have none configured to one in the run directory."""
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
             callback.dirpath = str(run_dir / "model_checkpoints")
@@ -221,7 +221,7 @@ class CalledInSteps:
     """Calls the hooks within a step, as Lightning would.
 
     Args:
-        trainer: has the callbacks.
+        trainer: the Trainer with the callbacks.
     """
 
     def __init__(self, trainer: pl.Trainer) -> None:
@@ -241,6 +241,6 @@ class CalledInSteps:
 
 
 def step_hooks(callbacks: Sequence[Callback], trainer: pl.Trainer) -> CalledInSteps | None:
-    """Calls the hooks within a step, if a callback has one."""
+    """The caller of the hooks within a step; None if no callback has one."""
     wanted = any(has_hook(callback, hook) for callback in callbacks for hook in OPTIMISER_HOOKS)
     return CalledInSteps(trainer) if wanted else None

@@ -1,4 +1,4 @@
-"""When a run is saved: last.ckpt for going on, best.ckpt for using the model."""
+"""Checkpoint callback: last.ckpt for resuming a run, best.ckpt with the model for use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Every:
-    """How often to save within an epoch; at an epoch's end a run is always saved.
+    """Checkpoint interval within an epoch; at the end of an epoch a run is always saved.
 
     Args:
         steps: optimiser steps between two checkpoints, or None.
@@ -55,15 +55,15 @@ class Every:
         return cls(seconds=float(match[1]) * _SECONDS[match[2]])
 
 
-# Writes a model file: where, the task whose epoch it is from, and the weights.
+# Writes a model file, from its path, the task at that epoch, and the weights.
 SaveBest = Callable[[Path, FitTask, dict[str, Tensor]], None]
 
 
 class Checkpoints(Checkpoint):
-    """Saves the best model and the state of the run, and ends the run when patience or a signal says so.
+    """Saves the best model and the state of the run, and stops the run on patience or a signal.
 
-    ``last.ckpt`` is replaced in one step, after its predecessor got the name ``previous.ckpt``: at every instant one
-    whole checkpoint exists.
+    ``last.ckpt`` is replaced atomically, after its predecessor was renamed to ``previous.ckpt``: at every instant one
+    complete checkpoint exists.
 
     Args:
         folder: ``<run>/checkpoints``.
@@ -71,8 +71,8 @@ class Checkpoints(Checkpoint):
         save_best: writes the model file.
         every: when to save within an epoch.
         stop: the request to stop, from a signal.
-        end_epoch: called when an epoch is finished, before that is saved.
-        on_epoch: told of each epoch that is finished and saved: (task, is it the best).
+        end_epoch: called when an epoch is finished, before it is saved.
+        on_epoch: called when an epoch is finished and saved, with the task and whether it is the best.
     """
 
     def __init__(
@@ -130,12 +130,12 @@ class Checkpoints(Checkpoint):
         self._stop_if_asked()
 
     def on_pulse(self, task: FitTask) -> None:
-        """Saves if it is time to, between two steps."""
+        """Saves between two steps, if the interval has passed."""
         due = self.every.seconds is not None and time.monotonic() - self._saved_at >= self.every.seconds
         if self.every.steps is not None and task.steps_done >= task.wake_at:
             self._wake(task)
             due = True
-        # Before the first step of an epoch there is nothing to add to what its predecessor saved at its end.
+        # Before the first step of an epoch there is nothing to add to the checkpoint of the epoch before.
         if (due or self.stop.reason is not None) and task.position.step:
             self.save_last(task.trainer)
         self._stop_if_asked()
@@ -149,7 +149,7 @@ class Checkpoints(Checkpoint):
             raise Interrupted(self.stop.reason)
 
     def save_last(self, trainer: pl.Trainer) -> None:
-        """Writes last.ckpt; the one before stays as previous.ckpt."""
+        """Writes last.ckpt; its predecessor stays as previous.ckpt."""
         if not self.writes:
             return
         last, previous = self.folder / LAST, self.folder / PREVIOUS
@@ -170,7 +170,7 @@ class Checkpoints(Checkpoint):
 
 
 def _write_logged(trainer: pl.Trainer) -> None:
-    """Writes what callbacks logged of the epoch, as Lightning would after the hooks: before the rows are counted."""
+    """Writes what callbacks logged in the epoch, as Lightning would after the hooks: before the rows are counted."""
     connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
     connector.on_epoch_end()
     loop._batches_that_stepped -= 1
@@ -179,9 +179,9 @@ def _write_logged(trainer: pl.Trainer) -> None:
 
 
 def _weights(trainer: pl.Trainer, task: FitTask) -> dict[str, Tensor]:
-    """The weights that the epoch's result is of: those that were validated, whatever they are now.
+    """The weights that the epoch's metrics belong to: those that were validated, whatever they are now.
 
-    Without a validation they are those that a checkpoint has for use: a callback that averages puts its average there.
+    Without validation they are those of a checkpoint, where a weight-averaging callback puts its average.
     """
     if task.validated is not None:
         return task.validated

@@ -1,4 +1,4 @@
-"""Where a run computes and in what precision, settled once from the configuration."""
+"""Resolves the device and floating-point precision of a run from its configuration."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Device:
     """A resolved device.
 
     Args:
-        where: the device that tensors live on.
-        precision: one of Lightning's precision words.
+        where: the device of the tensors.
+        precision: a precision of Lightning's, such as ``bf16-mixed``.
         ranks: this process among those that train one model.
     """
 
@@ -52,16 +52,16 @@ class Device:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights."""
+        """Data type of the weights."""
         return {"bf16-true": torch.bfloat16, "64-true": torch.float64}.get(self.precision, torch.float32)
 
     def autocast(self) -> torch.autocast:
-        """The context a forward pass runs in; it does nothing in a ``-true`` precision."""
+        """The autocast context of a forward pass; disabled in a ``-true`` precision."""
         dtype = torch.float16 if self.precision == "16-mixed" else torch.bfloat16
         return torch.autocast(self.where.type, dtype=dtype, enabled=self.precision.endswith("-mixed"))
 
     def scaler(self) -> torch.amp.GradScaler | None:
-        """A loss scaler, which 16-bit floats need; for steps that Lightning does not make."""
+        """A gradient scaler, which 16-bit floats need; for steps outside of Lightning."""
         return torch.amp.GradScaler(self.where.type) if self.precision == "16-mixed" else None
 
 
@@ -85,10 +85,10 @@ def processes(device: str, devices: int | str) -> int:
 
 
 def resolve(device: str, precision: str, devices: int | str = 1) -> Device:
-    """The device and precision that ``device=``, ``devices=`` and ``precision=`` mean on this machine.
+    """Resolves ``device=``, ``devices=`` and ``precision=`` on this machine.
 
     Raises:
-        UsageError: the device is not there, or it cannot do the precision.
+        UsageError: the device is missing, or does not support the precision.
     """
     where = f"device={device}"
     if device == "auto":
@@ -120,7 +120,7 @@ def resolve(device: str, precision: str, devices: int | str = 1) -> Device:
 
 
 def use_cpu(threads: int | None, ranks: int = 1) -> int:
-    """Makes the CPU ready to compute: sets the threads of an operation, unless null, and returns how many there are.
+    """Sets torch's number of CPU threads per operation, unless None, and returns it.
 
     Args:
         threads: of an operation; null leaves it to torch, and shares out the cores among the ranks.
@@ -131,15 +131,15 @@ def use_cpu(threads: int | None, ranks: int = 1) -> int:
         threads = max(1, torch.get_num_threads() // ranks) if current() == Ranks() else torch.get_num_threads()
     if threads is not None:
         if threads < 1:
-            fix = "use a run that bmx has made"  # of a run's configuration; what is typed has been checked
+            fix = "use a run that bmx has made"  # from a run's configuration; typed values have been checked
             raise UsageError(f"trainer.threads must be at least 1, got {threads}", f"trainer.threads={threads}", fix)
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > 16:
-        # Beyond this small models only wait for each other.
+        # With more threads small models only lose time to synchronisation.
         torch.set_num_threads(16)
     return torch.get_num_threads()
 
 
 def device_name(device: torch.device) -> str:
-    """A device as reports name it, with the model of a GPU."""
+    """Name of a device for reports, with the model of a GPU."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a line per epoch that stays, and a bar that moves."""
+"""Progress display of a training run: a permanent line per epoch and a live progress bar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, float | int | str]
 
 
 class Display(Protocol):
-    """Follows a run; every call is cheap."""
+    """Interface of a progress display; every call is cheap."""
 
     def start(self, title: list[str], epochs: int, steps_per_epoch: int) -> None: ...
 
@@ -30,7 +30,7 @@ class Display(Protocol):
 
 
 class Silent:
-    """Shows nothing: other ranks, and callers from Python."""
+    """Shows nothing: for other ranks, and callers from Python."""
 
     def start(self, title: list[str], epochs: int, steps_per_epoch: int) -> None: ...
 
@@ -44,7 +44,7 @@ class Silent:
 
 
 class PlainDisplay:
-    """Plain lines, for pipes, files and sweeps."""
+    """A plain line per epoch, for pipes, files and sweeps."""
 
     def __init__(self) -> None:
         self.epochs = 0
@@ -94,7 +94,7 @@ class Bar(PlainDisplay):
 
     def epoch(self, row: Row, seconds: float, best: bool) -> None:
         super().epoch(row, seconds, best)
-        # Epochs may be shorter than the time between two looks at the steps.
+        # Epochs may be shorter than the interval between two updates of the step count.
         self.step(int(row["epoch"]) - 1, self._steps, float(row.get("train/loss", math.nan)))
 
     def step(self, epoch: int, step: int, loss: float) -> None:
@@ -119,19 +119,19 @@ class Bar(PlainDisplay):
 
 
 def choose(quiet: bool = False) -> Display:
-    """The display that suits where the output goes."""
+    """Chooses the display for the kind of output: terminal, pipe, or none."""
     if quiet:
         return Silent()
     return Bar() if moves(sys.stdout) else PlainDisplay()
 
 
 def bar(said: list[str], share: float, speed: list[str], width: int, coloured: bool = False) -> str:
-    """A line of progress: what is being done, a bar, and how fast it goes; what has no room is left out whole.
+    """A progress line: activity, bar, and speed; items without room are left out whole.
 
     Args:
-        said: the most important first.
-        share: of the work that is done, 0 to 1.
-        speed: the most important first.
+        said: the activity, the most important item first.
+        share: fraction of the work that is done, 0 to 1.
+        speed: the most important item first.
         width: columns.
         coloured: whether the bar is.
     """
@@ -156,7 +156,7 @@ _LEAST_BAR = 8
 
 @dataclass(frozen=True)
 class EpochTable:
-    """The table that grows by a line per epoch: which columns it has, and how wide they are.
+    """Layout of the table with a line per epoch: its columns and their widths.
 
     Attributes:
         epochs: of the run.
@@ -172,7 +172,7 @@ class EpochTable:
 
     @classmethod
     def fitting(cls, row: Row, epochs: int, room: int | None = None) -> EpochTable:
-        """The widest table for a row that fits into so many columns; None is any number of them."""
+        """The table with the most columns that fits a terminal ``room`` columns wide; None is unlimited."""
         names = tuple(name for name in row if "/" in name)
         table = cls(epochs, names, max(10, *(len(_heading(name)) for name in names)) if names else 10)
         if room is None:
@@ -180,7 +180,7 @@ class EpochTable:
         narrow = max([9, *(len(_heading(name)) for name in names)])
         tries = [table, *(cls(epochs, names, narrow, rest) for rest in (("lr", "time"), ("time",), ()))]
         kept = list(names)
-        # The last to go are those of the validation set, the score at the very end.
+        # Columns of the validation set are dropped last, its score at the very end.
         leaving = sorted(names, key=lambda name: (name.startswith("val/"), not name.endswith("loss")))
         for name in leaving[:-1]:
             kept.remove(name)
@@ -189,7 +189,7 @@ class EpochTable:
 
     @property
     def columns(self) -> int:
-        """Of its longest line."""
+        """Width of its longest line."""
         return len(self.heading) + len(_BEST)
 
     @property
@@ -204,7 +204,7 @@ class EpochTable:
         )
 
     def line(self, row: Row, seconds: float, best: bool) -> str:
-        """One epoch in a line: losses, scores, learning rate, time, and a mark if it is the best so far."""
+        """The line of an epoch: losses, scores, learning rate, time, and a mark if it is the best so far."""
         cells = [_cell(name, float(row[name])) if name in row else numbers.MISSING for name in self.names]
         head = f"{row['epoch']}/{self.epochs}"
         rest = {"lr": f"{float(row['lr']):.2g}", "time": _took(seconds)}

@@ -1,4 +1,4 @@
-"""Checkpoints that are either whole or not there, and errors of a full disk that say so."""
+"""Atomic checkpoint writes, with errors that name a full disk."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from bmx.files.atomic import replacing
 
 
 def write(path: Path, by: Callable[[BinaryIO], None]) -> None:
-    """Replaces ``path`` with what ``by`` writes; a kill at any instant leaves the old file or the new one.
+    """Atomically replaces ``path`` with what ``by`` writes; a kill at any instant leaves the old file or the new one.
 
     Raises:
-        RunFailed: the disk is full or the folder cannot be written; the old file is still there.
+        RunFailed: the disk is full or the folder is not writable; the old file is untouched.
     """
     try:
         with replacing(path, "wb") as file:
@@ -33,7 +33,7 @@ def write(path: Path, by: Callable[[BinaryIO], None]) -> None:
 
 
 class _Told(io.RawIOBase):
-    """A file that remembers why a write failed and lets the writer go on.
+    """A file that records the error of a failed write and lets the writer go on.
 
     torch's zip writer loses the reason ("unexpected pos 7936 vs 7888"), and ends the process where it is closed after
     a write that failed.
@@ -65,7 +65,7 @@ class _Told(io.RawIOBase):
 
 
 def fill(file: BinaryIO, by: Callable[[BinaryIO], None]) -> None:
-    """Has torch write into a file; raises OSError where the file could not be written."""
+    """Calls ``by`` to write into a file; raises OSError where a write failed."""
     told = _Told(file)
     by(cast(BinaryIO, told))
     if told.error is not None:

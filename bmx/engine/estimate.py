@@ -1,4 +1,4 @@
-"""What a training run will need, found by making a few of its steps on a copy of the model."""
+"""Estimates memory and time of a training run: memory from shapes, time from a few steps on a copy of the model."""
 
 from __future__ import annotations
 
@@ -26,24 +26,23 @@ from bmx.measure.memory import predict_memory
 from bmx.tasks.fit import FitTask
 from bmx.tasks.losses import objective_for
 
-# Steps that are let pass before the clock is read: the first ones allocate and choose kernels.
+# Warm-up steps before timing: the first ones allocate and choose kernels.
 WARM_UP = 3
 MOST_STEPS = 500
-# Less than this is within what a clock says of the same steps twice.
+# A smaller ratio is within the noise of timing the same steps twice.
 NO_GAIN = 1.1
 
 
 @dataclass(frozen=True)
 class MemoryNeeded:
-    """Bytes on the device while training.
+    """Memory on the device while training, in bytes.
 
     Attributes:
         weights: parameters and buffers.
-        step: the most that a step has alive besides: the batch, activations and gradients; None where shapes do not
-            tell.
-        optimizer: what the optimiser remembers.
+        step: peak of a step besides these: batch, activations and gradients; None where it cannot be told from shapes.
+        optimizer: the optimiser's state.
         data: samples that are held on the device besides the batch; on the CPU they are there already.
-        free: what the device has left now.
+        free: free memory of the device now.
     """
 
     weights: int
@@ -58,20 +57,20 @@ class MemoryNeeded:
 
     @property
     def fits(self) -> bool:
-        """Whether a tenth of the free memory would be left to everything else."""
+        """Whether a tenth of the free memory would remain for everything else."""
         return self.total <= 0.9 * self.free
 
 
 @dataclass(frozen=True)
 class TimeNeeded:
-    """Seconds, from steps that were made.
+    """Measured times in seconds.
 
     Attributes:
-        step: one optimiser step, on average.
-        steps_measured: how many were averaged.
+        step: mean of an optimiser step.
+        steps_measured: number of steps averaged.
         validation: one pass over the validation set.
         checkpoint: saving at the end of an epoch.
-        epoch: all of one epoch.
+        epoch: one whole epoch.
         total: all epochs.
     """
 
@@ -84,7 +83,7 @@ class TimeNeeded:
 
 
 def memory_needed(prepared: Prepared, net: nn.Module) -> MemoryNeeded:
-    """Predicts the memory of training from shapes; nothing of that size is allocated."""
+    """Predicts the memory of training from shapes, without allocating it."""
     device, data = prepared.device, prepared.data
     size = max(part_sizes(prepared.batch_size, int(prepared.cfg.trainer.accumulate), prepared.least))
     raw, _ = data.train.batch(torch.arange(min(size, len(data.train))))
@@ -110,7 +109,7 @@ def memory_needed(prepared: Prepared, net: nn.Module) -> MemoryNeeded:
 
 
 def _loss_of_shape(prepared: Prepared, samples: int, outputs: Tensor) -> Tensor:
-    """The run's own loss on targets that have a shape and no values."""
+    """The run's loss on targets with a shape but no values (meta device)."""
     float_targets = prepared.data.spec.task == "regression"
     dtype = torch.float32 if float_targets else torch.int64
     targets = torch.zeros(samples, dtype=dtype, device=outputs.device)
@@ -118,24 +117,24 @@ def _loss_of_shape(prepared: Prepared, samples: int, outputs: Tensor) -> Tensor:
 
 
 def _state_per_number(prepared: Prepared) -> float:
-    """Bytes that the optimiser remembers for each number that it trains, found by a step on a small matrix."""
+    """Bytes of optimiser state per trained number, measured by a step on a small matrix."""
     parameter = nn.Parameter(torch.zeros(64, 64, dtype=prepared.device.dtype))
     parameter.grad = torch.ones_like(parameter)
     optimizer = prepared.make_optimizer([parameter])
-    optimizer.step(lambda: 0.0)  # those that ask for the loss again get one
+    optimizer.step(lambda: 0.0)  # optimisers that take a closure get one
     kept = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
     return sum(t.numel() * t.element_size() for t in kept) / parameter.numel()
 
 
 def time_needed(prepared: Prepared, net: nn.Module, seconds: float = 2.0) -> TimeNeeded:
-    """Makes steps of the run for about so many seconds, a validation pass over one batch, and a checkpoint.
+    """Times steps of the run for about ``seconds``, a validation pass over one batch, and a checkpoint.
 
-    The model is a copy and the random state is put back, so that the run itself begins as if this had not been.
+    The model is a copy and the random state is restored, so that the run itself is unaffected.
     """
     with trial(prepared, net) as run:
         step, made = seconds_of_step(run, seconds)
         validation, checkpoint = _validation(run), _checkpoint(run)
-    # The last batch of an epoch holds what is left.
+    # The last batch of an epoch holds the remaining samples.
     in_epoch = len(prepared.data.train) / prepared.batch_size
     epoch = step * in_epoch + validation + checkpoint
     return TimeNeeded(step, made, validation, checkpoint, epoch, epoch * prepared.timeline.epochs)
@@ -143,11 +142,11 @@ def time_needed(prepared: Prepared, net: nn.Module, seconds: float = 2.0) -> Tim
 
 @dataclass(frozen=True)
 class Slower:
-    """A precision that is no gain on this machine.
+    """Timings of a precision that is slower than 32-true on this machine.
 
     Attributes:
         step: seconds of an optimiser step in the precision of the run.
-        full: seconds of one in 32-true.
+        full: seconds of an optimiser step in 32-true.
     """
 
     step: float
@@ -161,15 +160,15 @@ class Slower:
 def slower_than_full(
     prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask, seconds: float = 0.15
 ) -> Slower | None:
-    """What bf16 costs on a CPU that has no fast instructions for it; None where it is as fast as 32-true or faster.
+    """Times bf16 on a CPU without fast instructions for it; None where it is as fast as 32-true or faster.
 
-    A few steps are made in both precisions, twice in turn, on copies: the random state is put back.
+    A few steps are made in both precisions, twice in turn, on copies; the random state is restored.
 
     Args:
         prepared: the checked configuration.
         net: the model.
         make_task: of the run.
-        seconds: for each of the four.
+        seconds: for each of the four measurements.
     """
     device = prepared.device
     if device.where.type != "cpu" or not device.precision.startswith("bf16"):
@@ -185,7 +184,7 @@ def slower_than_full(
 
 
 def seconds_of_step(run: Trial, seconds: float) -> tuple[float, int]:
-    """Seconds of a step on average, and how many were measured; whole batches only, unless there are none."""
+    """Mean seconds of a step, and how many were measured; full batches only, unless there are none."""
     if run.prepared.cfg.get("compile"):
         run.task.net.compile()
     batches = _whole(run)
@@ -213,7 +212,7 @@ def _whole(run: Trial) -> Iterator[Batch]:
 
 
 def _validation(run: Trial) -> float:
-    """Seconds of a pass over the validation set, from a part of it."""
+    """Seconds of a pass over the validation set, extrapolated from a part of it."""
     held_out, task = run.prepared.data.val, run.task
     if held_out is None:
         return 0.0
@@ -232,7 +231,7 @@ def _validation(run: Trial) -> float:
 
 
 def _checkpoint(run: Trial) -> float:
-    """Seconds to save the model once and the state of the run once, into the folder for temporary files."""
+    """Seconds to save the model and the state of the run once each, into the folder for temporary files."""
     state = {"model": run.task.net.state_dict(), "optimizer": run.optimizer.state_dict()}
     with tempfile.TemporaryDirectory(prefix="bmx-plan-") as folder:
         began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Measures a predictor on a set: the one ruler behind every accuracy that bmx prints.
+"""Evaluates a predictor on a data set: the metrics behind every accuracy that bmx prints.
 
-The final test of a training run, ``bmx evaluate`` and every before/after table go through :func:`evaluate`, with the
-same batches, so that the same weights give the same digits.
+The final test of a training run, ``bmx evaluate`` and every before/after table use :func:`evaluate`, with the same
+batches, so that the same weights give the same digits.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ Predict = Callable[[Tensor], Tensor]
 
 # Samples of a test batch. Fixed, so that a number does not depend on the batch size of the training.
 BATCH_SIZE = 500
-# Logits of a test batch, 64 MB: of very many classes fewer samples are taken at once.
+# Logits of a test batch, 64 MB: with very many classes batches are smaller.
 _LOGITS = 16 << 20
 
 
 def batch_size_for(spec: DataSpec) -> int:
-    """Samples of a test batch of these data."""
+    """Batch size of an evaluation on these data."""
     return max(1, min(BATCH_SIZE, _LOGITS // max(1, spec.num_classes)))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured on one set.
+    """Results of an evaluation on one data set.
 
     Attributes:
-        metrics: ``loss``, the standard metrics of the task, and those that were asked for besides, by their names.
-        n: samples.
-        confusion: which class was taken for which; None for regression.
+        metrics: ``loss``, the standard metrics of the task, and the additional ones requested, by name.
+        n: number of samples.
+        confusion: the confusion matrix; None for regression.
         predicted: class numbers (N,), or predictions (N,) for regression.
         probability: of the predicted class (N,); empty for regression.
-        losses: of each sample (N,).
+        losses: loss of each sample (N,).
     """
 
     metrics: dict[str, float]
@@ -66,20 +66,20 @@ def evaluate(
     reader: Reader | None = None,
     more: Sequence[Metric] = (),
 ) -> Evaluation:
-    """Measures ``predict`` on every sample of ``arrays``.
+    """Evaluates ``predict`` on every sample of ``arrays``.
 
     Args:
-        predict: from a raw batch on the device to logits (N, K) or predictions (N, 1); in eval mode.
+        predict: maps a raw batch on the device to logits (N, K) or predictions (N, 1); in eval mode.
         arrays: the samples and their targets.
-        spec: says which task it is.
+        spec: of the data; names the task.
         device: where to compute and in what precision.
-        reader: gives the batches instead of ``arrays`` itself, in order.
+        reader: yields the batches in order, instead of ``arrays`` itself.
         more: metrics besides the standard ones of the task.
     """
     objective = objective_for(spec)
     batches = reader or reader_for(arrays, BatchOrder(len(arrays), batch_size_for(spec), shuffle=False), device.where)
     measures = [*standard(spec.task), *more]
-    # Logits of all samples are kept where something asks for them: of many classes they fill the memory.
+    # Logits of all samples are kept only where a metric needs them: with many classes they fill the memory.
     keeps = spec.task == "classification" and not all(map(_counts, measures))
     losses, predicted, probability, logits = [], [], [], []
     with device.autocast():
@@ -113,14 +113,14 @@ def evaluate(
 
 
 def _counts(metric: Metric) -> TypeGuard[OfCounts]:
-    """Whether counts of each class are enough; a class that writes its own ``__call__`` wants what that is given."""
+    """Whether a metric needs class counts only; one that overrides ``__call__`` needs its arguments."""
     return isinstance(metric, OfCounts) and type(metric).__call__ is OfCounts.__call__
 
 
 def _of_classes(
     measures: Sequence[Metric], confusion: Confusion, logits: Tensor | None, targets: Tensor
 ) -> dict[str, float]:
-    """Metrics of answers: from the counts of each class where these are enough."""
+    """Classification metrics: from the class counts where these are enough, else from logits."""
     right, samples, guesses = (
         torch.from_numpy(counts).double() for counts in (confusion.right(), confusion.samples(), confusion.guesses())
     )

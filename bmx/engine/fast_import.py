@@ -1,8 +1,8 @@
-"""Imports Lightning in half the time.
+"""Imports Lightning in half the time, by hiding optional dependencies of torchmetrics.
 
 torchmetrics, which Lightning imports, imports scipy, matplotlib, torchvision and transformers wherever they are
-installed, for features nobody here uses; that and the garbage collector's walks over half a million new objects are
-most of the start-up time. Everything hidden here imports as usual afterwards.
+installed, for features unused here; that and the garbage collector's walks over half a million new objects are most
+of the start-up time. Everything hidden here imports as usual afterwards.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ def import_lightning() -> None:
     try:
         if "torchmetrics" not in sys.modules:
             _import_torchmetrics_alone()
-        # Kineto, torch's profiler, reads this once and otherwise tells the terminal of every start and stop.
+        # Kineto, torch's profiler, reads this once and otherwise prints every start and stop.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         import pytorch_lightning  # noqa: F401
 
-        # What Lightning would say (which devices there are, where it restores from) bmx says itself.
+        # Lightning's messages (available devices, the checkpoint it restores) are printed by bmx itself.
         for name in ("pytorch_lightning", "lightning_fabric"):
             logging.getLogger(name).setLevel(logging.WARNING)
     finally:
-        # What has been imported lives until the end: the collector need not look at it again, at exit neither.
+        # Imported objects live until the end: the collector need not scan them again, nor at exit.
         gc.freeze()
         if collecting:
             gc.enable()

@@ -1,4 +1,4 @@
-"""The task of a run: what a configuration says about a training step, in the run and in trials before it."""
+"""Builds the training task of a run from its configuration, for the run and for trial steps before it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def build_task(
     make_task: Callable[..., FitTask] = FitTask,
     tuning: Tuning | None = None,
 ) -> FitTask:
-    """The task that fits ``net``, at the beginning of its first epoch.
+    """Builds the task that fits ``net``, at the beginning of its first epoch.
 
     Args:
         prepared: the checked configuration.
         net: the model to fit.
         order: which samples make each batch.
-        make_task: takes the arguments of :class:`FitTask`.
-        tuning: what has to hold after each step.
+        make_task: task class; takes the arguments of :class:`FitTask`.
+        tuning: constraints to enforce after each step, such as pruned weights.
     """
     cfg, data = prepared.cfg, prepared.data
     settings = FitSettings(
@@ -66,15 +66,15 @@ def build_task(
 def trial(
     prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask, batch_size: int | None = None
 ) -> Iterator[Trial]:
-    """The steps of a run on a copy of its model, without Trainer, rows and checkpoints.
+    """Context manager for trial steps of a run on a copy of its model, without Trainer, metrics and checkpoints.
 
-    The random state and what is trained beside the net are put back when it ends.
+    The random state and modules trained alongside the net are restored at exit.
 
     Args:
         prepared: the checked configuration.
         net: the model.
         make_task: of the run.
-        batch_size: another than the run's.
+        batch_size: replaces the run's.
     """
     random = random_state.capture()
     if batch_size is not None:

@@ -1,4 +1,4 @@
-"""How many samples a net must be given at once while it is trained."""
+"""Minimum batch size of a net in training: 2 where batch norm would see a single value per channel."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from bmx.errors import UsageError
 
 
 def least_batch(net: nn.Module, inputs: Tensor, make: Callable[[], nn.Module]) -> int:
-    """2 where a single sample cannot be trained on, else 1.
+    """Smallest batch that a net can be trained on: 2 where a single sample fails, else 1.
 
-    Batch norm is why: from one value per channel there is no variance to be had. Whether a net comes to that depends
-    on what its layers make of the samples' size, so a batch of one is sent through it.
+    The reason is batch norm: one value per channel has no variance. Whether that occurs depends on how the layers
+    change the spatial size, so a batch of one is sent through the net.
 
     Args:
         net: on the meta device, in training mode; it takes ``inputs``.
-        inputs: a batch as the net takes it, on the CPU.
-        make: the same net once more, for one that the meta device cannot run.
+        inputs: a preprocessed batch, on the CPU.
+        make: builds the same net again, for one that the meta device cannot run.
     """
     one = inputs[:1]
     with torch.no_grad():
         try:
             return _least(net, one.to("meta"))
-        except Exception:  # that says it needs two, or that the meta device lacks something
+        except Exception:  # it needs two samples, or the meta device lacks an operation
             try:
                 return _least(make().train(), one)
-            except Exception:  # a net that takes two samples and not one needs two, whatever it says
+            except Exception:  # a net that takes two samples and not one needs two, whatever the error
                 return 2
 
 
@@ -38,16 +38,16 @@ def _least(net: nn.Module, one: Tensor) -> int:
 
 
 def check_batches(least: int, samples: int, batch_size: int, accumulate: int) -> None:
-    """Finds out whether every part of every batch will be large enough for a net.
+    """Checks that every part of every batch will be large enough for a net.
 
     Args:
-        least: what :func:`least_batch` found.
-        samples: of the training set.
+        least: the minimum from :func:`least_batch`.
+        samples: number of training samples.
         batch_size: of an optimiser step.
         accumulate: parts of a batch.
 
     Raises:
-        UsageError: it would not; the nearest sizes that do are told.
+        UsageError: a part is too small; the message names the nearest valid sizes.
     """
     if least == 1:
         return

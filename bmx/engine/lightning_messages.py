@@ -1,4 +1,4 @@
-"""What Lightning's callbacks say: a summary of the model, why a run is stopped, where a checkpoint was written."""
+"""Forwards the log messages of Lightning's callbacks: model summaries, reasons for stopping, checkpoint paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FOLDER = str(Path(pytorch_lightning.callbacks.__file__).parent)
 
 
 class _Hearing(logging.Handler):
-    """Passes on what the files of Lightning's callbacks log; warnings go the way that they had."""
+    """Forwards records logged by Lightning's callback modules; warnings take their usual way."""
 
     def __init__(self, say: Callable[[str], None], logger: logging.Logger) -> None:
         super().__init__(logging.INFO)
@@ -37,7 +37,7 @@ class _Hearing(logging.Handler):
 
 @contextmanager
 def heard(say: Callable[[str], None]) -> Iterator[None]:
-    """While it lasts, what callbacks of Lightning's log at the level INFO is said as bmx's own notes are."""
+    """Context manager that prints INFO messages of Lightning's callbacks as bmx's own notes."""
     logger = logging.getLogger("pytorch_lightning")
     hearing, level, propagate = _Hearing(say, logger), logger.level, logger.propagate
     logger.handlers, logger.propagate = [hearing], False

@@ -9,7 +9,7 @@ from pytorch_lightning.loggers.logger import Logger
 
 from bmx.extras import need
 
-# A small file that lets a resumed run go on in the same tracker entry.
+# A small file that lets a resumed run continue in the same tracker entry.
 _ID_FILE = "{}_id.txt"
 
 

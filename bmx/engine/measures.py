@@ -1,4 +1,4 @@
-"""The metrics of the ``metrics`` group: made, and tried on a few samples before anything is written."""
+"""Builds the metrics of the ``metrics`` group and tries them on a few samples before the run."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from bmx.metrics.metric import Metric, OfCounts
 from bmx.metrics.standard import STANDARD
 from bmx.targets.blame import described, user_line
 
-# Samples that a metric is tried on.
+# Number of samples that a metric is tried on.
 _FEW = 8
 
 
 def make_metrics(groups: DictConfig | None, spec: DataSpec) -> tuple[Metric, ...]:
-    """What a run is measured by besides the standard metrics of its task.
+    """Builds the metrics of a run besides the standard ones of its task.
 
     Args:
-        groups: the group; each of its nodes is a metric, by the name that results have it under.
+        groups: the group; each of its nodes is a metric, keyed by its name in results.
         spec: of the data.
 
     Raises:
-        UsageError: no metric, a field it does not have or accept, or one for another task.
+        UsageError: not a metric, an invalid field, or a metric for another task.
     """
     made = []
     for name, node in ((str(key), node) for key, node in (groups or {}).items()):
@@ -64,10 +64,10 @@ def _check(metric: Metric, name: str, target: str, spec: DataSpec) -> None:
 
 
 def try_metrics(metrics: tuple[Metric, ...], spec: DataSpec, arrays: Arrays) -> None:
-    """Computes each metric of answers to a few samples, so that one that fails does so before the training.
+    """Calls each metric on made-up outputs and a few targets, so that one that fails does so before the training.
 
     Raises:
-        UsageError: with the line of the user's own code that failed, if one did.
+        UsageError: with the failing line of the user's code, if there is one.
     """
     targets = arrays.targets[:_FEW].cpu()
     if spec.task == "regression":

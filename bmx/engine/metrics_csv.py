@@ -1,4 +1,4 @@
-"""metrics.csv: a row per log window and per epoch, readable while the run goes on, exact after a resume."""
+"""Lightning logger that writes metrics.csv: a row per log window and per epoch, readable during the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MetricsCsv(Logger):
     """Appends rows to ``<run>/metrics.csv``.
 
     Args:
-        path: the file; its columns are those of the first rows, and it is rewritten when a new one turns up.
+        path: the file; its columns are those of the first rows, and it is rewritten when a new column appears.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,10 +39,10 @@ class MetricsCsv(Logger):
         return ""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """The configuration is in config.yaml."""
+        """Does nothing: the configuration is in config.yaml."""
 
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Appends one row; what Lightning itself logs comes without a kind and is marked ``lightning``."""
+        """Appends one row; rows that Lightning logs have no kind and are marked ``lightning``."""
         row = dict(metrics) if "row" in metrics else {"row": "lightning", "step": step, **metrics}
         if row["row"] == "lightning" and "epoch" in row:
             row["epoch"] = int(row["epoch"]) + 1  # the file counts epochs from 1, as the screen does
@@ -75,14 +75,14 @@ class MetricsCsv(Logger):
         self._file = self.path.open("a", newline="")
 
     def sync(self) -> int:
-        """Brings the file to disk and returns its number of data rows, to be kept in a checkpoint."""
+        """Flushes the file to disk and returns its number of data rows, to be stored in a checkpoint."""
         if self._file is not None:
             self._file.flush()
             os.fsync(self._file.fileno())
         return self.rows
 
     def cut(self, rows: int) -> None:
-        """Drops every row after the first ``rows``: they were written after the checkpoint that is resumed from."""
+        """Truncates the file to its first ``rows`` rows: the others were written after the resumed checkpoint."""
         if self._file is not None:
             self._file.close()
             self._file = None

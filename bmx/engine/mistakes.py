@@ -1,4 +1,4 @@
-"""From measured outputs to what a report shows: the samples that were answered wrongly."""
+"""Collects the misclassified samples of an evaluation, or those of largest error, for reports."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from bmx.data.spec import DataSpec
 from bmx.engine.evaluation import Evaluation
 from bmx.runs.mistake import Mistake
 
-# What a sheet of them shows. For regression every answer is a little wrong.
+# Samples in the plot. For regression every prediction is a little wrong.
 _WORST = 36
 
 
 def wrong_answers(evaluation: Evaluation, arrays: Arrays, spec: DataSpec) -> Tensor:
-    """Which answers of an evaluation are wrong, those of greatest loss first; int64 (M,)."""
+    """Indices of the wrong predictions of an evaluation, largest loss first; int64 (M,)."""
     if spec.task == "regression":
         wrong = torch.arange(evaluation.n)
     else:
         wrong = (evaluation.predicted != arrays.targets.cpu()).nonzero().squeeze(1)
-    # A loss that is no number is the worst there is.
+    # A NaN loss ranks as the worst.
     return wrong[evaluation.losses[wrong].nan_to_num(nan=torch.inf).argsort(descending=True, stable=True)]
 
 
 def mistakes(evaluation: Evaluation, arrays: Arrays, spec: DataSpec) -> tuple[list[Mistake], int]:
-    """The worst answers of an evaluation, each with its input as a picture or a line of text; how many are wrong."""
+    """The wrong predictions of largest loss, each with its input as an image or a line of text; how many are wrong."""
     every = wrong_answers(evaluation, arrays, spec)
     wrong, targets = every[:_WORST], arrays.targets.cpu()
     count = len(wrong) if spec.task == "regression" else len(every)

@@ -1,4 +1,4 @@
-"""Finds out whether a model takes its data and gives what the task needs, before anything is spent on it."""
+"""Checks that a model accepts its data and returns outputs that fit the task, by shapes on the meta device."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bmx.targets.blame import described, root_cause, user_line
 
 
 def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], nn.Module] | None = None) -> nn.Module:
-    """Sends a batch of shapes through the model on the meta device, without memory or arithmetic; returns it.
+    """Runs a batch through the model on the meta device, without memory or arithmetic; returns the model.
 
-    A model that the meta device cannot run is run for real, on the CPU.
+    A model that the meta device cannot run is run on the CPU.
 
     Raises:
         UsageError: the model cannot take this data, or its output does not fit the targets.
@@ -40,7 +40,7 @@ def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], n
     try:
         with torch.no_grad():
             outputs = net(inputs.to("meta"))
-    except Exception:  # what fails on shapes alone may well run: only with numbers that is a verdict
+    except Exception:  # a failure on shapes alone is not conclusive: the model may run on real numbers
         try:
             with torch.no_grad():
                 outputs = _made(make_net, spec, "cpu").train()(inputs)
@@ -51,12 +51,12 @@ def check_model(cfg: DictConfig, data: DataSet, make_net: Callable[[DataSpec], n
 
 
 def _made(make_net: Callable[[DataSpec], nn.Module], spec: DataSpec, device: str = "meta") -> nn.Module:
-    """The model on a device; on the CPU, where it looks at its own numbers while it is made."""
+    """Builds the model on a device; on the CPU, where its constructor reads tensor values."""
     try:
         with torch.device(device):
             return make_net(spec)
     except (NotImplementedError, UsageError) as error:
-        # Weights that are read from a file cannot be put on the meta device.
+        # Weights that are read from a file cannot be loaded on the meta device.
         if device == "meta" and (isinstance(error, NotImplementedError) or _is_about_meta(root_cause(error))):
             return _made(make_net, spec, "cpu")
         if isinstance(error, UsageError):
@@ -67,12 +67,12 @@ def _made(make_net: Callable[[DataSpec], nn.Module], spec: DataSpec, device: str
 
 
 def _is_about_meta(error: BaseException) -> bool:
-    """Whether an error says that tensors without numbers were asked for theirs."""
+    """Whether an error comes from reading the values of a meta tensor."""
     return "meta" in str(error).lower() and isinstance(error, NotImplementedError | RuntimeError)
 
 
 def _misfit(error: Exception, inputs: Tensor, words: str) -> UsageError:
-    """What to say of a model that fails on the data, with the line of the user's that failed."""
+    """The error for a model that fails on the data, with the failing line of the user's code."""
     line = user_line(error)
     shown = f"{words}, input {'×'.join(map(str, inputs.shape[1:]))} {str(inputs.dtype).removeprefix('torch.')}"
     if isinstance(error, UsageError):

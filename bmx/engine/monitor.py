@@ -1,4 +1,4 @@
-"""Looks after a run between its steps: display, clocks, checkpoints."""
+"""Lightning callback that times a run and updates its display between steps."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ log = logging.getLogger("bmx.train")
 
 
 class Watch(Callback):
-    """Times the run and every epoch of it, and shows how far it is.
+    """Times the run and each of its epochs, and shows the progress.
 
-    What is timed is kept in checkpoints: a run that was resumed took as long as its processes together, without what
-    was lost or idle between them.
+    Times are stored in checkpoints: the time of a resumed run is the sum over its processes, without lost work and
+    idle time between them.
 
     Args:
         display: where progress is shown.
 
     Attributes:
-        began: when this process began with the run, by ``time.perf_counter``.
-        epoch_seconds: of each finished epoch, its validation included.
+        began: when this process started the run, by ``time.perf_counter``.
+        epoch_seconds: seconds of each finished epoch, validation included.
     """
 
     def __init__(self, display: Display) -> None:
@@ -39,13 +39,13 @@ class Watch(Callback):
         self._epoch_began = self.began
         # Of the run and of its current epoch, in earlier processes.
         self._before, self._epoch_before = 0.0, 0.0
-        # Whether batches come one by one, when the next look between two of them is due, and who is not told of one.
+        # Whether Lightning iterates single batches, when the next pulse is due, and the callbacks to skip for a batch.
         self._single, self._due = False, self.began
         self._hidden: list[Callback] | None = None
 
     @property
     def seconds(self) -> float:
-        """What the run has taken so far."""
+        """Seconds that the run has taken so far."""
         return self._before + time.perf_counter() - self.began
 
     @property
@@ -60,7 +60,7 @@ class Watch(Callback):
         self.epoch_seconds, self._epoch_before = list(state_dict["epoch_seconds"]), float(state_dict["spent"])
         self._before = float(state_dict["seconds"])
 
-    # This is the first of the callbacks: what a run needs is there before a user's callback is asked.
+    # This is the first of the callbacks: what a run needs is in place before a user's callback is called.
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, FitTask)
@@ -70,7 +70,7 @@ class Watch(Callback):
         assert isinstance(blocks, StepBlocks)
         self._single = blocks.single
         if self._single and blocks.epoch_is_over:
-            # All that is left of the epoch is its validation; there is no batch to tell anybody of.
+            # Only the validation of the epoch is left; there is no batch to call hooks for.
             self._hidden = list(vars(trainer)["callbacks"])
             vars(trainer)["callbacks"] = [self]
 
@@ -84,7 +84,7 @@ class Watch(Callback):
     ) -> None:
         assert isinstance(pl_module, FitTask)
         if self._single and (pl_module.pulse_is_due or time.perf_counter() >= self._due):
-            # Everything that belongs to the step before has been done, by every callback.
+            # Every callback has finished with the step before.
             pl_module.sync()
             pl_module.pulse(pl_module)
             self._due = time.perf_counter() + PULSE_SECONDS
@@ -104,7 +104,7 @@ class Watch(Callback):
             self.checkpoints.on_pulse(task)
 
     def end_epoch(self) -> None:
-        """Called when an epoch is finished, before that is saved."""
+        """Called when an epoch is finished, before it is saved."""
         now = time.perf_counter()
         self.epoch_seconds.append(self._epoch_before + now - self._epoch_began)
         self._epoch_before, self._epoch_began = 0.0, now

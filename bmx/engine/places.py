@@ -1,4 +1,4 @@
-"""What each place of a configuration needs: the class that a model or an optimiser has to be, and where it is from."""
+"""Allowed ``_target_`` types by config group: required base classes, and the packages that are trusted for it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from bmx.optim.schedules import Schedule
 
 @dataclass(frozen=True)
 class Place:
-    """One place that takes a ``_target_``.
+    """A config group that takes a ``_target_``, with the type it requires.
 
     Attributes:
         group: its key.
-        needs: in words.
-        bases: what a class has to be a subclass of, and what a function has to return.
-        packages: where bmx knows such classes to be; a name that ends in a dot stands for all modules below it.
-        may_name_folder: whether a folder or an address is among its fields; of others it is refused.
+        needs: the required type, for messages.
+        bases: required base classes of a class, or return types of a function.
+        packages: modules whose matching classes are known to be safe; a name that ends in a dot covers all below it.
+        may_name_folder: whether its fields may hold a folder or an address; elsewhere that is rejected.
     """
 
     group: str
@@ -44,7 +44,7 @@ class Place:
     may_name_folder: bool = False
 
     def fits(self, found: Any) -> bool:
-        """Whether an object is what the place needs, as can be told without calling it."""
+        """Whether an object has the required type, as far as can be told without calling it."""
         if inspect.isclass(found):
             if self.group == "compression":
                 return _is_method(found)
@@ -52,7 +52,7 @@ class Place:
         return self._returns(found)
 
     def _returns(self, found: Any) -> bool:
-        """Whether a function says that it returns what the place needs, of what it is given and not of a source."""
+        """Whether a function is annotated to return the required type, and to take none as an argument."""
         if not isinstance(found, FunctionType) or found.__qualname__ != found.__name__:
             return False
         try:
@@ -64,16 +64,16 @@ class Place:
         return inspect.isclass(made) and issubclass(made, self.bases) and not takes
 
     def knows(self, found: Any) -> bool:
-        """Whether an object is one of those that bmx knows to be harmless here, by where it is defined."""
+        """Whether an object is known to be safe here, by the module that defines it."""
         module = str(getattr(found, "__module__", ""))
         here = any(f"{module}.".startswith(p) if p.endswith(".") else module == p for p in self.packages)
         if not here or not self.fits(found):
             return _builds_torchvision(found) if self.group == "model" else False
-        # A function of bmx's own is a target only by its public name.
+        # A function of bmx's own is a target only if its name is public.
         return inspect.isclass(found) or not found.__name__.startswith("_")
 
     def may_import(self, module: str) -> bool:
-        """Whether looking for a name may import this module."""
+        """Whether resolving a name may import this module."""
         names = [package.rstrip(".") for package in self.packages]
         return any(f"{name}.".startswith(f"{module}.") or f"{module}.".startswith(f"{name}.") for name in names)
 
@@ -85,12 +85,12 @@ def _is_method(found: type) -> bool:
 
 @cache
 def _never() -> tuple[type, ...]:
-    """Modules whose code is data: they run what they are given."""
+    """Module classes that are never allowed, since they execute code given as data."""
     return (torch.jit.ScriptModule, torch.fx.GraphModule)
 
 
 def _builds_torchvision(found: Any) -> bool:
-    """Whether a function is one of those that torchvision has registered as building a model."""
+    """Whether a function is a registered model builder of torchvision."""
     if not str(getattr(found, "__module__", "")).startswith("torchvision.models."):
         return False
     registered = sys.modules.get("torchvision.models._api")
@@ -137,7 +137,7 @@ PLACES: Mapping[str, Place] = MappingProxyType(
 
 
 def place_of(key: str) -> Place | None:
-    """The place that a key lies in; None where nothing is ever called."""
+    """The group that a key lies in; None for keys whose values are never called."""
     return next((place for group, place in PLACES.items() if _within(key, group)), None)
 
 

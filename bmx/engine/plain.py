@@ -1,4 +1,4 @@
-"""What a checkpoint may hold so that it can be read back without running code."""
+"""Checks that checkpoint contents load with ``torch.load(weights_only=True)``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SCALARS = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torc
 
 
 def not_plain(value: Any, path: str = "") -> tuple[str, type] | None:
-    """Where in ``value`` the first object is that ``torch.load(weights_only=True)`` refuses, and what it is.
+    """Path and type of the first object in ``value`` that ``torch.load(weights_only=True)`` rejects.
 
     Args:
         value: nested containers.

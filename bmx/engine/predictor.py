@@ -1,4 +1,4 @@
-"""A trained model ready to use: raw samples in, logits out."""
+"""Trained model for inference, with its preprocessing; raw samples in, logits out; and its model file."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ FORMAT = "bmx-model/1"
 
 
 class Predictor(nn.Module):
-    """A plain model behind the input stage it was trained with.
+    """A model with the input stage (preprocessing) it was trained with.
 
     Args:
         net: the model.
-        input_stage: turns raw samples (uint8 images, token ids, table rows) into what the net takes.
+        input_stage: converts raw samples (uint8 images, token ids, table rows) to the net's inputs.
         spec: the data it was trained on; ``spec.labels`` names the classes.
         config: the configuration of the run it comes from.
-        recipe: what compression did to the architecture that ``config.model`` builds.
-        output_stage: turns what the net gives into the units of the targets; None leaves it.
-        origin: what that run was made from; see :mod:`bmx.runs.origin`.
+        recipe: compression steps applied to the architecture that ``config.model`` builds.
+        output_stage: converts the net's outputs to the units of the targets; None is the identity.
+        origin: provenance of that run: data, code, versions; see :mod:`bmx.runs.origin`.
     """
 
     def __init__(
@@ -70,15 +70,15 @@ def save_model(
     facts: dict[str, Any],
     recipe: Sequence[Step] = (),
 ) -> None:
-    """Writes a model file: weights, data spec and configuration, loadable with ``weights_only=True``.
+    """Writes a model file: weights, data spec and configuration; loads with ``weights_only=True``.
 
     Args:
         path: the file.
         state_dict: of net, input and output stage, under the prefixes ``net.``, ``input_stage.``, ``output_stage.``.
-        spec: the data the model is for.
+        spec: of the data the model was trained on.
         config_yaml: the resolved configuration.
         facts: epoch, step and metrics of these weights; plain containers.
-        recipe: what compression did to the architecture; see :mod:`bmx.compression.recipe`.
+        recipe: compression steps applied to the architecture; see :mod:`bmx.compression.recipe`.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in state_dict.items()}
     content = {"format": FORMAT, "state_dict": tensors, "spec": spec.to_dict(), "config": config_yaml, **facts}
@@ -88,10 +88,10 @@ def save_model(
 
 
 def read_model(path: Path) -> dict[str, Any]:
-    """The content of a model file.
+    """Reads the content of a model file.
 
     Raises:
-        UsageError: not a model file, damaged, or one that would have to run code to be loaded.
+        UsageError: not a model file, damaged, or one that would run code when loaded.
     """
     try:
         check_zip(path)
@@ -113,7 +113,7 @@ def read_model(path: Path) -> dict[str, Any]:
 
 
 def load_model(path: Path) -> Predictor:
-    """The model of a file that :func:`save_model` wrote, in eval mode on the CPU."""
+    """Loads the model of a file that :func:`save_model` wrote, in eval mode on the CPU."""
     content = read_model(path)
     spec = DataSpec.of_file(content["spec"], path)
     config = OmegaConf.create(content["config"])
@@ -137,6 +137,6 @@ def load_model(path: Path) -> Predictor:
 
 
 def lay_out(net: nn.Module, config: DictConfig, spec: DataSpec) -> None:
-    """Puts the weights into the memory layout the run computes in; it decides the last digits too."""
+    """Converts the weights to the memory format the run computes in, which affects the last digits of results."""
     if spec.form.channels_last and config.trainer.channels_last:
         net.to(memory_format=torch.channels_last)

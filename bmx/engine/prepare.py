@@ -1,4 +1,4 @@
-"""Checks a training configuration against data, model and machine before any work, and keeps what it loaded."""
+"""Validates a training configuration against data, model and machine, and holds the loaded parts."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ from bmx.tasks.optimizer_step import wants_closure
 
 @dataclass(frozen=True)
 class Prepared:
-    """A configuration that has been found sound, and the parts that do not depend on the seed.
+    """A validated configuration, and the parts that do not depend on the seed.
 
     Attributes:
         cfg: the configuration.
         data: the training, validation and test sets.
         device: where to compute.
         batch_size: samples per optimiser step.
-        make_optimizer: from parameters to optimiser.
+        make_optimizer: factory, from parameters to optimiser.
         schedule: the learning-rate schedule.
         timeline: steps per epoch and epochs.
-        resumed: where the run goes on, None for a new one.
-        auto: the knobs that are still to be found by trials; until then ``cfg`` holds a stand-in for each.
-        least: samples that the model must be given at once.
-        output_stage: of the weights that the fit begins with; None where they have learned nothing yet.
-        origin: what the run is made from; see :mod:`bmx.runs.origin`.
+        resumed: the checkpoint to resume from, None for a new run.
+        auto: settings still to be found by trials; until then ``cfg`` holds a placeholder for each.
+        least: minimum batch size of the model.
+        output_stage: of the initial weights; None where they are untrained.
+        origin: provenance of the run: data, code, versions; see :mod:`bmx.runs.origin`.
         measures: metrics besides the standard ones.
     """
 
@@ -80,24 +80,24 @@ class Prepared:
 
     @property
     def goes_on(self) -> bool:
-        """Whether there is a checkpoint to go on from, which has weights of its own."""
+        """Whether there is a checkpoint to resume from, which has its own weights."""
         return self.resumed is not None and self.resumed.path is not None
 
     @property
     def validation_metric(self) -> str | None:
-        """What best epoch and best job are chosen by, ``val/accuracy``; None without a validation set."""
+        """The metric that selects the best epoch and the best job, ``val/accuracy``; None without a validation set."""
         return None if self.data.val is None else f"val/{objective_for(self.data.spec).scored.name}"
 
     def units(self) -> OutputStage:
-        """A new stage that turns what the model gives into the units of the targets."""
+        """A new output stage, which converts the model's outputs to the units of the targets."""
         return copy.deepcopy(self.output_stage) or OutputStage.fitted(self.data.spec, self.data.train)
 
     def order(self) -> BatchOrder:
-        """Which training samples make which batch."""
+        """The order of the training samples in batches."""
         return BatchOrder(len(self.data.train), self.batch_size, seed=int(self.cfg.seed), least=self.least)
 
     def example(self) -> Tensor:
-        """One raw training sample, batch of one."""
+        """One raw training sample, as a batch of one."""
         return self.data.train.inputs[:1]
 
 
@@ -105,11 +105,11 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     """Checks ``cfg`` and loads its data.
 
     Args:
-        cfg: the composed configuration, each value of which is what its declaration says.
-        make_net: makes the model that will be fitted, where ``cfg.model`` alone does not say it.
+        cfg: the composed configuration, whose values have their declared types.
+        make_net: builds the model to fit, where ``cfg.model`` alone does not define it.
 
     Raises:
-        UsageError: the first thing that could not work, with what to do about it.
+        UsageError: for the first invalid setting, with the remedy.
     """
     vouch(named_in(cfg))
     device = resolve(str(cfg.device), str(cfg.precision), OmegaConf.select(cfg, "devices") or 1)
@@ -153,7 +153,7 @@ def prepare(cfg: DictConfig, make_net: Callable[[DataSpec], nn.Module] | None = 
     made_from = origin(OmegaConf.to_container(cfg, resolve=True), data.spec.name, data.marks)
     resumed = _resumed(cfg, net, made_from, schedule, timeline) if cfg.resume else None
     units = None
-    if cfg.init_from and (resumed is None or resumed.path is None):  # a run that goes on has weights of its own
+    if cfg.init_from and (resumed is None or resumed.path is None):  # a resumed run has its own weights
         weights_for(net, str(cfg.init_from), Path(cfg.outputs))
         units = units_of(data.spec, str(cfg.init_from), Path(cfg.outputs))
     if resumed is not None:
@@ -179,7 +179,7 @@ def _check_minimum(schedule: Any, lr: float | None) -> None:
 def _resumed(
     cfg: DictConfig, net: nn.Module, made_from: dict[str, Any], schedule: Schedule | TorchSchedule, timeline: Timeline
 ) -> Resumed:
-    """Finds the state to go on from and refuses one that does not fit, before the run directory is touched."""
+    """Finds the checkpoint to resume from and rejects one that does not fit, before the run directory is touched."""
     run = Path(cfg.resume)
     where = f"resume={run.name}"
     if run.exists() and current().is_main:
@@ -205,12 +205,12 @@ def _resumed(
     return replace(found, told=tuple(f"{line}; the run is started again with what is there now" for line in told))
 
 
-# What an `auto` knob is until the trials have been made.
+# Placeholders of `auto` settings until the trials have been made.
 _STAND_IN = {"lr": 1e-3, "batch_size": 64}
 
 
 def _stand_ins(cfg: DictConfig) -> tuple[DictConfig, tuple[str, ...]]:
-    """The configuration with a number for each ``auto``: what the run found before if it is resumed, or a stand-in."""
+    """The configuration with a number for each ``auto``: the one found before a resume, or else a placeholder."""
     asked = tuple(name for name in _STAND_IN if cfg[name] == "auto")
     if not asked:
         return cfg, ()
@@ -238,7 +238,7 @@ def _batch_size(value: int | str, samples: int) -> int:
 
 
 def _check_closure(make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer], cfg: DictConfig) -> None:
-    """Refuses an optimiser that asks for the loss again where the loss is scaled, as Lightning does."""
+    """Rejects an optimiser that takes a closure where the loss is scaled, as Lightning does."""
     if str(cfg.precision) == "16-mixed" and wants_closure(trial_of(make_optimizer)):
         fix = "use precision=bf16-mixed or precision=32-true"
         raise UsageError("an optimiser that computes the loss again cannot scale it", "precision=16-mixed", fix)

@@ -1,4 +1,4 @@
-"""``profile=true``: where the time of a training step goes, as a table and as a trace to look into."""
+"""``profile=true``: profiles training steps with torch.profiler, into a table and a trace."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from bmx.data.pipeline.loading import Batch, Reader
 if TYPE_CHECKING:
     import torch
 
-# Steps that are let pass, then warmed up, then recorded. The first steps allocate and choose kernels.
+# Steps that are skipped, then warm-up, then recorded. The first steps allocate and choose kernels.
 WAIT, WARM_UP, RECORD = 5, 3, 20
 _ROWS = 25
 
 
 def plan(steps: int) -> tuple[int, int, int]:
-    """How many steps are let pass, warmed up and recorded in a run of so many: of a short one the last of them."""
+    """Numbers of skipped, warm-up and recorded steps in a run of ``steps``; a short run records its last ones."""
     skipped = min(WAIT + WARM_UP, steps // 4)
     warm_up = min(WARM_UP, (skipped + 1) // 2)
     return skipped - warm_up, warm_up, max(1, min(RECORD, steps - skipped))
 
 
 class ProfiledReader:
-    """Hands on the batches of a reader and records the steps made with the first few dozen of them.
+    """Reader that passes batches through and profiles the steps made with the first few dozen of them.
 
     Writes ``trace.json`` (for https://ui.perfetto.dev or chrome://tracing) and ``table.txt`` into ``folder``, as soon
     as enough is recorded, or when it is closed.
@@ -38,7 +38,7 @@ class ProfiledReader:
         reader: where the batches come from.
         folder: where the files go.
         device: of the run; on CUDA its kernels are recorded too.
-        steps: that the run is going to make.
+        steps: number of steps of the run.
     """
 
     def __init__(self, reader: Reader, folder: Path, device: torch.device, steps: int) -> None:
@@ -77,7 +77,7 @@ class ProfiledReader:
         self._finish()
 
     def _count(self) -> None:
-        """Notes that the step with the last batch has been made: whoever asks for the next one is done with it."""
+        """Counts the step of the last batch as done: requesting the next batch means so."""
         if self._pending and self._profile is not None:
             self._steps += 1
             self._profile.step()
@@ -89,7 +89,7 @@ class ProfiledReader:
             self._write(recorded)
 
     def drop(self) -> profile | None:
-        """Ends the recording and writes nothing; a recorder that is left running ends the interpreter with a crash."""
+        """Ends the recording and writes nothing; a profiler left running crashes the interpreter at exit."""
         recorded, self._profile = self._profile, None
         if recorded is None or not self._running:
             return None
@@ -97,7 +97,7 @@ class ProfiledReader:
         return recorded
 
     def _write(self, recorded: profile) -> None:
-        """Outside of the recorder's own steps: what fails here leaves it stopped."""
+        """Writes both files, outside of the profiler's own steps, so that it is stopped whatever fails here."""
         self.folder.mkdir(parents=True, exist_ok=True)
         table, trace = self.folder / "table.txt", self.folder / "trace.json"
         steps = min(self._steps - self._skipped, RECORD)
@@ -108,7 +108,7 @@ class ProfiledReader:
         head = f"{steps} training steps after {self._skipped}; sorted by {self._sort.replace('_', ' ')}\n"
         table.write_text(head + rows + "\n")
         recorded.export_chrome_trace(str(trace))
-        if not _is_whole(trace):  # torch does not look whether what it wrote was taken
+        if not _is_whole(trace):  # torch does not check that its write succeeded
             trace.unlink(missing_ok=True)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(trace))
 

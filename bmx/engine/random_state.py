@@ -1,4 +1,4 @@
-"""The state of every random stream a training step can draw from, in containers that load with weights_only."""
+"""Captures and restores all random number generators of a training step, in containers safe for weights_only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def seed_everything(seed: int) -> None:
 
 
 def capture() -> dict[str, Any]:
-    """The random state as tensors, lists and numbers."""
+    """The state of all generators as tensors, lists and numbers."""
     kind, keys, position, has_gauss, cached = np.random.get_state()
     version, words, gauss = random.getstate()
     return {
@@ -35,7 +35,7 @@ def capture() -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any]) -> None:
-    """Puts every stream back to where :func:`capture` found it."""
+    """Restores every generator to the state from :func:`capture`."""
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])

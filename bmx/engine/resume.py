@@ -1,4 +1,4 @@
-"""Going on where a run stopped: finds a checkpoint that is whole, and refuses one that does not fit."""
+"""Resumes runs: finds the newest intact checkpoint, and rejects one that does not fit the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bmx.engine.checkpoints import LAST, PREVIOUS
 from bmx.engine.zip_check import check_zip
 from bmx.errors import RunFailed, UsageError
 
-# What a run is made of: with other values it would be another run. The rest may change on resume.
+# Keys that define a run: with other values it would be another run. The rest may change on resume.
 _FIXED = (
     *("model", "data", "augmentation", "optim._target_", "batch_size", "seed", "precision", "init_from"),
     *("run", "compression"),
@@ -25,13 +25,13 @@ _FREE = ("data.dir", "data.workers", "data.in_memory")
 
 @dataclass(frozen=True)
 class Resumed:
-    """Where a run goes on.
+    """The checkpoint that a run resumes from.
 
     Attributes:
         path: the checkpoint; None if the run was stopped before its first.
         state: its content; empty without one.
         note: to the user, if it is not the last checkpoint.
-        told: what is not as it was, in sentences for the user and for result.json.
+        told: changes since the checkpoint, in sentences for the user and for result.json.
     """
 
     path: Path | None
@@ -41,7 +41,7 @@ class Resumed:
 
 
 def find_state(folder: Path) -> Resumed:
-    """The newest whole checkpoint in ``folder``.
+    """Finds the newest intact checkpoint in ``folder``.
 
     Raises:
         RunFailed: there are checkpoints, and none can be read.
@@ -71,14 +71,14 @@ def find_state(folder: Path) -> Resumed:
 
 
 def check_unchanged(state: dict[str, Any], config_yaml: str, where: str) -> None:
-    """Refuses overrides that would make another run out of this one.
+    """Rejects overrides of the keys that define a run.
 
     Raises:
         UsageError: names the first such key, with its old and new value.
     """
     before, now = _flat(str(state["bmx"]["config"])), _flat(config_yaml)
     for said in (before, now):
-        # A list of no classes says what no list says, which is what older configurations have.
+        # An empty list of classes equals no list, which older configurations have.
         said["data.leave_out"] = said.get("data.leave_out") or []
     for key in sorted(before.keys() | now.keys()):
         fixed = any(key == name or key.startswith(f"{name}.") for name in _FIXED) and key not in _FREE
@@ -91,15 +91,15 @@ def check_unchanged(state: dict[str, Any], config_yaml: str, where: str) -> None
 
 
 def check_same_scheduler(state: dict[str, Any], made_with: dict[str, Any], where: str) -> None:
-    """Refuses another scheduler of torch's than the run was begun with: it goes from rate to rate, not its own way.
+    """Rejects another torch scheduler than the run began with: schedulers update the rate recursively.
 
     Args:
         state: of the checkpoint; empty if there is none.
-        made_with: what the scheduler would be made with now.
+        made_with: the scheduler's arguments now.
         where: the argument, for messages.
 
     Raises:
-        UsageError: names the first argument that is another one now.
+        UsageError: names the first argument that has changed.
     """
     kept = ((state.get("bmx") or {}).get("rates") or {}).get("torch")
     if not state:
@@ -116,7 +116,7 @@ def check_same_scheduler(state: dict[str, Any], made_with: dict[str, Any], where
 
 
 def check_averaging(state: dict[str, Any], averages: bool, where: str) -> None:
-    """Refuses to go on without the callback that kept an average: the average would be trained in its place.
+    """Rejects a resume without the run's weight-averaging callback: the averaged weights would be trained instead.
 
     Args:
         state: of the checkpoint; empty if there is none.
@@ -124,7 +124,7 @@ def check_averaging(state: dict[str, Any], averages: bool, where: str) -> None:
         where: the argument, for messages.
 
     Raises:
-        UsageError: it has none, and the run had one.
+        UsageError: the command has none, and the run had one.
     """
     if "current_model_state" in state and not averages:
         name = next((key for key in state["callbacks"] if "Averag" in key), "a callback")
@@ -136,10 +136,10 @@ def check_averaging(state: dict[str, Any], averages: bool, where: str) -> None:
 
 
 def check_fits(state: dict[str, Any], model: nn.Module, path: Path) -> None:
-    """Refuses a checkpoint of another model.
+    """Rejects a checkpoint of another model.
 
     Raises:
-        UsageError: names the first tensor that is missing, left over or of another shape.
+        UsageError: names the first tensor that is missing, unexpected or of another shape.
     """
     tensors = {name.removeprefix("net."): t for name, t in state["state_dict"].items() if name.startswith("net.")}
     have = {name: tuple(t.shape) for name, t in tensors.items()}

@@ -1,4 +1,4 @@
-"""What a resumed run is told before it goes on: what it was made from and is no more, and what it does otherwise."""
+"""Reports what has changed since a resumed run's checkpoint: data, code, versions, settings, learning rate."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from bmx.optim.torch_schedules import TorchSchedule
 from bmx.runs.origin import changes
 
 ACCEPT = "accept_changes"
-# Keys that change nothing of what is computed, or only where it is kept and shown.
+# Keys that do not affect the computation, only where results are stored and shown.
 _SILENT = ("name", "outputs", "resume", "plots", "plan", "logger", "checkpoint", "trust", ACCEPT)
 
 
 def check_origin(before: Mapping[str, Any], now: Mapping[str, Any], accepted: bool, where: str, verb: str) -> list[str]:
-    """What has changed of data, code and versions since the checkpoint was written, in sentences to be shown.
+    """Sentences on what has changed in data, code and versions since the checkpoint was written.
 
     Args:
-        before: what the run was made from.
-        now: the same, found now.
-        accepted: whether the user wants to go on in spite of changed data or code.
+        before: provenance of the run.
+        now: the same, determined now.
+        accepted: whether the user accepts changed data or code.
         where: for messages.
-        verb: that goes on.
+        verb: of the resumed run.
 
     Raises:
-        UsageError: data or code are others, and nobody has said that they may be.
+        UsageError: data or code have changed, and the user has not accepted that.
     """
     found = changes(before, now)
     for said in (found.data, found.code):
@@ -42,11 +42,11 @@ def check_origin(before: Mapping[str, Any], now: Mapping[str, Any], accepted: bo
 
 
 def other_settings(stored: str, cfg: DictConfig) -> list[str]:
-    """The keys that have other values than the checkpoint was written with, and what that does; in sentences.
+    """Sentences on the settings that differ from those in the checkpoint, and their effect.
 
     Args:
         stored: the configuration in the checkpoint, as YAML.
-        cfg: the one that the run goes on with.
+        cfg: of the resumed run.
     """
     before, now = OmegaConf.create(stored), cfg
     assert isinstance(before, DictConfig)
@@ -63,18 +63,18 @@ def other_settings(stored: str, cfg: DictConfig) -> list[str]:
 def other_rate(
     stored: str, cfg: DictConfig, schedule: Schedule | TorchSchedule, now: Timeline, state: Mapping[str, Any]
 ) -> list[str]:
-    """What the learning rate was in the last step and is in the next, where it would have been another; a sentence.
+    """A sentence with the learning rate of the last and the next step, where changed settings alter the latter.
 
     Args:
         stored: the configuration in the checkpoint, as YAML.
-        cfg: the one that the run goes on with.
-        schedule: of that.
-        now: how long the run is by it.
+        cfg: of the resumed run.
+        schedule: of the resumed run.
+        now: its timeline, steps per epoch and epochs.
         state: of the checkpoint.
     """
     before = OmegaConf.create(stored)
     assert isinstance(before, DictConfig)
-    if isinstance(schedule, TorchSchedule):  # it goes on with what it was, or is refused
+    if isinstance(schedule, TorchSchedule):  # it continues unchanged, or is rejected
         return []
     then = Timeline(now.steps_per_epoch, int(before.epochs))
     at = state["position"]
@@ -87,7 +87,7 @@ def other_rate(
         assert isinstance(old, Schedule)
         last = measured * _lr(before) * old.factor(step - 1, then)
         would = measured * _lr(before) * old.factor(min(step, then.steps - 1), then)
-    except Exception:  # a schedule that this version does not know any more
+    except Exception:  # a schedule that this version no longer has
         return []
     rate = measured * _lr(cfg) * schedule.factor(step, now)
     if abs(rate - would) <= 1e-6 * max(abs(rate), abs(would)):
@@ -104,7 +104,7 @@ def _lr(cfg: DictConfig) -> float:
 
 
 def _repeats(key: str, keys: list[str], new: Mapping[str, Any]) -> bool:
-    """Whether a key only repeats a daily knob that is told already: ``optim.lr`` beside ``lr``."""
+    """Whether a key only repeats a shorthand that is reported already: ``optim.lr`` next to ``lr``."""
     last = key.rpartition(".")[2]
     return "." in key and last in keys and new.get(last) == new.get(key)
 

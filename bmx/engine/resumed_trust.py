@@ -1,4 +1,4 @@
-"""Judges what a resumed run brings along and would have called: it is a stranger's."""
+"""Trust check of the targets in a resumed run's configuration, which is untrusted input."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from bmx.targets.standing import KEY, Named, run_of, targets_in, targets_of, tru
 
 
 def _own_words_of_bmx() -> set[Named]:
-    """What bmx's own words name, in the group of each."""
+    """The targets of bmx's own config options, each with its group."""
     conf = search_path.conf_dir()
     folders = [folder for folder in conf.iterdir() if folder.is_dir()]
     return {(folder.name, target) for folder in folders for target in targets_of([folder])}
 
 
 def judge_resumed(config: DictConfig, words: Iterable[str]) -> None:
-    """Judges what a resumed run would call, but for what the command line says itself.
+    """Checks the targets of a resumed run, except those given on the command line.
 
     Args:
-        config: as composed of the run's words and the new ones; its ``resume`` is the run directory.
-        words: all of them.
+        config: composed from the run's overrides and the new ones; its ``resume`` is the run directory.
+        words: all these overrides.
 
     Raises:
-        UsageError: it names what its place does not need, or what nobody trusts.
+        UsageError: a target has the wrong type for its group, or is not trusted.
     """
     run = Path(str(config.get("resume")))
     if not targets_in(config) or not run.is_dir():
         return
-    from bmx.engine.trust_check import judge_all  # needs torch, as few of these commands do here
+    from bmx.engine.trust_check import judge_all  # needs torch, which few of these commands need here
 
     kept = set(own_words(run) or ())
     typed = [word.partition("=")[0].lstrip("+~") for word in words if word not in kept and not word.startswith("~")]

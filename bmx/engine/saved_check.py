@@ -1,4 +1,4 @@
-"""Reads a model file back as soon as it is written, and compares what it holds with the model in memory."""
+"""Verifies a model file right after writing: reads it back and compares outputs with the model in memory."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bmx.engine.predictor import load_model
 from bmx.errors import RunFailed
 
 CHECKED = 8
-"""Samples that a model file is tried on when it is written."""
+"""Number of samples that a model file is verified on."""
 
-# Of the largest output: the same operations on the same numbers, perhaps on another layout of memory.
+# Tolerance relative to the largest output: same operations and numbers, perhaps in another memory layout.
 _SAME = {torch.float64: 1e-6, torch.float32: 1e-4}
 _SAME_IN_HALF = 5e-2
 
@@ -24,17 +24,17 @@ _SAME_IN_HALF = 5e-2
 def check_saved(
     path: Path, net: nn.Module, input_stage: nn.Module, raw: Tensor, weights: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Makes sure that ``path`` gives back the model that it was written from.
+    """Checks that ``path`` loads as the model that it was written from.
 
     Args:
         path: a model file, just written.
-        net: the model in memory; its mode, and the state of random numbers, stay as they are.
-        input_stage: what comes before it.
+        net: the model in memory; its mode and the random state are preserved.
+        input_stage: its preprocessing.
         raw: a few raw samples (N, ...).
-        weights: those that were written, under the prefix ``net.``, where they are not the net's own any more.
+        weights: the written ones, under the prefix ``net.``, where the net's have changed since.
 
     Raises:
-        RunFailed: the file holds another model: its configuration and recipe build one that computes something else.
+        RunFailed: configuration and recipe in the file build a model with other outputs.
     """
     device = next((t.device for t in (*net.parameters(), *net.buffers())), raw.device)
     state = random_state.capture()
@@ -60,7 +60,7 @@ def _outputs(net: nn.Module, inputs: Tensor, weights: Mapping[str, Tensor] | Non
     state = {} if weights is None else {n.removeprefix("net."): t for n, t in weights.items() if n.startswith("net.")}
     own = net.state_dict()
     if all(name in own and torch.equal(own[name], tensor) for name, tensor in state.items()):
-        # Not through __call__: it may be compiled, which would compile it once more for this mode.
+        # Not through __call__: it may be compiled, and would be compiled once more for this mode.
         found: Tensor = net.forward(inputs)
     else:
         found = torch.func.functional_call(net, state, (inputs,))
@@ -76,7 +76,7 @@ def _close(expected: Tensor, found: Tensor, allowed: float) -> bool:
 
 @contextmanager
 def _evaluated(net: nn.Module) -> Iterator[None]:
-    """While it lasts the net is in eval mode; afterwards each module is in the mode it was in."""
+    """Context manager for eval mode; afterwards each module is in its former mode."""
     training = [module for module in net.modules() if module.training]
     net.eval()
     try:

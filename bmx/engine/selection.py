@@ -1,4 +1,4 @@
-"""Which epoch is the best, and when there is no point in going on."""
+"""Best-epoch selection and early stopping by a validation metric."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Row = dict[str, float | int | str]
 
 @dataclass
 class Selection:
-    """Follows the validation result from epoch to epoch.
+    """Tracks the validation metric over epochs.
 
     Args:
-        metric: the column that decides, such as ``val/accuracy``; None (no validation set) makes the last epoch best.
+        metric: the deciding column, such as ``val/accuracy``; None (no validation set) makes the last epoch best.
         higher_is_better: its direction. Ties go to the lower ``val/loss``.
-        patience: epochs without a better one before training ends; None never ends it.
+        patience: epochs without improvement before training ends; None never ends it.
     """
 
     metric: str | None
@@ -28,7 +28,7 @@ class Selection:
     waited: int = 0
 
     def update(self, row: Row) -> bool:
-        """Takes the row of an epoch; True if it is the best so far."""
+        """Adds the row of an epoch; True if it is the best so far."""
         if self.metric is None:
             self.best_epoch = int(row["epoch"])
             return True

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, a hangup and SLURM's notice, turned into a stop between two optimiser steps."""
+"""Stops a run between two optimiser steps on Ctrl-C, SIGTERM, SIGHUP, or SLURM's SIGUSR1."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ REQUEUE = signal.SIGUSR1
 
 
 class StopRequest:
-    """Remembers that somebody wants the run to stop.
+    """A request to stop the run.
 
-    While ``deferred`` the request waits for whoever asks :attr:`reason`; otherwise it is raised on the spot. A second
-    Ctrl-C does not wait.
+    While ``deferred``, the request is only recorded, for code that polls :attr:`reason`; otherwise it is raised at
+    once. A second Ctrl-C is always raised at once.
 
     Attributes:
-        reason: why to stop, in words; None while nobody has asked.
-        requeued: SLURM asks, which starts the job again.
+        reason: why to stop, for messages; None without a request.
+        requeued: the request is SLURM's, which starts the job again.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class StopRequest:
 
 @contextmanager
 def watch_signals() -> Iterator[StopRequest]:
-    """Catches the signals that ask for a stop while the context lasts, and in a SLURM job SIGUSR1."""
+    """Context manager that turns stop signals, and SIGUSR1 in a SLURM job, into a request."""
     request = StopRequest()
     with handled(request.handle, [REQUEUE] if slurm.job_id() else []):
         yield request

@@ -1,4 +1,4 @@
-"""Checks a ``_target_`` against the signature it will be called with, before anything is called."""
+"""Checks the fields of a ``_target_`` node against the target's signature, before anything is called."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
 def locate(target: str, where: str) -> Callable[..., Any]:
-    """The class or function a ``_target_`` names.
+    """Imports the class or function a ``_target_`` names.
 
     Raises:
         UsageError: the module or the name in it does not exist, with the nearest names; the module cannot be imported,
-            with the line of it that fails; or Hydra refuses to call what it names.
+            with its failing line; or Hydra blocks the target.
     """
     with places_on_path():
         found = find(target, f"{where}._target_")
@@ -35,12 +35,12 @@ def locate(target: str, where: str) -> Callable[..., Any]:
 
 
 def _ask_hydra(target: str, where: str) -> None:
-    """Hydra has a list of its own of what it does not call, and says so where it would: nothing is called here."""
+    """Checks a target against Hydra's blocklist, by Hydra's own lookup, without calling the target."""
     from hydra.utils import instantiate
 
     hydra_log = logging.getLogger("hydra.utils")
     level = hydra_log.level
-    hydra_log.setLevel(logging.CRITICAL)  # it would tell the same in its own words first
+    hydra_log.setLevel(logging.CRITICAL)  # it would log the same error first
     try:
         instantiate({"_target_": target, "_partial_": True})
     except Exception as error:
@@ -52,12 +52,12 @@ def _ask_hydra(target: str, where: str) -> None:
 
 
 def accepts(function: Callable[..., Any], names: Iterable[str]) -> set[str]:
-    """Those of ``names`` that the signature has as a parameter of its own."""
+    """Those of ``names`` that are explicit parameters of the signature."""
     return set(names) & set(_signature(function).parameters)
 
 
 def bind(node: DictConfig, where: str, supplied: Iterable[str] = ()) -> Callable[..., Any]:
-    """Checks that the fields of ``node`` fit the signature of its ``_target_``; returns what it names.
+    """Checks that the fields of ``node`` fit the signature of its ``_target_``; returns the target.
 
     Args:
         node: a configuration with ``_target_``.
@@ -86,7 +86,7 @@ def bind(node: DictConfig, where: str, supplied: Iterable[str] = ()) -> Callable
         if name not in own and name not in supplied and "_args_" not in node and not node.get("_partial_", False)
     ]
     if missing:
-        listed = "[" in where  # what is in a list cannot be added by a word
+        listed = "[" in where  # items of a list cannot be added by an override
         fix = f"write {missing[0]}: beside its _target_" if listed else f"give it with +{where}.{missing[0]}=VALUE"
         raise UsageError(f"{target} needs '{missing[0]}'", where, fix)
     _check_types(found, node, own, where)
@@ -96,7 +96,7 @@ def bind(node: DictConfig, where: str, supplied: Iterable[str] = ()) -> Callable
 
 
 def _bind_inner(value: Any, where: str) -> None:
-    """Finds what the fields of a node name in turn, which Hydra would find out when the node is called."""
+    """Checks nested ``_target_`` nodes in a field, which Hydra would only resolve when the node is called."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, field in inner:
         at = f"{where}[{name}]" if isinstance(value, list) else f"{where}.{name}"
@@ -128,7 +128,7 @@ def _check_types(found: Callable[..., Any], node: DictConfig, own: Iterable[str]
 
 
 def _not_finite(value: Any) -> float | None:
-    """The first nan or inf in a value, lists and maps searched."""
+    """The first nan or inf in a value, including nested lists and maps."""
     if isinstance(value, float):
         return None if math.isfinite(value) else value
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
@@ -136,7 +136,7 @@ def _not_finite(value: Any) -> float | None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a configured value may stand for an argument with this annotation; doubtful cases may."""
+    """Whether a configured value is acceptable for an argument with this annotation; doubtful cases are."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, part) for part in typing.get_args(hint))
@@ -184,5 +184,5 @@ def _example(hint: Any) -> str:
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
         return inspect.signature(function)
-    except (TypeError, ValueError):  # written in C: it takes what it takes
+    except (TypeError, ValueError):  # written in C: its types cannot be checked
         return inspect.Signature([inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)])

@@ -1,4 +1,4 @@
-"""Lightning's Trainer, which remembers who asked it to stop."""
+"""Subclass of Lightning's Trainer that records which callback set ``should_stop``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pytorch_lightning.callbacks import Callback
 
 @dataclass(frozen=True)
 class StopAsked:
-    """Who ended a run early.
+    """The callback that stopped a run early.
 
     Attributes:
         callback: the callback.
-        hook: the function of it.
+        hook: its hook that did.
     """
 
     callback: Callback
@@ -30,10 +30,10 @@ class StopAsked:
 
 
 class RunTrainer(pl.Trainer):
-    """A Trainer whose ``should_stop`` tells who set it.
+    """A Trainer whose ``should_stop`` records its setter.
 
     Attributes:
-        stop_asked: who set it first; None if nobody did, or bmx itself.
+        stop_asked: the callback that set it first; None if none did, or bmx itself.
     """
 
     stop_asked: StopAsked | None = None
@@ -42,11 +42,12 @@ class RunTrainer(pl.Trainer):
         super().__init__(**arguments)
         # Lightning's own handler of SIGTERM waits, where there are several ranks, until all have been sent one.
         self._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+
     _should_stop = False
 
     @property
     def received_sigterm(self) -> bool:
-        """Never: bmx stops between two steps itself, once everything is saved; Lightning would leave before that."""
+        """Always False: bmx stops between two steps itself, after saving; Lightning would exit before that."""
         return False
 
     @property
@@ -61,7 +62,7 @@ class RunTrainer(pl.Trainer):
 
 
 def _asker() -> StopAsked | None:
-    """The callback whose code is being run."""
+    """The callback on the call stack, if any."""
     frame: Any = sys._getframe(2)
     while frame is not None:
         owner = frame.f_locals.get("self")

@@ -1,8 +1,7 @@
-"""Judges what a run or a model file names, before any of it is imported or called.
+"""Trust check of the targets in a run or a model file, before any of them is imported or called.
 
-A configuration that comes with a run is a stranger's: it may have been made anywhere. Its targets may be classes that
-fit their place, out of bmx, torch and torchvision or out of the user's own modules; ``trust=`` adds
-what the user knows.
+A configuration that comes with a run is untrusted input: it may come from anywhere. Its targets may be classes of the
+type their group requires, from bmx, torch and torchvision or from the user's modules; ``trust=`` adds more modules.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ from bmx.errors import UsageError
 from bmx.targets import standing
 from bmx.targets.locating import NotImported, find
 
-# The packages that bmx itself is made of, and what of them a place may have is known.
+# The packages that bmx builds on, for which the allowed targets of each group are known.
 _KNOWN = ("bmx", "torch", "torchvision", "pytorch_lightning")
-# Fields that say where something is read or written.
+# Fields that hold a path to read or write.
 _OF_FILES = re.compile(r"(^|_)(path|file|filename|dir|directory|dirpath|folder|root|url|uri)s?($|_)|path$|dir$")
 _NEITHER = "use a run that you made or know; trust=MODULE adds the classes of a module that you know, nothing else"
 _PIPELINE = "pipeline"
-"""What ``compression=pipeline`` has instead of a class."""
+"""The marker that ``compression=pipeline`` has instead of a class."""
 
 
 def judged(node: Any, group: str, source: Path) -> DictConfig:
-    """A plain copy of one group of a stranger's configuration, found harmless.
+    """Checks one group of an untrusted configuration; returns a plain copy.
 
     Args:
         node: the group.
@@ -42,7 +41,7 @@ def judged(node: Any, group: str, source: Path) -> DictConfig:
         source: the run directory or the file that it comes from.
 
     Raises:
-        UsageError: it names what its place does not need, or what nobody trusts; nothing was imported or called.
+        UsageError: a target has the wrong type for its group, or is not trusted; nothing was imported or called.
     """
     plain = _plain(node, group, source)
     if not isinstance(plain, dict):
@@ -52,12 +51,12 @@ def judged(node: Any, group: str, source: Path) -> DictConfig:
 
 
 def judge_all(cfg: DictConfig, source: Path, typed: Sequence[str]) -> None:
-    """Judges every target of a whole configuration that was made of a run's words.
+    """Checks every target of a configuration that was composed from a run's overrides.
 
     Args:
         cfg: the configuration.
         source: the run directory.
-        typed: keys that the user has written themselves, which are theirs.
+        typed: keys that the user has typed, which are trusted.
 
     Raises:
         UsageError: see :func:`judged`.
@@ -89,7 +88,7 @@ def _judge_all(plain: Any, group: str, source: Path, typed: Sequence[str]) -> No
     if next(_targets(plain, group), None) is None:
         return
     for key, text in _texts(plain, group):
-        # What has been resolved is resolved again when it is called, and could then say something else.
+        # An interpolation is resolved again when the node is called, and could then give another value.
         if "${" in text and not _is_typed(key, typed):
             what = f"the run writes '{_shown(text)}', which bmx does not write into a run"
             raise UsageError(what, _at(source, key), "use a run that bmx has made")
@@ -105,7 +104,7 @@ def _judge(target: str, place: Place, key: str, source: Path) -> None:
         raise unfit
     origin, lies = standing.origin(root, source)
     if origin in ("standard", "nowhere") and _is_word(target):
-        return  # whether that can be built is found out as for any word
+        return  # whether that can be built is checked as for any option
     if origin == "standard":
         raise unfit
     if origin == "nowhere":
@@ -132,7 +131,7 @@ def _judge(target: str, place: Place, key: str, source: Path) -> None:
 
 
 def _is_known_unfit(target: str, place: Place) -> bool:
-    """Whether a target that has been imported for other reasons is nothing that the place could call."""
+    """Whether a target that is already imported has the wrong type for the group."""
     try:
         found = find(target, "", lambda module: module in sys.modules)
     except (NotImported, UsageError):
@@ -141,7 +140,7 @@ def _is_known_unfit(target: str, place: Place) -> bool:
 
 
 def _fits(found: Any, target: str, place: Place, source: Path) -> bool:
-    """Whether an object may be called; judged by where it is defined, not by the name it was found under."""
+    """Whether an object may be called; decided by the module that defines it, not by the name it was found under."""
     if isinstance(found, functools.partial):
         return _fits(found.func, target, place, source)
     if place.knows(found):
@@ -151,14 +150,14 @@ def _fits(found: Any, target: str, place: Place, source: Path) -> bool:
         return place.fits(found) and _may_be_called(home, target, source)
     if not callable(found) or home.partition(".")[0] in _KNOWN:
         return False
-    # A function of the user's own is their business; one of a package says what it returns, or was named in full.
+    # A user's function is trusted; one of a package must be annotated with its return type, or be trusted by full name.
     users = standing.origin(home.partition(".")[0], source)[0] in ("user", "beside") or _is_word(target)
     in_full = standing.trusts(target) == target
     return _may_be_called(home, target, source) and (users or in_full or place.fits(found))
 
 
 def _may_be_called(home: str, target: str, source: Path) -> bool:
-    """Whether what a module defines may be called: its place in the configuration is another question."""
+    """Whether definitions of a module may be called at all, whatever their group in the configuration."""
     origin = standing.origin(home.partition(".")[0], source)[0] if home else "nowhere"
     if origin in ("standard", "nowhere", "run"):
         return False
@@ -178,7 +177,7 @@ def _is_word(target: str) -> bool:
 def _judge_fields(
     fields: dict[str, Any], target: str, place: Place, key: str, source: Path, typed: Sequence[str]
 ) -> None:
-    """Refuses to have bmx's or Lightning's own classes read or write where a stranger wants them to."""
+    """Rejects paths in untrusted fields of bmx's or Lightning's classes, which would read or write there."""
     if target.partition(".")[0] not in _KNOWN or standing.trusts(target) == target or _is_word(target):
         return
     for name, value in fields.items():
@@ -197,7 +196,7 @@ def _judge_fields(
 
 
 def _targets(value: Any, key: str) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """Every node that would be called: its key, its target, its fields."""
+    """Yields every node that would be called: its key, its target, its fields."""
     if isinstance(value, dict):
         if "_target_" in value:
             yield key, value["_target_"], {str(name): inner for name, inner in value.items() if name != "_target_"}
@@ -220,7 +219,7 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_typed(key: str, typed: Sequence[str]) -> bool:
-    """Whether the user has written this key, or one that holds it; to choose a word of a group is not to write it."""
+    """Whether the user has typed this key or a parent of it; choosing an option of a group does not count."""
     return any(key == own or (key.startswith((f"{own}.", f"{own}[")) and own not in PLACES) for own in typed)
 
 

@@ -1,7 +1,7 @@
-"""``lr=auto`` and ``batch_size=auto``: short trials on a copy of the model, before the run begins.
+"""``lr=auto`` and ``batch_size=auto``: learning-rate range test and batch-size search on a copy of the model.
 
-Lightning's Tuner needs automatic optimisation and a DataLoader; these do the same with bmx's own batches and leave the
-random state as they found it.
+Lightning's Tuner needs automatic optimisation and a DataLoader; these do the same with bmx's own batches and preserve
+the random state.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from bmx.errors import RunFailed
 from bmx.tasks.fit import FitTask
 
 SMALLEST_LR, LARGEST_LR, LR_STEPS = 1e-6, 10.0, 100
-# In the first steps, whose rates do nothing, the loss shows what it is and how it varies. One that falls by more than
-# that, and by this share, learns; one that rises by so much is harmed; at a multiple there is nothing more to see.
+# The first steps, whose rates are negligible, give the level and the noise of the loss. A fall by more than the noise
+# and by this share counts as learning; a rise by as much as harm; at a multiple the test ends.
 FIRST, FALLS, RISES, LOST = 20, 0.02, 0.5, 4
 # A batch size is worth doubling while it makes at least this much more samples per second.
 WORTH_DOUBLING = 1.05
@@ -37,10 +37,10 @@ STEPS_PER_EPOCH = 20
 
 @dataclass(frozen=True)
 class RangeTest:
-    """A learning-rate range test (Smith 2017).
+    """Result of a learning-rate range test (Smith 2017).
 
     Attributes:
-        lr: the suggestion.
+        lr: the suggested learning rate.
         rates: the learning rate of each step.
         losses: the smoothed loss of each step.
     """
@@ -51,12 +51,12 @@ class RangeTest:
 
 
 def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask) -> RangeTest:
-    """Trains a copy of ``net`` with a rate that grows each step, and suggests one by its loss.
+    """Trains a copy of ``net`` with a learning rate that grows each step, and suggests one by the loss.
 
     Args:
         prepared: the checked configuration.
         net: the model.
-        make_task: of the run, whose loss it is.
+        make_task: of the run; defines the loss.
 
     Raises:
         RunFailed: the loss neither fell nor rose.
@@ -82,12 +82,12 @@ def find_lr(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask
 def settle(
     prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask
 ) -> tuple[Prepared, dict[str, float]]:
-    """Finds what ``auto`` stands for; returns the settled configuration and what was found.
+    """Searches the values of ``auto`` settings; returns the completed configuration and the values.
 
     Args:
         prepared: the checked configuration.
         net: the model.
-        make_task: of the run: what a step costs, and what its loss is.
+        make_task: of the run; defines the loss and the cost of a step.
     """
     found: dict[str, float] = {}
     if "batch_size" in prepared.auto:
@@ -112,9 +112,9 @@ def _with(cfg: DictConfig, key: str, value: float) -> DictConfig:
 def suggested(rates: list[float], losses: list[float]) -> float:
     """A tenth of the rate at which the smoothed loss is lowest, right before it rises.
 
-    Where it falls fastest is as usual a choice, but often at the brink: LeNet-5 with SGD learns nothing there, and the
-    noise of the first steps can pass for a fall. A model that is to be tuned further may have nothing left to fall:
-    then it is a tenth of the last rate that did no harm.
+    The rate of steepest descent is as common a choice, but often at the brink of divergence: LeNet-5 with SGD learns
+    nothing there, and the noise of the first steps can pass for a descent. The loss of a model to be fine-tuned may
+    not fall any more: then it is a tenth of the last rate that did no harm.
     """
     finite = [loss for loss in losses if math.isfinite(loss)] or [0.0]
     first, later = finite[FIRST // 2 : FIRST] or finite, finite[FIRST:]  # smoothing takes some steps to begin
@@ -132,11 +132,11 @@ def suggested(rates: list[float], losses: list[float]) -> float:
 
 
 def find_batch_size(prepared: Prepared, net: nn.Module, make_task: Callable[..., FitTask] = FitTask) -> int:
-    """Doubles the batch while a step fits in memory and still makes more samples per second.
+    """Doubles the batch size while a step fits in memory and throughput (samples per second) still grows.
 
     Returns:
         A power of two, at most a twentieth of the training set; where ``trainer.accumulate`` or the model need more,
-        that, doubled as often as it pays.
+        that number, doubled as often as it pays.
     """
     needed = min(prepared.least * int(prepared.cfg.trainer.accumulate), len(prepared.data.train))
     most = max(1, needed, len(prepared.data.train) // STEPS_PER_EPOCH)
@@ -144,7 +144,7 @@ def find_batch_size(prepared: Prepared, net: nn.Module, make_task: Callable[...,
     best, best_rate = max(1, needed), 0.0
     with trial(prepared, net, make_task, most) as run:
         for group in run.optimizer.param_groups:
-            group["lr"] = 0.0  # a step is made, and the model stays
+            group["lr"] = 0.0  # the step leaves the model unchanged
         while size <= most:
             try:
                 rate = _samples_per_second(run, size)

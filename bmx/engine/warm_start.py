@@ -1,4 +1,4 @@
-"""Weights of an earlier run as the starting point of a new one."""
+"""Warm start: loads the weights of an earlier run as the initial weights of a new one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bmx.runs.finding import find, is_there
 
 
 def model_file(run: str, outputs: Path) -> Path:
-    """The model file that ``latest``, a run directory, a run id or a file means."""
+    """Resolves ``latest``, a run directory, a run id or a file to a model file."""
     path = Path(run)
     if is_there(path) and path.is_file():
         return path
@@ -27,10 +27,10 @@ def model_file(run: str, outputs: Path) -> Path:
 
 
 def units_of(spec: DataSpec, run: str, outputs: Path) -> OutputStage | None:
-    """What turns the outputs of a run's model into the units of the targets; None where that model has classes.
+    """The output stage of a run's model, which converts to the units of the targets; None for a classifier.
 
     Args:
-        spec: of the data that its weights are going to be fitted to.
+        spec: of the data that its weights will be fitted to.
         run: see :func:`model_file`.
         outputs: folder of runs.
     """
@@ -48,7 +48,7 @@ def weights_for(net: nn.Module, run: str, outputs: Path) -> dict[str, Tensor]:
     """The weights of a run, as a state dict for ``net``.
 
     Raises:
-        UsageError: there is no such run, or its model has other tensors than ``net``.
+        UsageError: there is no such run, or its tensors do not match those of ``net``.
     """
     content = read_model(model_file(run, outputs))["state_dict"]
     weights = {name.removeprefix("net."): t for name, t in content.items() if name.startswith("net.")}

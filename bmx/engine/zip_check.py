@@ -1,4 +1,4 @@
-"""Whether a file that torch wrote is as it was written: it is a zip archive, whose checksums torch does not look at."""
+"""Verifies the CRC checksums of a torch file, which is a zip archive; torch does not check them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 class Damaged(ValueError):
-    """A file whose bytes are not those that were written."""
+    """A file whose bytes have changed since it was written."""
 
 
 def check_zip(path: Path) -> None:
-    """Reads every part of an archive and compares it with its checksum.
+    """Reads every member of a zip archive and compares it with its checksum.
 
     Raises:
         FileNotFoundError: there is no such file.
-        Damaged: it is no whole archive, or a part is not what was written.
+        Damaged: it is not a complete archive, or a member does not match its checksum.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,1 +1,1 @@
-"""Files that other programs can load: ONNX, torch.export's pt2, safetensors; written, read back and compared."""
+"""Model export to ONNX, torch.export (pt2), safetensors and packed weights: writing, reading and verification."""

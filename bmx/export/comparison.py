@@ -1,4 +1,4 @@
-"""Whether an exported model still is the model: every answer on a test set, side by side."""
+"""Compares the outputs of an exported model with those of the original on a test set."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from bmx.engine.device import Device
 from bmx.engine.evaluation import Evaluation, Predict, evaluate
 from bmx.errors import RunFailed
 
-# What rounding may do. Two runtimes sum the same numbers in another order, so now and then one of them lands on the
-# other side of a half: that input is off by one step of its grid, and what follows is rounded anew. Largest difference,
-# as a fraction of the largest output, and share of the answers that may change.
+# Tolerances for quantised models. Two runtimes sum the same numbers in another order, so now and then one rounds to
+# the neighbouring grid point, and the layers after it are rounded anew. Largest difference, as a fraction of the
+# largest output, and share of the predictions that may change.
 ROUNDED, ROUNDED_ANSWERS = 0.05, 0.005
 
 
 @dataclass(frozen=True)
 class ExportComparison:
-    """An original and its export on the same samples.
+    """Comparison of a model and its export on the same samples.
 
     Attributes:
-        n: samples.
-        largest_difference: between any two outputs.
-        largest_output: the largest absolute output of the original; what a difference is to be seen against.
-        changed: samples whose predicted class is another; 0 for regression.
+        n: number of samples.
+        largest_difference: largest absolute difference of two outputs.
+        largest_output: largest absolute output of the original, the scale for differences.
+        changed: number of samples whose predicted class differs; 0 for regression.
         original, exported: the metrics of each.
     """
 
@@ -45,10 +45,10 @@ class ExportComparison:
         return asdict(self)
 
     def require(self, tolerance: float, what: str) -> None:
-        """Makes sure that the two differ by no more than ``tolerance`` times the largest output (or 1).
+        """Checks that the outputs differ by no more than ``tolerance`` times the largest output (or 1).
 
         Raises:
-            RunFailed: they do; says by how much.
+            RunFailed: they differ by more; the message gives the difference.
         """
         allowed = tolerance * max(1.0, self.largest_output)
         if self.largest_difference <= allowed:  # false for a NaN, as it should be
@@ -61,13 +61,13 @@ class ExportComparison:
         )
 
     def require_rounded(self, tolerance: float, what: str) -> None:
-        """Makes sure that two versions of a model whose layers round their inputs are the same model.
+        """Checks that two versions of a quantised model, whose layers round their inputs, agree.
 
-        They may differ by ``ROUNDED`` of the largest output (or ``tolerance``, if that is more), and in one answer or
-        ``ROUNDED_ANSWERS`` of them all.
+        They may differ by ``ROUNDED`` of the largest output (or ``tolerance``, if that is more), and in one prediction
+        or ``ROUNDED_ANSWERS`` of all.
 
         Raises:
-            RunFailed: they do in more; says in how many.
+            RunFailed: they differ in more; the message gives the number.
         """
         self.require(max(tolerance, ROUNDED), what)
         allowed = max(1, int(ROUNDED_ANSWERS * self.n))
@@ -80,7 +80,7 @@ class ExportComparison:
 
 
 def compare(original: Predict, exported: Predict, arrays: Arrays, spec: DataSpec) -> ExportComparison:
-    """Runs both on every sample, on the CPU, and the first sample alone once more: the batch size must not matter."""
+    """Compares both on every sample, on the CPU, and on the first sample alone: the batch size must not matter."""
     first, second = _Recorded(original), _Recorded(exported)
     cpu = Device(torch.device("cpu"), "32-true")
     was, now = (evaluate(predict, arrays, spec, cpu) for predict in (first, second))
@@ -95,7 +95,7 @@ def compare(original: Predict, exported: Predict, arrays: Arrays, spec: DataSpec
 
 
 class _Recorded:
-    """A predictor that remembers its outputs."""
+    """A predictor that records its outputs."""
 
     def __init__(self, predict: Callable[[Tensor], Tensor]) -> None:
         self.predict = predict

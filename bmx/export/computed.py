@@ -1,4 +1,4 @@
-"""What a way to compute a model hands back."""
+"""The compiled or loaded model that an inference engine returns."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 class Computed(NamedTuple):
-    """A model that is ready to be called."""
+    """A model prepared by an inference engine."""
 
     run: Callable[[Tensor], Tensor]
-    """From inputs as the model takes them to logits; both on ``device``."""
+    """Maps preprocessed inputs to logits; both on ``device``."""
     bytes: int
-    """Size of the file it needs."""
+    """Size of its file."""
     device: torch.device
-    """Where it takes its inputs."""
+    """Device of its inputs."""

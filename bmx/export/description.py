@@ -1,4 +1,4 @@
-"""What an exported file says of itself, in text that any format can carry."""
+"""Metadata of an exported model (data spec, preprocessing, configuration), as text that any format can carry."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ INSIDE, BESIDE = "inside", "beside"
 
 @dataclass(frozen=True)
 class Description:
-    """The facts that travel with exported weights.
+    """Metadata stored with exported weights.
 
     Attributes:
-        spec: the data it was trained on: shapes, labels, vocabulary.
+        spec: of the data it was trained on: shapes, labels, vocabulary.
         config: the configuration of the run it comes from.
         preprocessing: ``inside``, the file takes raw samples; ``beside``, it takes what :meth:`stage_before` returns.
         statistics: scale and shift of the preprocessing, nested lists; empty for tokens.
-        input_dtype: what the file takes, such as ``uint8``.
+        input_dtype: data type of the file's input, such as ``uint8``.
         cost: of the model when it was exported.
-        recipe: what compression did to the architecture that the configuration builds.
-        target_statistics: scale and shift from what the net gives to predictions in the units of the targets, nested
-            lists; empty for classes. A graph does that itself; whoever builds the net from weights has to.
-        origin: what that run was made from; see :mod:`bmx.runs.origin`.
+        recipe: compression steps applied to the architecture that the configuration builds.
+        target_statistics: scale and shift from the net's outputs to the units of the targets, nested lists; empty for
+            classes. A graph contains that conversion; code that builds the net from weights has to apply it.
+        origin: provenance of that run; see :mod:`bmx.runs.origin`.
     """
 
     spec: DataSpec
@@ -50,28 +50,28 @@ class Description:
     origin: dict[str, Any] = field(default_factory=dict)
 
     def input_stage(self) -> InputStage:
-        """The preprocessing with its statistics in float64, which hold those of any precision exactly."""
+        """The preprocessing, with its statistics in float64, which represents those of any precision exactly."""
         stage = InputStage(self.spec).double()
         values = {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in self.statistics.items()}
         stage.load_state_dict(values)
         return stage.eval()
 
     def output_stage(self) -> OutputStage:
-        """What follows the net, with its statistics in float64; the identity where the file has none."""
+        """The conversion of the net's outputs, with its statistics in float64; the identity where there are none."""
         stage = OutputStage(self.spec).double()
         values = {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in self.target_statistics.items()}
         stage.load_state_dict({name: values.get(name, old) for name, old in stage.state_dict().items()})
         return stage.eval()
 
     def stage_before(self) -> InputStage | None:
-        """The preprocessing that the file leaves to its reader, in the precision the file takes; None for none."""
+        """The preprocessing that is not in the file, in the precision of the file's input; None for none."""
         if self.preprocessing == INSIDE:
             return None
         dtype = dtype_named(self.input_dtype)
         return self.input_stage().to(dtype) if dtype.is_floating_point else self.input_stage()
 
     def to_text(self) -> dict[str, str]:
-        """Keys and values as text; ``labels`` once more by itself, for those who read nothing else."""
+        """Keys and values as text; ``labels`` additionally on its own, for readers of nothing else."""
         return {
             "format": FORMAT,
             "labels": json.dumps(list(self.spec.labels), ensure_ascii=False),
@@ -88,11 +88,11 @@ class Description:
 
     @classmethod
     def from_text(cls, text: Mapping[str, str], file: Path) -> Description:
-        """The inverse of :meth:`to_text`, of what was found in ``file``.
+        """The inverse of :meth:`to_text`, for text read from ``file``.
 
         Raises:
-            ValueError: the text is not what bmx writes.
-            UsageError: the data are of a kind that nothing here brings, or that nobody trusts.
+            ValueError: the text was not written by bmx.
+            UsageError: the kind of data is unknown here, or is not trusted.
         """
         if text.get("format") != FORMAT:
             raise ValueError("it does not say that bmx wrote it")
@@ -114,7 +114,7 @@ class Description:
             raise ValueError(f"its description is incomplete: {error}") from error
 
     def for_people(self) -> dict[str, Any]:
-        """What the JSON file beside an export holds: how to feed it, and what its answers mean."""
+        """Content of the JSON file next to an export: how to prepare its inputs and interpret its outputs."""
         spec = self.spec
         raw = spec.form.values
         takes = f"raw {raw}" if self.preprocessing == INSIDE else f"{raw} after `statistics`: x * scale + shift"
@@ -147,10 +147,10 @@ def describe(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype, c
 
 
 def dtype_named(name: str) -> torch.dtype:
-    """The type of numbers that a file says it takes.
+    """The torch dtype of a name that a file gives.
 
     Raises:
-        ValueError: there is no such type; whatever else torch has by that name is none.
+        ValueError: there is no such dtype; other attributes of torch by that name do not count.
     """
     found = getattr(torch, str(name), None)
     if not isinstance(found, torch.dtype):
@@ -159,9 +159,9 @@ def dtype_named(name: str) -> torch.dtype:
 
 
 def input_dtype(predictor: Predictor, preprocessing: str, raw_dtype: torch.dtype) -> torch.dtype:
-    """The type of the numbers that the exported file takes."""
+    """Data type of the exported file's input."""
     if predictor.spec.form.ids:
-        return torch.int64  # what every runtime takes for ids, however narrow they are stored
+        return torch.int64  # supported by every runtime for ids, however narrow they are stored
     if preprocessing == BESIDE:
         return next((p.dtype for p in predictor.net.parameters() if p.is_floating_point()), torch.float32)
     return raw_dtype

@@ -1,4 +1,4 @@
-"""The ways to compute a trained model: torch as it is, torch compiled, and those that formats bring."""
+"""Inference engines: eager torch, torch.compile, and those of export formats (ONNX Runtime in float and int8)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from bmx.targets.entry_point import locate
 
 @dataclass(frozen=True)
 class LoadedEngine:
-    """A model that is ready to be called.
+    """A model prepared by an inference engine.
 
     Attributes:
-        name: a word of ``engines=``, or the format of the file that it is.
-        run: from inputs as the model takes them to logits; both on ``device``.
-        bytes: size of the file it needs.
-        seconds: it took to make.
-        device: where it takes its inputs.
+        name: an option of ``engines=``, or the format of an exported file.
+        run: maps preprocessed inputs to logits; both on ``device``.
+        bytes: size of its file.
+        seconds: time it took to build.
+        device: device of its inputs.
     """
 
     name: str
@@ -43,10 +43,10 @@ class LoadedEngine:
 
 
 def check(engines: Sequence[str]) -> None:
-    """Finds out whether engines can be made here.
+    """Checks that engines are available.
 
     Raises:
-        UsageError: an unknown word, or a package that is not installed.
+        UsageError: an unknown engine, or a package that is not installed.
     """
     for engine in engines:
         if engine not in engine_words():
@@ -61,17 +61,17 @@ def check(engines: Sequence[str]) -> None:
 
 
 def _compiler() -> str | None:
-    """What torch.compile calls for the CPU, where that is known before it is called."""
+    """Path or name of the C++ compiler that torch.compile would call for the CPU; None if not found."""
     if sys.platform == "win32":
         return "cl"
     return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++"))
 
 
 def available(engine: str) -> bool:
-    """Whether the packages of an engine are installed; an unknown word is an error.
+    """Whether the packages of an engine are installed.
 
     Raises:
-        UsageError: an unknown word.
+        UsageError: an unknown engine.
     """
     try:
         check([engine])
@@ -90,18 +90,18 @@ def make(
     folder: Path,
     calibration: Sequence[Tensor] = (),
 ) -> LoadedEngine:
-    """An engine for a model.
+    """Builds an engine for a model.
 
     Args:
-        name: a word of ``engines=``.
-        net: the plain model; stays as it is.
-        example: a batch of two, as the model takes it.
+        name: an option of ``engines=``.
+        net: the plain model; not modified.
+        example: a preprocessed batch of two.
         device: where to compute.
-        folder: files that are needed while the engine is used go there.
-        calibration: batches of real inputs, for engines that look at some.
+        folder: for files that the engine needs while it is used.
+        calibration: batches of real inputs, for engines that calibrate on them.
 
     Raises:
-        RunFailed: the model cannot be computed this way.
+        RunFailed: the engine cannot run the model.
         UsageError: the engine cannot use the device.
     """
     began = time.perf_counter()
@@ -123,7 +123,7 @@ def _eager(model: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 
 def _compiled(model: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
-    # Weights as constants, folded and laid out for the kernels: the model is not going to be trained.
+    # Freezing: weights as constants, folded and laid out for the kernels, since the model is not going to be trained.
     compiled = torch.compile(model, options={"freezing": True})
     run = _eager(compiled)
     try:

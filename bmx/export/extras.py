@@ -1,4 +1,4 @@
-"""The extras of the package, under the name that exports know them by."""
+"""Re-exports the package's optional dependencies (extras) for the export formats."""
 
 from bmx.extras import EXTRAS, need
 

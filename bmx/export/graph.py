@@ -1,4 +1,4 @@
-"""From a predictor to a graph of operations with a free batch size."""
+"""Traces a predictor with torch.export into a graph with a dynamic batch size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INPUT, OUTPUT = "input", "logits"
 
 
 def in_float32(predictor: Predictor) -> Predictor:
-    """The predictor, or a copy in float32 where its weights are bfloat16, which few runtimes compute in."""
+    """The predictor, or a float32 copy where its weights are bfloat16, which few runtimes support."""
     if next((p.dtype for p in predictor.parameters() if p.is_floating_point()), None) is torch.bfloat16:
         return copy.deepcopy(predictor).float()
     return predictor
@@ -29,7 +29,7 @@ def exportable(predictor: Predictor, description: Description) -> tuple[nn.Modul
     dtype = dtype_named(description.input_dtype)
     module: nn.Module = predictor
     if description.preprocessing != INSIDE:
-        # What comes out is in the units of the targets either way; classes need no stage for that.
+        # Outputs are in the units of the targets either way; classes need no output stage.
         units = predictor.output_stage
         module = predictor.net if units.scale is None else nn.Sequential(predictor.net, units)
     return ready(module), torch.zeros((2, *predictor.spec.input_shape), dtype=dtype)
@@ -44,19 +44,19 @@ def ready(module: nn.Module) -> nn.Module:
 
 
 def traced(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    """The graph of a module, of any batch size.
+    """The graph of a module, with a dynamic batch size.
 
     Raises:
-        RunFailed: torch.export cannot follow what the module does, or only for one batch size.
+        RunFailed: torch.export cannot trace the module, or only for one batch size.
     """
-    # The example is stored with the graph, and a view would take all that it is a view of with it.
+    # The example is stored with the graph, and a view would include its whole storage.
     batch = torch.export.Dim("batch", min=1, max=1 << 20)
     given, shapes = (example.clone(),), ({0: batch},)
     with explained("torch.export"), quietly():
         try:
             return torch.export.export(module, given, dynamic_shapes=shapes)
         except Exception as error:
-            # `len(x)` is a plain number to Python; only torch's compiler knows it for the size of the batch.
+            # `len(x)` is a plain number to Python; only torch's compiler traces it as the batch size.
             try:
                 return torch.export.export(module, given, dynamic_shapes=shapes, strict=True)
             except Exception:
@@ -65,7 +65,7 @@ def traced(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """While it lasts, whatever an exporter raises becomes one line that says who could not do it.
+    """Context manager that turns any exception of an exporter into a one-line error that names it.
 
     Raises:
         RunFailed: for any exception.
@@ -83,7 +83,7 @@ def explained(what: str) -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """While it lasts, the exporters' remarks on their own future are not shown."""
+    """Context manager that hides the exporters' deprecation and future warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""Eight-bit integers after training, by onnxruntime: a smaller ONNX file, and a faster one where the CPU helps."""
+"""Post-training int8 quantisation of ONNX files by onnxruntime: smaller, and faster where the CPU supports it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch import Tensor
 
 from bmx.export.graph import INPUT, quietly
 
-# Their products are inside one operation, which only the dynamic quantiser knows.
+# Their matrix products are inside one operation, which only the dynamic quantiser supports.
 _RECURRENT = {"LSTM", "GRU", "RNN"}
 
 
 def quantise(source: Path, target: Path, batches: Iterable[Tensor]) -> None:
-    """Writes an int8 version of an ONNX file: weights per channel, activations by the ranges seen in ``batches``.
+    """Writes an int8 version of an ONNX file: weights per channel, activations by their ranges in ``batches``.
 
     Models with recurrent layers are quantised dynamically, which needs no ranges. Weights stay within 64, so that the
-    file gives the same answers on processors with and without VNNI; where it may be slower:
+    file gives the same outputs on processors with and without VNNI; where it may be slower:
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 
     Args:
         source: a float file.
         target: the int8 file.
-        batches: inputs as the file takes them, a few hundred samples of the training set.
+        batches: calibration inputs of the file, a few hundred samples of the training set.
     """
     import onnx
     from onnxruntime import quantization
@@ -34,7 +34,7 @@ def quantise(source: Path, target: Path, batches: Iterable[Tensor]) -> None:
     prepared = target.with_name(f".{target.name}.float")
     try:
         with quietly():
-            # Symbolic shape inference needs sympy's opinion on every dimension and fails on dynamic batches.
+            # Symbolic shape inference needs sympy for every dimension and fails on dynamic batches.
             quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
             if _RECURRENT & {node.op_type for node in onnx.load(prepared).graph.node}:
                 weights = quantization.QuantType.QInt8
@@ -54,12 +54,12 @@ def quantise(source: Path, target: Path, batches: Iterable[Tensor]) -> None:
 
 
 def quantise_recurrent(model: Any, path: Path, largest: int) -> Any:
-    """An ONNX model whose LSTMs have int8 weights and round what passes through them to the range of each batch.
+    """Dynamically quantises the LSTMs of an ONNX model: int8 weights, activations rounded to the range of each batch.
 
     Args:
-        model: with LSTMs in floats, each of whose matrices lies on a grid from ``-largest`` to ``largest``.
-        path: files that are needed meanwhile go beside it.
-        largest: what the largest weight of a matrix becomes.
+        model: with float LSTMs, each of whose matrices lies on a grid from ``-largest`` to ``largest``.
+        path: temporary files go next to it.
+        largest: the integer of a matrix's largest weight.
     """
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -68,7 +68,7 @@ def quantise_recurrent(model: Any, path: Path, largest: int) -> Any:
     try:
         onnx.save(model, plain)
         with quietly():
-            # Without it the weights are what operations give, not yet numbers.
+            # Without it the weights are outputs of operations, not yet constants.
             quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
         model = onnx.load(prepared)
     finally:
@@ -88,7 +88,7 @@ def quantise_recurrent(model: Any, path: Path, largest: int) -> Any:
 
 
 def _to_integers(node: Any, graph: Any, largest: int) -> None:
-    """Makes an LSTM node one of onnxruntime's DynamicQuantizeLSTM, in place: a step for each matrix and direction.
+    """Converts an LSTM node to onnxruntime's DynamicQuantizeLSTM, in place: a scale per matrix and direction.
 
     https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.DynamicQuantizeLSTM
     """

@@ -1,4 +1,4 @@
-"""Looks through an ONNX file before onnxruntime reads it: where its weights are, and what else it would open."""
+"""Safety check of an ONNX file before onnxruntime reads it: the external files that it would open."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bmx.errors import UsageError
 
 
 def check(path: Path) -> None:
-    """Finds out whether a file's weights are in it, or in plain files beside it.
+    """Checks that a file's weights are inside it, or in plain files in its folder.
 
     Raises:
-        UsageError: it is no ONNX file, or it would read what lies outside of its folder.
+        UsageError: it is not an ONNX file, or it would read files outside of its folder.
     """
     import onnx
 
     fix = "export one with `bmx export`, which puts everything into one file"
     try:
         model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf's own errors, which are not to be imported
+    except Exception as error:  # protobuf's own errors, whose classes are not imported here
         raise UsageError("this is no ONNX file, or a damaged one", str(path), fix) from error
     for name, location in _outside(model):
         if not _is_beside(location, path.parent):
@@ -29,7 +29,7 @@ def check(path: Path) -> None:
 
 
 def _is_beside(location: str, folder: Path) -> bool:
-    """Whether a location is a plain file below the folder: no link, and no way out of it on any system."""
+    """Whether a location is a plain file below the folder: not a link, and not a path out of it on any system."""
     parts = PureWindowsPath(location).parts  # splits at both kinds of slashes
     if not parts or PureWindowsPath(location).is_absolute() or location.startswith("/") or ".." in parts:
         return False
@@ -44,7 +44,7 @@ def _is_beside(location: str, folder: Path) -> bool:
 
 
 def _outside(model: Any) -> Iterator[tuple[str, str]]:
-    """The weights that are said to lie in other files, and the files that nodes name."""
+    """Yields the locations of external weights, and of files that nodes refer to."""
     from onnx import TensorProto
 
     def tensors(message: Any) -> Iterator[tuple[str, str]]:

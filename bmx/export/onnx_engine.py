@@ -1,4 +1,4 @@
-"""onnxruntime as a way to compute a model: in floats, and in 8-bit integers that it makes itself."""
+"""ONNX Runtime inference engines: float, and int8 by onnxruntime's own post-training quantisation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bmx.export.onnx_file import session, write_graph
 def floats(
     net: nn.Module, example: Tensor, device: torch.device, folder: Path, calibration: Sequence[Tensor]
 ) -> Computed:
-    """As it is."""
+    """The model in float, run by onnxruntime."""
     return _computed(_written(net, example, folder), device)
 
 
 def int8(
     net: nn.Module, example: Tensor, device: torch.device, folder: Path, calibration: Sequence[Tensor]
 ) -> Computed:
-    """Quantised by onnxruntime, which sees the calibration."""
+    """The model quantised to int8 by onnxruntime with the calibration batches."""
     from bmx.export.int8 import quantise
 
     source, path = _written(net, example, folder), folder / "int8.onnx"
@@ -40,7 +40,7 @@ def _written(net: nn.Module, example: Tensor, folder: Path) -> Path:
 
 
 def _computed(path: Path, device: torch.device) -> Computed:
-    # Its inputs come from the CPU, wherever it computes: that copy is part of what such an engine costs.
+    # Its inputs come from the CPU, wherever it computes: that copy is part of the latency of this engine.
     return Computed(_run(session(path, device=device)), path.stat().st_size, torch.device("cpu"))
 
 

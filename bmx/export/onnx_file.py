@@ -1,4 +1,4 @@
-"""ONNX files: written by torch's exporter, stripped of its traces, read by onnxruntime."""
+"""Writes ONNX files with torch's exporter, without its debug metadata, and runs them with onnxruntime."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from bmx.export import checksum, onnx_check, overflow
 from bmx.export.description import Description, dtype_named
 from bmx.export.graph import INPUT, OUTPUT, explained, exportable, quietly, traced
 
-# protobuf's own limit; what is above would need its weights in a second file.
+# protobuf's size limit; a larger model would need its weights in a second file.
 LARGEST = 2_000_000_000
 _PREFIX = "bmx."
 
 
 def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str, str] | None = None) -> None:
-    """Writes a module as one ONNX file with a free batch size.
+    """Writes a module as one ONNX file with a dynamic batch size.
 
     Args:
         module: in eval mode on the CPU.
         example: a batch of two.
         path: the file.
-        facts: text kept in the file's ``metadata_props`` under ``bmx.``.
+        facts: text stored in the file's ``metadata_props`` under ``bmx.``.
 
     Raises:
-        RunFailed: the model cannot be written in ONNX operations, or is larger than a file may be.
+        RunFailed: the model cannot be written in ONNX operations, or exceeds the size limit of a file.
     """
     import onnx
 
@@ -49,7 +49,7 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str,
     if size > LARGEST:
         fix = "format=pt2 or format=safetensors has no such limit"
         raise RunFailed(f"an ONNX file holds 2 GB, the weights are {size / 1e9:.1f} GB", str(path), fix)
-    program = traced(module, example)  # not by the exporter itself, which may settle for one batch size
+    program = traced(module, example)  # not by the exporter itself, which may fall back to a fixed batch size
     with explained("torch's ONNX exporter"), _silent():
         torch.onnx.export(
             program,
@@ -80,24 +80,24 @@ def write(predictor: Predictor, description: Description, path: Path) -> None:
     """Writes the graph of a predictor, and its description.
 
     Raises:
-        RunFailed: the model cannot be written in ONNX operations, or is larger than a file may be.
+        RunFailed: the model cannot be written in ONNX operations, or exceeds the size limit of a file.
     """
     module, example = exportable(predictor, description)
     write_graph(module, example, path, description.to_text())
 
 
 def read(path: Path) -> tuple[OnnxModel, Description]:
-    """The graph of a file that :func:`write` wrote, and what the file says of it.
+    """Reads the graph and the description of a file that :func:`write` wrote.
 
     Raises:
-        UsageError: it is no such file.
+        UsageError: it is not such a file.
     """
     model = OnnxModel(path).eval()
     return model, model.description
 
 
 def _name_batch(model: Any) -> None:
-    """Calls the size of the batch what it is; torch numbers it."""
+    """Names the batch dimension, to which torch gives a numbered symbol."""
     (given,) = model.graph.input
     number = given.type.tensor_type.shape.dim[0].dim_param
     for value in [given, *model.graph.output]:
@@ -107,10 +107,10 @@ def _name_batch(model: Any) -> None:
 
 
 def strip(model: Any) -> None:
-    """Takes out of an ONNX model what only its exporter's authors read: stack traces, names of source files.
+    """Removes the exporter's debug metadata from an ONNX model: stack traces, names of source files.
 
-    The shapes noted for values inside the graph go too: onnxruntime infers them itself, and its quantiser stops where
-    its own differ (https://github.com/microsoft/onnxruntime/issues/25890).
+    The shapes noted for values inside the graph are removed too: onnxruntime infers them itself, and its quantiser
+    fails where they differ (https://github.com/microsoft/onnxruntime/issues/25890).
     """
     graphs = [model.graph, *model.functions]
     del model.metadata_props[:], model.graph.metadata_props[:], model.graph.value_info[:]
@@ -127,13 +127,13 @@ def strip(model: Any) -> None:
 
 
 def session(path: Path, threads: int | None = None, device: torch.device | None = None, as_others: bool = False) -> Any:
-    """An onnxruntime session whose answers are the same on every processor.
+    """An onnxruntime session with the same outputs on every processor.
 
     Args:
         path: the file.
-        threads: CPU threads of an operation; None takes torch's number.
+        threads: CPU threads per operation; None for torch's number.
         device: cuda needs onnxruntime-gpu.
-        as_others: take the file as other programs do, for whom integers may overflow on this processor.
+        as_others: load the file as other programs do, where integer products may overflow on this processor.
 
     Raises:
         UsageError: onnxruntime cannot read the file, or cannot use the device.
@@ -154,20 +154,20 @@ def session(path: Path, threads: int | None = None, device: torch.device | None 
         if not as_others and overflow.file_can_overflow(path) and overflow.processor_overflows():
             return onnxruntime.InferenceSession(overflow.exactly(path, options), options, providers=providers)
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # onnxruntime has a dozen classes of its own, all plain Exceptions
+    except Exception as error:  # onnxruntime has a dozen exception classes of its own, all derived from Exception
         first = str(error).strip().splitlines()[0][:200]
         raise UsageError(f"onnxruntime cannot read the file: {first}", str(path), "export the model again") from error
 
 
 class OnnxModel(nn.Module):
-    """An ONNX file that takes raw samples, as a predictor does; it is computed on the CPU by onnxruntime.
+    """An ONNX file as a module that takes raw samples, like a predictor; run on the CPU by onnxruntime.
 
     Args:
         path: the file.
         as_others: see :func:`session`.
 
     Raises:
-        UsageError: it is no ONNX file that bmx wrote.
+        UsageError: it is not an ONNX file written by bmx.
     """
 
     def __init__(self, path: Path, as_others: bool = False) -> None:
@@ -193,14 +193,14 @@ class OnnxModel(nn.Module):
         return self.run(inputs.to(self.dtype)).to(raw.device)
 
     def run(self, inputs: Tensor) -> Tensor:
-        """What the file itself gives for what it itself takes."""
+        """Outputs of the bare graph for its own inputs."""
         (outputs,) = self.session.run(None, {self.session.get_inputs()[0].name: inputs.contiguous().numpy()})
         return torch.from_numpy(outputs)
 
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """The exporter tells its progress to the terminal and to its loggers."""
+    """Context manager that silences the exporter, which prints and logs its progress."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

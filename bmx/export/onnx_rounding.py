@@ -1,4 +1,4 @@
-"""When an ONNX file is the model it was made from: its integers may round otherwise, or overflow on a processor."""
+"""Verifies an ONNX export against its model, with tolerances for quantised layers and a check for integer overflow."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bmx.export.onnx_file import OnnxModel
 def require(
     compared: ExportComparison, predictor: Predictor, path: Path, arrays: Arrays, tolerance: float, target: str
 ) -> str | None:
-    """Makes sure of it; says what the file asks of a processor, None for one that is right on all of them.
+    """Checks the comparison; returns what the file requires of a processor, None for one that is right on all.
 
     Raises:
-        RunFailed: it is another model, or asks for more than this processor has, and others who read it here would
-            get wrong answers.
+        RunFailed: the outputs differ, or the file requires more than this processor has, so that other programs would
+            get wrong outputs here.
     """
     if not is_quantised(predictor):
         compared.require(tolerance, target)

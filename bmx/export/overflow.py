@@ -1,7 +1,7 @@
-"""Integer products that are too large for some processors, and how onnxruntime computes them right there too.
+"""Detects 8-bit products that saturate on processors without VNNI, and makes onnxruntime compute them exactly.
 
 x86 without VNNI multiplies 8-bit inputs with 8-bit weights by `vpmaddubsw`, which adds the products of two neighbours
-in 16 bits and cuts off what does not fit: 255 * 64 * 2 does, 255 * 127 * 2 does not.
+in 16 bits and saturates: 255 * 64 * 2 fits, 255 * 127 * 2 does not.
 https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html#when-and-why-do-i-need-to-try-u8u8
 """
 
@@ -19,7 +19,7 @@ FITS = 32767 // (2 * 255)
 REMEDY = "compress again with compression.range=reduced, which keeps weights within 63"
 NEEDS = f"8-bit weights beyond {FITS} overflow in onnxruntime on x86 without VNNI; compression.range=reduced does not"
 
-# What onnxruntime turns into integer operations where both inputs come out of DequantizeLinear.
+# Operations that onnxruntime runs in integers where both inputs come out of DequantizeLinear.
 _FLOAT = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _INTEGER = {
     *("ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"),
@@ -29,7 +29,7 @@ _MOVES = {"Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "MaxPool"}
 
 
 def can_overflow(model: Any) -> bool:
-    """Whether an ONNX model multiplies 8-bit inputs with signed 8-bit weights too large for two of them to be added."""
+    """Whether an ONNX model has 8-bit products with signed weights so large that the sum of two may overflow."""
     from onnx import TensorProto, numpy_helper
 
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -60,7 +60,7 @@ def can_overflow(model: Any) -> bool:
 
 
 def file_can_overflow(path: Path) -> bool:
-    """The same of a file; one without any integers is not parsed."""
+    """Like :func:`can_overflow`, for a file; one without any integers is not parsed."""
     import onnx
 
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -71,7 +71,7 @@ def file_can_overflow(path: Path) -> bool:
 
 @functools.cache
 def processor_overflows() -> bool:
-    """Whether onnxruntime cuts off sums on this processor: tried with a product of which every digit is known."""
+    """Whether onnxruntime saturates sums on this processor, tested with a product of known result."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
@@ -91,11 +91,11 @@ def processor_overflows() -> bool:
 
 
 def exactly(path: Path, options: Any) -> bytes:
-    """What to give to an onnxruntime session instead of a file whose products overflow; slower, and right.
+    """Model bytes for an onnxruntime session, replacing a file whose products overflow; slower, but exact.
 
     Args:
         path: the file.
-        options: the session's, which are told to make unsigned integers of signed weights.
+        options: the session's; set to convert signed weights to unsigned.
     """
     import onnx
 
@@ -106,7 +106,7 @@ def exactly(path: Path, options: Any) -> bytes:
 
 
 def _write_zero_points(graph: Any) -> None:
-    """onnxruntime adds a zero point of one number where there is none, which does not go with a step for each row."""
+    """Adds per-row zero points: onnxruntime would add a scalar one, which does not fit per-row scales."""
     from onnx import TensorProto, numpy_helper
 
     tensors = {tensor.name: tensor for tensor in graph.initializer}

@@ -1,9 +1,8 @@
-"""Packed files: a model for bmx in as few bytes as its weights need, without loss.
+"""Packed files: lossless compressed model files for bmx, with arithmetic coding of pruned and shared weights.
 
-Pruned and shared weights are coded arithmetically (:mod:`bmx.packing`); the file holds everything it takes to build the
-model again: ``bmxp``, a version, a checksum of all that follows; the length of the header, and the header, deflated
-JSON with data spec, configuration, recipe and input statistics; a checksum of the tensors' names, shapes and types; the
-tensors.
+The coding is in :mod:`bmx.packing`. The file holds everything needed to rebuild the model: ``bmxp``, a version, a
+checksum of all that follows; the length of the header, and the header, deflated JSON with data spec, configuration,
+recipe and input statistics; a checksum of the tensors' names, shapes and types; the tensors.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def write(predictor: Predictor, description: Description, path: Path) -> None:
     """Writes a predictor.
 
     Raises:
-        RunFailed: its state is more than tensors.
+        RunFailed: its state dict holds more than tensors.
     """
     state = predictor.net.state_dict()
     strange = next((name for name, value in state.items() if not isinstance(value, Tensor)), None)
@@ -48,10 +47,10 @@ def write(predictor: Predictor, description: Description, path: Path) -> None:
 
 
 def read(path: Path) -> tuple[Predictor, Description]:
-    """The predictor of a file that :func:`write` wrote, in eval mode on the CPU, and what the file says of it.
+    """Reads the predictor of a file that :func:`write` wrote, in eval mode on the CPU, and its description.
 
     Raises:
-        UsageError: it is no such file, it is damaged, or a model that this version builds otherwise.
+        UsageError: it is not such a file, is damaged, or holds a model that this version builds differently.
     """
     try:
         data = path.read_bytes()
@@ -103,7 +102,7 @@ def _build(body: bytes, path: Path) -> tuple[Predictor, Description]:
 
 
 def _signature(state: dict[str, Tensor]) -> bytes:
-    """A checksum of what the tensors are called and look like."""
+    """Checksum of the tensors' names, shapes and types."""
     text = ";".join(f"{name} {list(tensor.shape)} {tensor.dtype}" for name, tensor in state.items())
     return zlib.crc32(text.encode()).to_bytes(4, "little")
 

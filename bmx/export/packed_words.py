@@ -1,11 +1,11 @@
-"""What headers of packed files usually say: deflate refers to it, so that they take a few hundred bytes.
+"""Preset deflate dictionary for the headers of packed files, which shrinks them to a few hundred bytes.
 
-It is part of the format: a change makes files that were written before unreadable.
+It is part of the format: a change makes existing files unreadable.
 """
 
 from __future__ import annotations
 
-WORDS = "".join(  # the likeliest last, where deflate reaches it with the fewest bits
+WORDS = "".join(  # the likeliest last, where deflate refers to it with the fewest bits
     (
         '"_target_":"bmx.models.vit.ViT","patch_size":4,"depth":4,"width":128,"heads":4,"mlp_ratio":4.0,"pool',
         'ing":"cls","activation":"gelu","_target_":"bmx.models.transformer.Transformer","stem":"ngram","block',

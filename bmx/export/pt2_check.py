@@ -1,8 +1,8 @@
-"""Looks through a pt2 file before torch.export reads it, since reading one can run anything.
+"""Safety check of a pt2 file before torch.export reads it, since reading one can execute arbitrary code.
 
 torch unpickles weights, constants and sample inputs that are marked as pickles, loads compiled libraries, evaluates the
-sizes of tensors as Python, and finds the operations of the graph by their dotted names, from ``torch`` on. So a file is
-read only if it holds nothing but what ``bmx export`` writes: tensors as bytes, and a graph of torch's own operations.
+sizes of tensors as Python, and resolves the operations of the graph by their dotted names, from ``torch`` on. So a file
+is read only if it holds nothing but what ``bmx export`` writes: tensors as bytes, and a graph of torch's operations.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OPERATIONS = re.compile(
     r"|math\.(ceil|floor|trunc|sqrt|pow|log2|isinf|isnan)|torch\.sym_(int|float|not|min|max|ite|sum|sqrt)"
     r"|torch\._sym_sqrt|torch\._check(_is_size)?"
 )
-# Operations that touch more than their tensors.
+# Operations with effects beyond their tensors.
 _NO_OPERATIONS = re.compile(r"from_file|pickle|triton|custom|autograd|print|call_torchbind|executorch|invoke_leaf")
 _CONTAINERS = ("builtins.list", "builtins.tuple", "builtins.dict", "collections.OrderedDict", None)
 _METADATA = ("stack_trace", "torch_fn", "custom")
@@ -47,16 +47,16 @@ _FUNCTIONS = frozenset(_NAMES.split())
 
 
 def check(data: bytes) -> None:
-    """Finds out whether reading a pt2 file does nothing but make a graph of tensors.
+    """Checks that reading a pt2 file only builds a graph of tensors.
 
     Raises:
-        ValueError: it would do more; says what.
+        ValueError: it would do more; the message names what.
     """
     reader = torch._C.PyTorchFileReader(io.BytesIO(data))
     records = reader.get_all_records()
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = archive.namelist()
-    # Both readers, of torch and of Python, have to see the same: one file can be two archives.
+    # The zip readers of torch and of Python must see the same members: one file can be two archives.
     if sorted(name.partition("/")[2] for name in names) != sorted(records) or len(set(records)) != len(records):
         raise ValueError("its list of contents is not what it seems")
     for record in records:
@@ -102,7 +102,7 @@ def _check_leaf(key: str, value: Any) -> None:
 
 
 def _check_size(text: str) -> None:
-    """Sizes are sums and products of symbols, with a few functions of sympy's."""
+    """Checks that a size expression consists of sums and products of symbols, with a few functions of sympy."""
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError):
@@ -132,7 +132,7 @@ def _check_containers(spec: Any) -> None:
 
 @contextmanager
 def no_pickles() -> Iterator[None]:
-    """While it lasts, torch loads tensors and plain containers, whatever it is asked for."""
+    """Context manager that makes torch load with ``weights_only=True``, whatever its callers request."""
     load = torch.load
 
     def only_weights(*args: Any, **kwargs: Any) -> Any:

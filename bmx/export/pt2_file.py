@@ -1,4 +1,4 @@
-"""pt2 files: the graph of torch.export, which torch alone can run, without the classes it was made from."""
+"""Writes and reads pt2 files: graphs of torch.export, which torch runs without the original model classes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from bmx.export.description import Description, dtype_named
 from bmx.export.graph import exportable, quietly, traced
 
 _FACTS = "bmx.json"
-# What the tracer notes of the lines of source code that an operation came from.
+# Keys of the tracer's notes on the source lines of an operation.
 _TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
 
 
 def write_graph(module: nn.Module, example: Tensor, path: Path, facts: dict[str, str] | None = None) -> None:
-    """Writes the graph of a module with a free batch size; ``facts`` is kept in the file as ``bmx.json``.
+    """Writes the graph of a module with a dynamic batch size; ``facts`` is stored in the file as ``bmx.json``.
 
     Raises:
-        RunFailed: torch.export cannot follow the module.
+        RunFailed: torch.export cannot trace the module.
     """
     program = traced(module, example)
     for inner in program.graph_module.modules():
@@ -42,37 +42,37 @@ def write(predictor: Predictor, description: Description, path: Path) -> None:
     """Writes the graph of a predictor, and its description.
 
     Raises:
-        RunFailed: torch.export cannot follow the model.
+        RunFailed: torch.export cannot trace the model.
     """
     module, example = exportable(predictor, description)
     write_graph(module, example, path, description.to_text())
 
 
 def read(path: Path) -> tuple[Pt2Model, Description]:
-    """The graph of a file that :func:`write` wrote, and what the file says of it.
+    """Reads the graph and the description of a file that :func:`write` wrote.
 
     Raises:
-        UsageError: it is no such file.
+        UsageError: it is not such a file.
     """
-    model = Pt2Model(path)  # in eval mode by itself; it refuses to be told
+    model = Pt2Model(path)  # always in eval mode; a call of eval() would raise
     return model, model.description
 
 
 class Pt2Model(nn.Module):
-    """A pt2 file that takes raw samples, as a predictor does.
+    """A pt2 file as a module that takes raw samples, like a predictor.
 
     Args:
         path: the file.
 
     Raises:
-        UsageError: it is no pt2 file that bmx wrote.
+        UsageError: it is not a pt2 file written by bmx.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         extra = {_FACTS: ""}
         try:
-            check_zip(path)  # torch would tell of a part that is cut off in a dozen lines of its log
+            check_zip(path)  # torch would log a dozen lines on a truncated member
             data = path.read_bytes()
             pt2_check.check(data)
             with quietly(), pt2_check.no_pickles():
@@ -82,7 +82,7 @@ class Pt2Model(nn.Module):
             raise checksum.damaged(path) from error
         except UsageError:
             raise
-        except Exception as error:  # torch raises whatever its zip reader or its deserialiser meets
+        except Exception as error:  # torch raises any error of its zip reader or its deserialiser
             first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
             fix = "export one with `bmx export`"
             raise UsageError(f"this pt2 file cannot be read: {first}", str(path), fix) from error

@@ -1,6 +1,6 @@
-"""Quantised layers as ONNX knows them: whole numbers in the file, and QuantizeLinear and DequantizeLinear around them.
+"""QDQ export of quantised layers: integer weights, with QuantizeLinear and DequantizeLinear around the operations.
 
-From these pairs onnxruntime finds what it has integer kernels for:
+From these pairs onnxruntime finds the operations that it can run with integer kernels:
 https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
@@ -31,20 +31,20 @@ from bmx.compression.quantize.tables import RoundedTable, rounded_tables, rows, 
 
 # The version of ONNX's operations that torch's exporter writes.
 OPSET = 20
-# torch's compiler declines to look into these two; as nodes of its graph they are what they have to be.
+# torch's compiler does not trace into these two; they are to be single nodes of its graph.
 for _operation in (symbolic, symbolic_multi_out):
     torch.compiler.allow_in_graph(_operation)
 Attributes = dict[str, int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bool]]
 
 
 def largest_in_lstm(module: nn.Module) -> int:
-    """The end of the grids that the weights of a model's quantised LSTMs lie on; 0 where it has none."""
+    """Largest integer of the weight grids of a model's quantised LSTMs; 0 where it has none."""
     layers = [layer for layer in module.modules() if isinstance(layer, QuantizedRecurrent)]
     return max((WEIGHT_RANGE[layer.bits][1] for layer in layers if isinstance(layer.plain(), nn.LSTM)), default=0)
 
 
 def in_onnx_operations(module: nn.Module) -> nn.Module:
-    """A copy whose quantised layers are written in ONNX operations; it can be exported, not run."""
+    """A copy whose quantised layers are replaced by ONNX operations; it can be exported, not run."""
     module = copy.deepcopy(module)
     finish_layers(module)
     store_tables(module)
@@ -62,7 +62,7 @@ def in_onnx_operations(module: nn.Module) -> nn.Module:
 
 
 class _Rounding(nn.Module):
-    """QuantizeLinear and DequantizeLinear."""
+    """Fake quantisation of activations: QuantizeLinear, then DequantizeLinear."""
 
     scale: Tensor
     zero: Tensor
@@ -78,9 +78,9 @@ class _Rounding(nn.Module):
 
 
 class _Weights(nn.Module):
-    """Whole numbers with a step for each index along ``axis``, behind DequantizeLinear.
+    """Integer weights with a scale for each index along ``axis``, through DequantizeLinear.
 
-    ``zero`` writes their zero points, which are zero, into the file; onnxruntime's integer Gemm looks for them.
+    ``zero`` writes their zero points, which are 0, into the file; onnxruntime's integer Gemm expects them.
     """
 
     codes: Tensor
@@ -100,7 +100,7 @@ class _Weights(nn.Module):
 
 
 class _Table(nn.Module):
-    """A table of int8 rows behind DequantizeLinear."""
+    """An embedding table of int8 rows, through DequantizeLinear."""
 
     def __init__(self, stored: Tensor, rounded: RoundedTable) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class _Table(nn.Module):
 
 
 class _Bias(nn.Module):
-    """A bias as 32-bit integers whose step is that of the products it is added to; integer kernels need it so."""
+    """A bias as 32-bit integers with the scale of the products it is added to, as integer kernels require."""
 
     def __init__(self, bias: Tensor, step: Tensor) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class _Bias(nn.Module):
 
 
 class _Float(nn.Module):
-    """A tensor as it is."""
+    """A float tensor, not quantised."""
 
     value: Tensor
 
@@ -140,7 +140,7 @@ class _Convolution(nn.Module):
     def __init__(self, layer: QuantizedConv) -> None:
         super().__init__()
         stored = _stored(layer)
-        self.layer = (layer,)  # For its settings; its tensors are no part of this module.
+        self.layer = (layer,)  # For its settings; the tuple keeps its tensors out of this module.
         self.weights = _Weights(stored.integers(), stored.scale[:, 0], axis=0)
         self.input = _rounding(layer.input)
         self.output = _rounding(layer.output)
@@ -156,13 +156,13 @@ class _Convolution(nn.Module):
 
 
 class _Linear(nn.Module):
-    """A linear layer with a fixed grid for its inputs, or none."""
+    """A linear layer with a static quantisation grid for its inputs, or none."""
 
     def __init__(self, layer: QuantizedLinear) -> None:
         super().__init__()
         stored = _stored(layer)
         self.weights = _Weights(stored.integers(), stored.scale[:, 0], axis=0, zero=True)
-        # A product of more than two dimensions takes the matrix the other way round.
+        # A product of more than two dimensions takes the transposed matrix.
         self.transposed = _Weights(stored.integers().T, stored.scale[:, 0], axis=1)
         self.input = _rounding(layer.input)
         self.bias = _bias(layer, stored)
@@ -181,7 +181,7 @@ class _Linear(nn.Module):
 
 
 class _DynamicLinear(nn.Module):
-    """A linear layer whose inputs are rounded to a grid found in each batch."""
+    """A linear layer with dynamic quantisation: inputs are rounded to a grid found in each batch."""
 
     def __init__(self, layer: QuantizedLinear) -> None:
         super().__init__()

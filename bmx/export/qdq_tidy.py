@@ -1,19 +1,19 @@
-"""What a QDQ graph needs to be found in an ONNX file by onnxruntime's integer kernels, and to be small."""
+"""Cleans up a QDQ graph: removes redundant ReLUs that block onnxruntime's integer kernels, and shortens names."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Operations that only move numbers, or choose the largest, which is the same before and after a ReLU.
+# Operations that only move values, or take the maximum, and so commute with a ReLU.
 _MOVES = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"}
 
 
 def tidy(model: Any) -> None:
-    """Takes ReLUs that do nothing out of an ONNX model, and long names.
+    """Removes redundant ReLUs from an ONNX model, and shortens names.
 
-    What a ReLU cuts off is also cut off by a grid that begins at zero. Between a pooling and the rounding to such a
-    grid it would only keep onnxruntime from moving the rounding to the convolution before them, which can then give
-    integers. Where that convolution is one of floats, the pooling should have floats too.
+    A quantisation grid that begins at zero clips like a ReLU. Between a pooling and the rounding to such a grid, a
+    ReLU would only keep onnxruntime from moving the rounding to the convolution before them, which can then return
+    integers. Where that convolution is a float one, the pooling should stay in float too.
     """
     import onnx
 
@@ -25,7 +25,7 @@ def tidy(model: Any) -> None:
     outputs = {value.name for value in model.graph.output}
 
     def cut_off(name: str) -> bool:
-        """Whether all that reads a value sees nothing of it below zero."""
+        """Whether all consumers of a value clip it at zero."""
         reading = readers.get(name, [])
         return bool(reading) and name not in outputs and all(cuts_off(node, name) for node in reading)
 
@@ -39,7 +39,7 @@ def tidy(model: Any) -> None:
     makers = {name: node for node in model.graph.node for name in node.output}
 
     def behind_integers(name: str) -> bool:
-        """Whether a value is what a convolution of rounded inputs gave, pooled."""
+        """Whether a value is the max-pooled output of a convolution of quantised inputs."""
         pool = makers.get(name)
         conv = makers.get(pool.input[0]) if pool is not None and pool.op_type == "MaxPool" else None
         before = makers.get(conv.input[0]) if conv is not None and conv.op_type == "Conv" else None
@@ -54,7 +54,7 @@ def tidy(model: Any) -> None:
 
 
 def _shorten(graph: Any) -> None:
-    """Names of values inside, which nothing outside refers to, in as few letters as there may be."""
+    """Shortens the names of internal values, which nothing outside refers to."""
     kept = {value.name for value in [*graph.input, *graph.output]}
     short: dict[str, str] = {"": ""}
     for node in graph.node:

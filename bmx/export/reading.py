@@ -1,4 +1,4 @@
-"""Any file that holds a model, ready to use: checkpoints of runs and what was exported from them."""
+"""Loads models from any supported file: checkpoints of runs and exported files."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Loaded:
     """A model that was read from a file.
 
     Attributes:
-        model: from raw samples to logits, in eval mode on the CPU.
-        spec: the data it was trained on.
+        model: maps raw samples to logits, in eval mode on the CPU.
+        spec: of the data it was trained on.
         config: of the run it comes from.
-        file: where it was read.
-        description: what an exported file says of itself; None for a checkpoint.
+        file: the file it was read from.
+        description: metadata of an exported file; None for a checkpoint.
         format: of an exported file; empty for a checkpoint.
     """
 
@@ -44,7 +44,7 @@ class Loaded:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What the run that it comes from was made from; empty where nobody wrote it down."""
+        """Provenance of the run it comes from; empty where it was not recorded."""
         known = getattr(self.model, "origin", None) or (self.description.origin if self.description else None)
         if known or self.file.parent.name != "checkpoints":
             return known or {}
@@ -52,11 +52,11 @@ class Loaded:
 
     @property
     def net(self) -> nn.Module | None:
-        """The plain model behind the preprocessing; None in a file that is a finished graph."""
+        """The plain model without preprocessing; None for an exported graph."""
         return self.model.net if isinstance(self.model, Predictor) else None
 
     def cost(self) -> Cost:
-        """What the model costs; of a finished graph what was counted when it was exported, and the size of the file."""
+        """Cost of the model; for an exported graph the counts at export, and the size of the file."""
         if isinstance(self.model, Predictor):
             net = self.model.net.cpu()
             cost = cost_of(net, random_inputs(self.spec, 1, dtype_of(net)))
@@ -69,13 +69,13 @@ class Loaded:
 
     @property
     def predictor(self) -> Predictor:
-        """The model, where it is no finished graph."""
+        """The model, unless it is an exported graph."""
         assert isinstance(self.model, Predictor)
         return self.model
 
 
 def dtype_of(net: nn.Module) -> torch.dtype:
-    """The type of a model's weights, which its inputs must have; float32 where it has none."""
+    """Data type of a model's weights, which its inputs must have; float32 where it has none."""
     return next((p.dtype for p in net.parameters() if p.is_floating_point()), torch.float32)
 
 
@@ -83,7 +83,7 @@ def load(file: Path) -> Loaded:
     """Reads a model file in the format that its name ends in, or else as a checkpoint.
 
     Raises:
-        UsageError: it is not what its name says, or a package that reads it is not installed.
+        UsageError: it does not match its format, or the package that reads it is not installed.
     """
     format = format_of(file)
     if not format:
@@ -96,7 +96,7 @@ def load(file: Path) -> Loaded:
         model, description = locate(row.read)(file)
     except BmxError:
         raise
-    except Exception as error:  # whatever the reader of another package meets in a file that is none
+    except Exception as error:  # any error that another package's reader raises on an invalid file
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         fix = f"export one with `bmx export format={format}`"
         raise UsageError(f"this {format} file cannot be read: {first}", str(file), fix) from error
@@ -104,10 +104,10 @@ def load(file: Path) -> Loaded:
 
 
 def load_plain(file: Path) -> Loaded:
-    """Reads a checkpoint, or a file of weights: models that can be compressed, taught and learned from.
+    """Reads a checkpoint, or a file of weights: models that can be compressed, distilled and used as teachers.
 
     Raises:
-        UsageError: it is not what its name says, or a finished graph.
+        UsageError: it does not match its format, or is an exported graph.
     """
     format = format_of(file)
     if format and not formats()[format].of_weights:

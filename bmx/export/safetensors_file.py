@@ -1,4 +1,4 @@
-"""safetensors files: weights and a description of the model that bmx builds again to load them."""
+"""Writes and reads safetensors files: weights, with the description that bmx rebuilds the model from."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def write(predictor: Predictor, description: Description, path: Path) -> None:
 
 
 def read(path: Path) -> tuple[Predictor, Description]:
-    """The predictor of a file that :func:`write` wrote, in eval mode on the CPU, and what the file says of it.
+    """Reads the predictor of a file that :func:`write` wrote, in eval mode on the CPU, and its description.
 
     Raises:
-        UsageError: it is no such file.
+        UsageError: it is not such a file.
     """
     from safetensors import safe_open
 
@@ -35,7 +35,7 @@ def read(path: Path) -> tuple[Predictor, Description]:
         description = Description.from_text(facts, path)
     except UsageError:
         raise
-    except Exception as error:  # the reader is written in Rust and has one error for everything
+    except Exception as error:  # the reader is written in Rust and has a single error class
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         fix = "export one with `bmx export`"
         raise UsageError(f"this safetensors file cannot be read: {first}", str(path), fix) from error

@@ -1,4 +1,4 @@
-"""Weights that travel by name, with a description of the model that bmx builds again to load them."""
+"""Named tensors of a predictor for weight files, and the predictor rebuilt from them and a description."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bmx.export.description import BESIDE, INSIDE, Description
 
 
 def tensors_of(predictor: Predictor, description: Description) -> dict[str, Tensor]:
-    """The tensors of a predictor, as a file is to hold them: copies on the CPU.
+    """The tensors of a predictor as a file stores them: copies on the CPU.
 
-    ``preprocessing=inside`` keeps its statistics as tensors, ``input_stage.*``; ``beside`` leaves them to the
+    ``preprocessing=inside`` stores its statistics as tensors, ``input_stage.*``; ``beside`` leaves them to the
     description. Those of regression targets, ``output_stage.*``, are treated likewise.
-    Tensors that are shared are there once for each name.
+    Shared tensors are stored once for each name.
     """
     return {
         name: tensor.detach().cpu().clone().contiguous()
@@ -30,15 +30,15 @@ def tensors_of(predictor: Predictor, description: Description) -> dict[str, Tens
 
 
 def built(description: Description, tensors: Mapping[str, Tensor], path: Path) -> Predictor:
-    """The predictor of a file that holds :func:`tensors_of`, in eval mode on the CPU.
+    """Rebuilds the predictor of a file that holds :func:`tensors_of`, in eval mode on the CPU.
 
     Args:
-        description: what the file says of itself; the class that it names as model is judged before it is imported.
+        description: metadata of the file; its model class is trust-checked before it is imported.
         tensors: by name.
         path: the file.
 
     Raises:
-        UsageError: the tensors are of another model, or its class is of a module that is not trusted.
+        UsageError: the tensors do not match the model, or its class is in a module that is not trusted.
     """
     net = make_model(judged(description.config.model, "model", path), description.spec)
     net = rebuild(net, description.recipe, path)
@@ -49,7 +49,7 @@ def built(description: Description, tensors: Mapping[str, Tensor], path: Path) -
     if floating is not None:
         predictor.to(floating.dtype)
     missing, unexpected = predictor.load_state_dict(dict(tensors), strict=False)
-    # The description holds the statistics too; of regression, files have them as tensors only since they are learned.
+    # The description holds the statistics too; those of regression targets are tensors only in newer files.
     held = ("input_stage.", "output_stage.") if description.preprocessing == BESIDE else ("output_stage.",)
     wrong = [name for name in [*missing, *unexpected] if not name.startswith(held)]
     if wrong:

@@ -1,4 +1,4 @@
-"""A model as a file of any format: whether it can be written here, how it is, and whether it is the same model."""
+"""Exports a model to a file of any format: checks availability, writes, and verifies the outputs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PREPROCESSING = (INSIDE, BESIDE)
 
 
 def check(format: str, preprocessing: str) -> None:
-    """Finds out whether an export can be made here.
+    """Checks that an export is possible.
 
     Raises:
-        UsageError: an unknown word, or a package that is not installed.
+        UsageError: an unknown option, or a package that is not installed.
     """
     if format not in formats():
         raise UsageError(f"no format '{format}'", f"format={format}", did_you_mean(format, formats()))
@@ -36,9 +36,9 @@ def write(format: str, predictor: Predictor, description: Description, path: Pat
 
     Args:
         format: its name.
-        predictor: stays as it is.
-        description: goes into the file; says whether the preprocessing does too.
-        path: the file, whose name ends as those of the format do.
+        predictor: the model; not modified.
+        description: stored in the file; also sets whether the preprocessing is.
+        path: the file, with the suffix of the format.
 
     Raises:
         RunFailed: the model cannot be written in this format.
@@ -55,19 +55,19 @@ def require_same(
     tolerance: float,
     target: str,
 ) -> str | None:
-    """Makes sure that a file is the model that was written to it; says what it needs of a processor, if anything.
+    """Checks that an exported file computes the same as its model; returns what it requires of a processor, or None.
 
     Args:
         format: its name.
-        compared: the answers of both.
-        predictor: what was written.
+        compared: the comparison of both.
+        predictor: the model that was written.
         path: the file.
         arrays: the samples of the comparison.
-        tolerance: see :meth:`Comparison.require`.
-        target: what the file is going to be called.
+        tolerance: see :meth:`ExportComparison.require`.
+        target: the final name of the file.
 
     Raises:
-        RunFailed: it is another model.
+        RunFailed: the outputs differ.
     """
     own = formats()[format].check
     if own:

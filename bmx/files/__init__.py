@@ -1,1 +1,1 @@
-"""Files on disk: replaced whole or not at all, held by one process, and named as the person at the terminal would."""
+"""File utilities: atomic writes, file locks, and paths for display."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside their place, flushed to disk, renamed."""
+"""Atomic file writes: to a temporary file in the same folder, flushed to disk, renamed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def replacing(path: Path, mode: str = "w", **opened: Any) -> Iterator[IO[Any]]:
-    """An open file that takes the place of ``path`` when the block ends, in one step.
+    """Opens a file that replaces ``path`` atomically when the block ends.
 
-    A reader sees the old file or the new one at any instant, and so does whoever looks after a kill or a power cut.
-    Where the block raises, the old file stays and nothing is left beside it.
+    A reader sees the old file or the new one at any instant, also after a kill or a power cut.
+    Where the block raises, the old file stays and no temporary file remains.
 
     Args:
-        path: the file; its folder is made where it is missing.
+        path: the file; its folder is created where it is missing.
         mode: as of ``open``; text is UTF-8.
-        opened: more for ``open``, such as ``newline``.
+        opened: further arguments of ``open``, such as ``newline``.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
@@ -44,7 +44,7 @@ def replacing(path: Path, mode: str = "w", **opened: Any) -> Iterator[IO[Any]]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Brings the names in a folder to disk; some file systems refuse, and then they need not be."""
+    """Flushes the names in a folder to disk; file systems that reject this need no flush."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""A file that at most one process holds; the kernel gives it back when that process dies, however it dies."""
+"""Exclusive file locks, which the kernel releases when the process dies, however it dies."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _held: weakref.WeakSet[HeldFile] = weakref.WeakSet()
 
 
 class HeldFile:
-    """A held file: a context manager, or call ``release()``.
+    """A held file lock: a context manager, or call ``release()``.
 
     Args:
-        descriptor: of the open file, which is closed by the release.
+        descriptor: of the open, locked file; closed by the release.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -24,7 +24,7 @@ class HeldFile:
         _held.add(self)
 
     def release(self) -> None:
-        """Give the file back; a second call does nothing."""
+        """Releases the lock; a second call does nothing."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
@@ -39,7 +39,7 @@ class HeldFile:
 
 
 def _forget_in_child() -> None:
-    # A forked worker shares the open file, and with it the lock: it would hold what its dead parent held.
+    # A forked worker shares the open file, and with it the lock: it would keep its dead parent's lock.
     for held in list(_held):
         HeldFile.release(held)
 
@@ -48,9 +48,9 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def try_lock(descriptor: int, how: int = fcntl.LOCK_EX, wait: bool = False) -> bool:
-    """Lock an open file; False where another process holds it.
+    """Locks an open file; False where another process holds the lock.
 
-    The lock is flock's, which NFS (version 4) and every local file system keep. Where there are no locks every try
+    The lock is flock's, which NFS (version 4) and every local file system support. Without lock support every attempt
     succeeds.
     """
     try:

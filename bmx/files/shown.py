@@ -1,4 +1,4 @@
-"""Paths as the person at the terminal would type them."""
+"""Formats paths for display, as the user would type them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def shown(path: Path | str) -> str:
-    """A path relative to where the user stands if it lies there, else as it is."""
+    """A path relative to the current folder if it is inside, else unchanged."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
-    except (ValueError, OSError):  # OSError: the folder one stands in has been deleted
+    except (ValueError, OSError):  # OSError: the current folder has been deleted
         return str(path)

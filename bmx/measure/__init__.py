@@ -1,1 +1,1 @@
-"""What a model costs: parameters, multiply-accumulates, activation memory, bytes on disk, latency."""
+"""Measurement of a model's cost: parameters, multiply-accumulates (MACs), activation memory, file size, latency."""

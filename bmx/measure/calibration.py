@@ -1,4 +1,4 @@
-"""How well a classifier knows how sure it may be."""
+"""Expected calibration error of a classifier."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def calibration_error(probability: Tensor, correct: Tensor, bins: int = 15) -> f
 
     Args:
         probability: of the predicted class, shape (N,), from 0 to 1.
-        correct: whether the prediction is right, bool (N,).
-        bins: bin b holds what lies above b / bins and up to (b + 1) / bins.
+        correct: whether the prediction is correct, bool (N,).
+        bins: bin b holds the probabilities above b / bins and up to (b + 1) / bins.
     """
     if not len(probability):
         return float("nan")

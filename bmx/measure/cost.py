@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-accumulates and bytes, without running it on data."""
+"""Static cost of a model: parameters, multiply-accumulates (MACs) and file size, without running it on data."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["Cost", "cost_of", "count_macs", "file_bytes", "nonzero_parameters"]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one model costs.
+    """Parameters, MACs and file size of one model.
 
     Attributes:
-        parameters: numbers that were learnt or loaded, frozen ones included.
+        parameters: number of parameters, frozen ones included.
         trainable_parameters: those that receive gradients.
         macs: multiply-accumulates of one sample's forward pass, in convolutions, linear layers, attention and
             recurrent cells.
         bytes: size of a file with the weights and buffers.
-        nonzero_parameters: those that are not zero; what pruning without removing leaves.
+        nonzero_parameters: those that are not zero; unstructured pruning lowers only this number.
     """
 
     parameters: int
@@ -47,7 +47,7 @@ class Cost:
 
 
 def cost_of(model: nn.Module, inputs: Tensor) -> Cost:
-    """The cost of ``model``; ``inputs`` is an example with a batch of one."""
+    """Computes the cost of ``model``; ``inputs`` is an example with a batch of one."""
     return Cost(
         parameters=sum(p.numel() for p in model.parameters()),
         trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -58,12 +58,12 @@ def cost_of(model: nn.Module, inputs: Tensor) -> Cost:
 
 
 def nonzero_parameters(model: nn.Module) -> int:
-    """How many parameters are not zero; all of them where there are no numbers (the meta device)."""
+    """Number of nonzero parameters; all of them where there are no values (the meta device)."""
     return sum(p.numel() if p.is_meta else int(torch.count_nonzero(p.detach())) for p in model.parameters())
 
 
 def file_bytes(model: nn.Module) -> int:
-    """Size in bytes of the file that ``torch.save`` makes of the model's state dict; nothing is kept of it."""
+    """Size in bytes of the file that ``torch.save`` makes of the model's state dict; no file is written."""
     counter = _Counter()
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     torch.save(state, cast(Any, counter))
@@ -71,7 +71,7 @@ def file_bytes(model: nn.Module) -> int:
 
 
 class _Counter:
-    """A file that forgets what is written and remembers how much it was."""
+    """Write-only file object that counts the bytes written and discards them."""
 
     def __init__(self) -> None:
         self.bytes = 0

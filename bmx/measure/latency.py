@@ -1,4 +1,4 @@
-"""How long calls take, measured so that the engines compared share the machine's moods."""
+"""Latency of calls, measured in interleaved rounds so that noise of the machine falls on all of them alike."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of one call.
+    """Latency of one call in seconds.
 
     Attributes:
-        p10, median, p99: quantiles; p10 is the machine at its best, p99 what a user waits for now and then.
+        p10, median, p99: quantiles; p10 is nearly undisturbed, p99 is the tail latency.
         mean: of all calls.
         n: calls that were measured.
     """
@@ -32,7 +32,7 @@ class Latency:
 
     @classmethod
     def of(cls, seconds: list[float]) -> Latency:
-        """The quantiles of some measurements, interpolated between neighbours."""
+        """Quantiles of measurements, linearly interpolated."""
         ranked = sorted(seconds)
         p10, median, p99 = (_quantile(ranked, q) for q in (0.1, 0.5, 0.99))
         return cls(p10, median, p99, math.fsum(ranked) / len(ranked), len(ranked))
@@ -46,20 +46,20 @@ class Latency:
 
 
 class Clock(Protocol):
-    """Measures one call, in seconds."""
+    """Measures the duration of one call, in seconds."""
 
     def __call__(self, call: Call) -> float: ...
 
 
 def wall_clock(call: Call) -> float:
-    """The time on the wall; right for calls that end when they return, as on the CPU."""
+    """Wall-clock time; valid for synchronous calls, as on the CPU."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
 
 
 class CudaClock:
-    """The time between two events in the stream of a GPU, which goes on working when a call has returned.
+    """Time between two CUDA events; valid for asynchronous calls, which return before the GPU has finished.
 
     Written as torch documents it (https://docs.pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution); the
     machine this was written on has no GPU.
@@ -80,7 +80,7 @@ class CudaClock:
 
 
 def clock_for(device: torch.device) -> Clock:
-    """The clock that tells the truth about work on a device."""
+    """The clock that is valid for work on a device."""
     return CudaClock(device) if device.type == "cuda" else wall_clock
 
 
@@ -91,16 +91,16 @@ def interleave(
     least: int = 5,
     most: int = 10_000,
 ) -> dict[Key, Latency]:
-    """Measures each call for about so many seconds, in rounds that take turns.
+    """Measures the latency of each call for about ``seconds``, in interleaved rounds.
 
     Each call is warmed up first: three times or until a tenth of its time is spent, at least once. A round measures
-    every call for about a tenth of its time, and the next round begins with another one, so that what the machine does
-    besides falls on all of them alike.
+    every call for about a tenth of its time, and the next round begins with another one, so that other load on the
+    machine falls on all of them alike.
 
     Args:
         calls: what to measure, by any key.
         seconds: spent on each call, all rounds together.
-        clocks: how to measure a call; the clock on the wall where it names none.
+        clocks: how to measure a call; :func:`wall_clock` for keys that it lacks.
         least: measurements of each call at least, however long it takes.
         most: measurements of each call at most.
     """
@@ -122,7 +122,7 @@ def interleave(
 
 
 def _warm_up(call: Call, clock: Clock, seconds: float) -> float:
-    """Calls until caches and allocators are warm; returns the shortest time, which the plan is made by."""
+    """Calls until caches and allocators are warm; returns the shortest time, from which the rounds are planned."""
     shortest, spent = math.inf, 0.0
     for _ in range(3):
         took = clock(call)

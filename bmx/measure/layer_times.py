@@ -1,4 +1,4 @@
-"""How long each layer of a model takes, in a forward pass of the whole."""
+"""Latency of each layer within a forward pass of the whole model."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 
 
 def time_layers(model: nn.Module, inputs: Tensor, seconds: float = 1.0, least: int = 3) -> dict[str, float]:
-    """Median seconds that each module spends itself, without the modules inside it, in an eager forward pass.
+    """Median seconds that each module takes itself, without its submodules, in an eager forward pass.
 
-    The clock is read around every module, which costs some microseconds a time, and on CUDA the device is waited for:
-    the sum is more than the model takes undisturbed. What matters is the share of each.
+    The clock is read around every module, which costs some microseconds each, and on CUDA with a synchronisation: the
+    sum exceeds the latency of the model unprofiled. The share of each layer is what counts.
 
     Args:
         model: on the device of ``inputs``; run in eval mode.
         inputs: a batch as the model takes it.
-        seconds: spent on it in all.
-        least: passes at least.
+        seconds: total measuring time.
+        least: minimum number of passes.
     """
     passes: dict[str, list[float]] = defaultdict(list)
     stack: list[list[Any]] = []

@@ -1,4 +1,4 @@
-"""Where a model's cost lies: one row for each layer."""
+"""Cost of a model by layer: output shape, parameters, MACs and output bytes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bmx.measure.meta_copy import plain_kernels, shadow
 
 @dataclass(frozen=True)
 class Layer:
-    """What one module does itself, without the modules inside it; for a batch of one.
+    """Cost of one module itself, without its submodules, for a batch of one.
 
     Attributes:
         name: as in ``model.named_modules()``; "" is the model itself.
         kind: its class.
-        output: shape of what it returns, without the batch; empty where that is no tensor.
-        parameters: its own numbers.
+        output: shape of its output, without the batch; empty where that is no tensor.
+        parameters: number of its own parameters.
         macs: its own multiply-accumulates.
-        bytes: size of what it returns.
+        bytes: size of its output.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Layer:
 
 
 def layers_of(model: nn.Module, inputs: Tensor) -> list[Layer]:
-    """The layers of ``model`` that hold parameters, count multiply-accumulates or have nothing inside them.
+    """The layers of ``model``: modules that hold parameters, count multiply-accumulates or have no submodules.
 
     Args:
-        model: stays as it is.
+        model: not modified.
         inputs: an example with a batch of one.
     """
     macs = macs_by_module(model, inputs)
@@ -48,7 +48,7 @@ def layers_of(model: nn.Module, inputs: Tensor) -> list[Layer]:
     found = []
     for name, module in model.named_modules():
         parameters = sum(p.numel() for p in module.parameters(recurse=False))
-        # A module without a name for its work, such as an attention written out in forward(), stands for itself.
+        # A module whose MACs are in no submodule, such as an attention written out in forward(), is a layer itself.
         if not (parameters or macs.get(name) or not any(True for _ in module.children())):
             continue
         shape, size = outputs.get(name, ((), 0))
@@ -57,7 +57,7 @@ def layers_of(model: nn.Module, inputs: Tensor) -> list[Layer]:
 
 
 def _outputs(model: nn.Module, inputs: Tensor) -> dict[str, tuple[tuple[int, ...], int]]:
-    """Shape without the batch, and bytes, of what each module returned last."""
+    """Shape without the batch, and bytes, of the last output of each module."""
     seen: dict[str, tuple[tuple[int, ...], int]] = {}
 
     def watch(name: str) -> Any:
@@ -79,7 +79,7 @@ def _outputs(model: nn.Module, inputs: Tensor) -> dict[str, tuple[tuple[int, ...
 
     try:
         run(shadow(model).eval(), inputs.to("meta"))
-    except Exception:  # what fails on shapes alone may well run
+    except Exception:  # what fails on the meta device may well run
         seen.clear()
         run(shadow(model, lambda t: t.to("cpu", copy=True)).eval(), inputs.cpu())
     return seen

@@ -1,4 +1,4 @@
-"""Multiply-accumulates, counted exactly from the shapes of every matrix product and convolution."""
+"""Multiply-accumulate (MAC) counts, exact, from the shapes of every matrix product and convolution."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def count_macs(model: nn.Module, inputs: Tensor) -> int:
 
 
 def macs_by_module(model: nn.Module, inputs: Tensor) -> dict[str, int]:
-    """The multiply-accumulates that each module does itself, without those of the modules inside it.
+    """Multiply-accumulates of each module itself, without those of its submodules.
 
     Args:
-        model: any model; it is run in eval mode on a copy without numbers.
+        model: any model; a copy of it is run in eval mode on the meta device.
         inputs: an example; its batch size multiplies every count.
 
     Returns:
-        By the name in ``model.named_modules()``, "" for the model itself; modules that do none are left out.
+        The counts by the name in ``model.named_modules()``, "" for the model itself; modules without any are left out.
     """
     try:
         own, total = _count(shadow(model).eval(), inputs.to("meta"))
     except Exception:  # what fails on shapes alone may well run: then it is run for real, on the CPU
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other vendors' chips, whose flags are set along with it
-            # Recurrent layers hide their products in oneDNN if they may.
+            # With oneDNN, the matrix products of recurrent layers are inside its kernels, where they are not counted.
             with torch.backends.mkldnn.flags(enabled=False):
                 own, total = _count(shadow(model, lambda t: t.to("cpu", copy=True)).eval(), inputs.cpu())
     assert sum(own.values()) == total and all(macs >= 0 for macs in own.values())
@@ -49,10 +49,10 @@ def macs_by_module(model: nn.Module, inputs: Tensor) -> dict[str, int]:
 
 
 def _count(model: nn.Module, inputs: Tensor) -> tuple[dict[str, int], int]:
-    """What each module does itself, and all of it; a module that is called in several places has one row."""
+    """MACs of each module itself, and their total; a module that is called in several places has one row."""
     names = {module: name for name, module in model.named_modules()}
     own = dict.fromkeys(names.values(), 0)
-    running: list[list[int]] = []  # of each call that goes on: what was counted before it, and what is done inside it
+    running: list[list[int]] = []  # of each call in progress: the count before it, and the count of its submodules
     with plain_kernels(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter, torch.no_grad():
 
         def enter(module: nn.Module, arguments: Any) -> None:
@@ -75,7 +75,7 @@ def _count(model: nn.Module, inputs: Tensor) -> tuple[dict[str, int], int]:
         return own, counter.get_total_flops() // 2
 
 
-# torch's counter knows products of matrices only; each of these returns FLOPs, which are two for one MAC.
+# torch's counter covers matrix products only; each of these returns FLOPs, which are two for one MAC.
 
 
 def _vector_flops(matrix: Sequence[int], vector: Sequence[int], *_: Any, out_shape: Any = None, **__: Any) -> int:

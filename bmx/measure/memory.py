@@ -1,4 +1,4 @@
-"""The memory that activations take, predicted from shapes and measured on the machine."""
+"""Activation memory of inference and training, predicted from shapes and measured by the allocator."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Loss = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that one batch takes, besides the batch itself.
+    """Memory of one batch in bytes, besides the batch itself.
 
     Attributes:
         batch_size: samples in the batch.
         weights: parameters and buffers.
-        forward: the most that is alive at once in a forward pass, besides the weights.
-        saved: what a forward pass keeps for the backward pass.
-        training: the most that is alive at once in forward and backward pass, gradients included, weights not; None
-            where the model cannot be trained on such a batch, as batch normalisation on one sample.
-        forward_measured, training_measured: the same two as the allocator saw them; None where not measured.
+        forward: peak of a forward pass, besides the weights.
+        saved: tensors that a forward pass saves for the backward pass.
+        training: peak of forward and backward pass, gradients included, weights not; None where the model cannot be
+            trained on such a batch, as batch normalisation on one sample.
+        forward_measured, training_measured: the same two peaks, of the allocator; None where not measured.
     """
 
     batch_size: int
@@ -48,19 +48,19 @@ class Memory:
 def predict_memory(
     model: nn.Module, inputs: Tensor, loss: Loss | None = None, autocast: Callable[[], Any] | None = None
 ) -> Memory:
-    """What a batch would take, found without taking it: every allocation of a run on shapes alone is added up.
+    """Predicts the memory of a batch by adding up the allocations of a run on fake tensors, without allocating any.
 
-    Exact for what operations return and what autograd keeps. Work space inside an operation (oneDNN's reordered copies
-    and recurrent layers, cuDNN's algorithms) does not show.
+    Exact for the outputs of operations and what autograd saves. Workspace inside an operation (oneDNN's reordered
+    copies and recurrent layers, cuDNN's algorithms) is not included.
 
     Args:
-        model: stays as it is.
-        inputs: a batch as the model takes it; its numbers do not matter.
+        model: not modified.
+        inputs: a batch as the model takes it; its values do not matter.
         loss: from outputs to a scalar; the mean square where None.
         autocast: makes the context that the forward pass of a training step runs in.
 
     Raises:
-        NotImplementedError: the model looks at numbers, so shapes do not say what it will do.
+        NotImplementedError: the control flow of the model depends on values, which fake tensors do not have.
     """
     weights = sum(t.untyped_storage().nbytes() for t in _storages(model))
     forward, _ = _predict(model, inputs, None, None)
@@ -72,7 +72,7 @@ def predict_memory(
 
 
 def _predict(model: nn.Module, inputs: Tensor, loss: Loss | None, autocast: Any) -> tuple[int, int]:
-    """The peak, and what was alive between the passes; a training step where there is a loss."""
+    """Peak bytes, and bytes alive between the two passes; of a training step where there is a loss."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     training = loss is not None
@@ -90,14 +90,14 @@ def _predict(model: nn.Module, inputs: Tensor, loss: Loss | None, autocast: Any)
             if value is not None:
                 value.backward()
     except ValueError:
-        raise  # of the loss: a step that cannot be made
-    except Exception as error:  # what fails on shapes alone may well run
+        raise  # of the loss: such a training step is impossible
+    except Exception as error:  # what fails on fake tensors may well run
         raise NotImplementedError("what the model does depends on the numbers it is given") from error
     return ledger.peak, kept
 
 
 def measure_memory(model: nn.Module, inputs: Tensor, predicted: Memory, loss: Loss | None = None) -> Memory:
-    """Runs a forward pass and a training step for real, and adds the peaks that the allocator saw.
+    """Runs a forward pass and a training step, and adds the peaks of the allocator to the prediction.
 
     On the CPU these are the allocations of torch itself, not the libraries' own; on CUDA those of its caching
     allocator.
@@ -105,7 +105,7 @@ def measure_memory(model: nn.Module, inputs: Tensor, predicted: Memory, loss: Lo
     Args:
         model: a copy of it is run, on the device of ``inputs``.
         inputs: a batch as the model takes it.
-        predicted: what is added to.
+        predicted: the prediction to complete.
         loss: from outputs to a scalar; the mean square where None.
     """
     trial = copy.deepcopy(model).to(inputs.device)
@@ -129,13 +129,13 @@ def _storages(model: nn.Module) -> list[Tensor]:
 
 
 class _Ledger(TorchDispatchMode):
-    """Adds up the storages that are alive while it is on, apart from those that were there before."""
+    """Dispatch mode that adds up the live storages allocated while it is on."""
 
     def __init__(self, before: list[Tensor]) -> None:
         cast(Any, super()).__init__()  # torch gives no types for it
         self.live = 0
         self.peak = 0
-        # Held on to, so that no later storage can be taken for one of them.
+        # References are held, so that no later storage can reuse the address of one of them.
         self._before = [t.untyped_storage() for t in before]
         self._known: dict[int, Any] = {id(storage): None for storage in self._before}
 
@@ -161,7 +161,7 @@ class _Ledger(TorchDispatchMode):
 
 
 class _Seen:
-    """The peak of what was allocated while a block ran, in bytes; known once the block has ended."""
+    """Peak of the bytes allocated while a block runs; set when the block has ended."""
 
     peak = 0
 

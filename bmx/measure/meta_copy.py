@@ -1,4 +1,4 @@
-"""Copies of a model that have shapes but no numbers: what would it do, without the memory and the arithmetic?"""
+"""Copies of a model on the meta device: shapes without values, for analysis without memory or arithmetic."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 def shadow(model: nn.Module, empty: Callable[[Tensor], Tensor] | None = None) -> nn.Module:
-    """A copy of ``model`` whose parameters and buffers are replaced one by one, shared ones once.
+    """Copies ``model`` with its parameters and buffers replaced by empty stand-ins; shared ones stay shared.
 
     Args:
-        model: left as it is; nothing of its size is allocated.
+        model: not modified; nothing of its size is allocated.
         empty: makes the stand-in of a tensor; the default is an empty tensor on the meta device.
     """
     make = empty or (lambda tensor: torch.empty_like(tensor, device="meta"))
@@ -30,7 +30,7 @@ def shadow(model: nn.Module, empty: Callable[[Tensor], Tensor] | None = None) ->
 
 @contextmanager
 def no_fast_path() -> Iterator[None]:
-    """While it lasts, nn.TransformerEncoder runs its layers one by one, which is what it does while training."""
+    """Context manager that makes nn.TransformerEncoder run its layers one by one, as it does in training."""
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -41,6 +41,6 @@ def no_fast_path() -> Iterator[None]:
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """While it lasts, attention and nn.TransformerEncoder are visible matrix products, not fused kernels."""
+    """Context manager that makes attention and nn.TransformerEncoder run as matrix products, not fused kernels."""
     with no_fast_path(), sdpa_kernel(SDPBackend.MATH):
         yield

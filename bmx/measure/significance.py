@@ -1,4 +1,4 @@
-"""Two models on the same samples, counted where they differ."""
+"""Disagreements of two classifiers on the same samples, as McNemar's test takes them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from torch import Tensor
 
 
 def only_right(first: Tensor, second: Tensor, targets: Tensor) -> tuple[int, int]:
-    """How many samples the first alone has right, and how many the second alone.
+    """Counts the samples that only the first classifies correctly, and those that only the second does.
 
     Args:
-        first: class numbers (N,) that the first predicts.
-        second: likewise, of the same samples.
-        targets: the true ones (N,).
+        first: predicted classes (N,) of the first.
+        second: predicted classes (N,) of the second.
+        targets: true classes (N,).
     """
     one, two = first == targets, second == targets
     return int((one & ~two).sum()), int((two & ~one).sum())

@@ -1,1 +1,1 @@
-"""What outputs are measured by: names, labels, directions and formulas, a file a family. Imports no torch."""
+"""Metrics of classification and regression: name, label, direction and formula, a file a family. Imports no torch."""

@@ -1,4 +1,4 @@
-"""Accuracy: the share of samples whose largest logit is that of their class."""
+"""Accuracy and balanced accuracy: the fraction of samples whose largest logit is that of their class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Accuracy(OfCounts):
-    """The share of right answers."""
+    """The fraction of correct predictions."""
 
     name = label = "accuracy"
     short = "acc"
@@ -23,7 +23,7 @@ class Accuracy(OfCounts):
 
 
 class BalancedAccuracy(OfCounts):
-    """The mean share of right answers over the classes that occur (Brodersen et al. 2010)."""
+    """The mean per-class accuracy, over the classes that occur (Brodersen et al. 2010)."""
 
     name, label = "balanced_accuracy", "balanced accuracy"
     higher_is_better = True

@@ -1,4 +1,4 @@
-"""Agreement of answers and classes beyond what their frequencies alone would give."""
+"""Chance-corrected agreement of predicted and true classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CohenKappa(OfCounts):
-    """Cohen's kappa (Cohen 1960): 1 all right, 0 as by chance; not defined where all are of one class, and so said."""
+    """Cohen's kappa (Cohen 1960): 1 for perfect, 0 for chance agreement; nan where all are of one class."""
 
     name, label = "cohen_kappa", "Cohen's kappa"
     higher_is_better = True
@@ -23,7 +23,7 @@ class CohenKappa(OfCounts):
 
 
 class MatthewsCorrelation(OfCounts):
-    """The correlation of answers and classes, of any number of classes (Gorodkin 2004); 0 where either is constant."""
+    """The multiclass Matthews correlation of predictions and targets (Gorodkin 2004); 0 where either is constant."""
 
     name, label = "mcc", "Matthews correlation"
     higher_is_better = True

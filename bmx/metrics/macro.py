@@ -1,4 +1,4 @@
-"""Precision, recall and F1, averaged over the classes that occur as a target or as an answer."""
+"""Macro-averaged precision, recall and F1, over the classes that occur as a target or a prediction."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class _Macro(OfCounts):
         return float(self.of_each(right, samples, guesses)[(samples + guesses) > 0].mean())
 
     def of_each(self, right: Tensor, samples: Tensor, guesses: Tensor) -> Tensor:
-        """The metric of each class (K,)."""
+        """The metric of each class, float64 (K,), from counts (K,) as in ``of_counts``."""
         raise NotImplementedError
 
 
 class Precision(_Macro):
-    """Of the samples that a class was the answer to, the share that is of it; 0 where it never was."""
+    """The fraction of a class's predictions that are correct; 0 where it is never predicted."""
 
     name = label = "precision"
 
@@ -33,7 +33,7 @@ class Precision(_Macro):
 
 
 class Recall(_Macro):
-    """Of the samples of a class, the share that it was the answer to; 0 where there are none."""
+    """The fraction of a class's samples that are predicted as it; 0 where it has none."""
 
     name = label = "recall"
 
@@ -42,7 +42,7 @@ class Recall(_Macro):
 
 
 class F1(_Macro):
-    """The harmonic mean of both."""
+    """The harmonic mean of a class's precision and recall."""
 
     name, label = "f1", "F1"
 

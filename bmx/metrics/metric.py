@@ -1,4 +1,4 @@
-"""What a metric is: its name, how it is said and written, which way is better, and how it is computed."""
+"""Base classes of metrics: name, label, direction, and computation."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Task = Literal["classification", "regression"]
 
 
 class Metric:
-    """A number that says how good a model's outputs are. A class of it says the facts and writes its ``__call__``.
+    """A measure of the quality of a model's outputs. A subclass sets the attributes and implements ``__call__``.
 
     Attributes:
-        name: in results, behind the part of the data: ``accuracy`` of ``test/accuracy``. Of a word of the group
-            ``metrics`` it is the key that the word fills.
-        label: in tables and plots; empty says the name.
-        short: in narrow columns, and another name that callbacks may follow; empty if there is none.
-        averaged: how it is averaged over classes, said in the place of the part: ``macro``.
-        higher_is_better: None where nobody has said.
-        task: what it measures; None where that does not matter.
-        percent: written in per cent, else in significant figures.
-        share: never below 0 nor above 1.
+        name: in results, after the split: ``accuracy`` of ``test/accuracy``. For an option of the group ``metrics`` it
+            is the key that the option fills.
+        label: in tables and plots; the name if empty.
+        short: in narrow columns, and another name that callbacks may monitor; empty if there is none.
+        averaged: the kind of class average, shown in place of the split: ``macro``.
+        higher_is_better: None where unknown.
+        task: the task it applies to; None for any.
+        percent: shown in per cent, else in significant figures.
+        share: bounded to 0 to 1.
     """
 
     name: str = ""
@@ -35,22 +35,22 @@ class Metric:
     share: bool = False
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> float:
-        """The metric over all samples of a set, which are on the CPU.
+        """The metric over all samples of a dataset, which are on the CPU.
 
         Args:
-            outputs: of classification logits (N, K), K ≥ 2, float32; of regression predictions (N,), float64.
-            targets: class numbers (N,), int64; or values (N,), float64.
+            outputs: for classification logits (N, K), K ≥ 2, float32; for regression predictions (N,), float64.
+            targets: class indices (N,), int64; or values (N,), float64.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it is computed")
 
     @property
     def said(self) -> str:
-        """The label, or the name in words."""
+        """The label, or the name in plain text."""
         return self.label or self.name.replace("_", " ")
 
 
 class OfCounts(Metric):
-    """A metric of classes that needs no more than how often each occurs, is the answer, and is the right one."""
+    """A classification metric of per-class counts: of samples, of predictions, and of correct predictions."""
 
     task: ClassVar[Task | None] = "classification"
 
@@ -60,11 +60,11 @@ class OfCounts(Metric):
         return self.of_counts(*(found.double() for found in counted))
 
     def of_counts(self, right: Tensor, samples: Tensor, guesses: Tensor) -> float:
-        """The metric from counts of each class, float64 (K,) each.
+        """The metric from per-class counts, float64 (K,) each.
 
         Args:
-            right: samples whose answer was right.
-            samples: samples that there are.
-            guesses: samples that it was the answer to.
+            right: correct predictions of the class.
+            samples: samples of the class.
+            guesses: predictions of the class.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it is computed")

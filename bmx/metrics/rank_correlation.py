@@ -1,4 +1,4 @@
-"""Whether predictions have the order of their targets."""
+"""Rank correlation of predictions and targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Spearman(Metric):
-    """Spearman's rank correlation (Spearman 1904): equal values share the mean of their ranks; nan of constants."""
+    """Spearman's rank correlation (Spearman 1904); ties get the mean of their ranks; nan if either is constant."""
 
     name, label = "spearman", "Spearman's ρ"
     higher_is_better = True
@@ -26,7 +26,7 @@ class Spearman(Metric):
 
 
 def _ranks(values: Tensor) -> Tensor:
-    """The rank of each value from 1 on, of equal ones their mean, float64 (N,)."""
+    """The rank of each value, from 1 on, ties their mean rank, float64 (N,)."""
     _, which, count = values.unique(return_inverse=True, return_counts=True)
     last = count.cumsum(0).double()
     ranks: Tensor = (last - (count - 1) / 2)[which]

@@ -1,4 +1,4 @@
-"""How far predictions are from their targets, in the units of the targets or as a part of them."""
+"""Regression metrics: absolute, squared and relative errors, and explained variance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MeanAbsoluteError(_OfRegression):
 
 
 class RSquared(_OfRegression):
-    """The share of the targets' variance that is explained; below 0 where their mean would be nearer."""
+    """The fraction of the targets' variance that is explained; below 0 where their mean would predict better."""
 
     name, label = "r2", "R²"
     higher_is_better = True
@@ -46,7 +46,7 @@ class RSquared(_OfRegression):
 
 
 class MeanAbsolutePercentageError(_OfRegression):
-    """The mean of the absolute error as a part of the target, such as 0.1; not defined where a target is 0."""
+    """The mean absolute error relative to the target, as a fraction such as 0.1; nan where a target is 0."""
 
     name, label = "mape", "MAPE"
     higher_is_better = False

@@ -1,4 +1,4 @@
-"""The metrics that every run has, and what is known of a metric by its name."""
+"""The standard metrics of every run, and a registry of metrics by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bmx.metrics.regression_errors import MeanAbsoluteError, RootMeanSquaredErro
 
 
 class Loss(Metric):
-    """What is minimised; the objective of the task computes it."""
+    """The minimised training objective, which the task computes."""
 
     name = label = "loss"
     higher_is_better = False
@@ -21,21 +21,21 @@ class Loss(Metric):
 
 LOSS = Loss()
 MAIN: Mapping[Task, Metric] = MappingProxyType({"classification": Accuracy(), "regression": RootMeanSquaredError()})
-"""The score that a task is judged by: it chooses the best epoch and the best job, and stands first everywhere."""
+"""The main metric of each task: it selects the best epoch and the best job, and is listed first everywhere."""
 STANDARD: tuple[Metric, ...] = (*MAIN.values(), MeanAbsoluteError(), RSquared(), LOSS, Precision(), Recall(), F1())
-"""All of them, in the order in which they are shown."""
+"""All standard metrics, in display order."""
 
 _BY_NAME = {metric.name: metric for metric in STANDARD}
-# What a result keeps of a metric that is not among them.
+# Attributes of other metrics that a result stores.
 _KEPT = ("label", "higher_is_better", "percent", "share")
 
 
 class Noted(Metric):
-    """What is known of a metric that cannot be computed here: a name alone, or what a result says of it.
+    """A metric that cannot be computed here, known by its name alone or by the attributes that a result stores.
 
     Args:
-        name: without the part of the data.
-        facts: what :func:`notes` has kept of it.
+        name: without the split.
+        facts: its attributes, as stored by :func:`notes`.
     """
 
     def __init__(self, name: str, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -47,16 +47,16 @@ class Noted(Metric):
 
 
 def standard(task: Task) -> list[Metric]:
-    """The metrics that every model of a task is measured by, the loss left out; the main one first."""
+    """The metrics of every model of a task, without the loss; the main one first."""
     return [metric for metric in STANDARD if metric.task == task]
 
 
 def named(name: str, noted: Any = None) -> Metric:
-    """What is known of a metric: ``accuracy``, or ``val/accuracy`` with the part of the data before it.
+    """The metric of a name: ``accuracy``, or ``val/accuracy`` with the split before it.
 
     Args:
         name: of the metric.
-        noted: what a result says of others, ``result.get("measures")``.
+        noted: stored attributes of non-standard metrics, ``result.get("measures")``.
     """
     last = name.rpartition("/")[2]
     facts = noted.get(last) if isinstance(noted, Mapping) else None
@@ -64,21 +64,21 @@ def named(name: str, noted: Any = None) -> Metric:
 
 
 def main_of(metrics: Mapping[str, Any]) -> Metric | None:
-    """The main score among some numbers by their names without parts; None where there is none."""
+    """The main metric among values by metric name, without splits; None where there is none."""
     return next((metric for metric in MAIN.values() if metrics.get(metric.name) is not None), None)
 
 
 def main_names(*parts: str) -> list[str]:
-    """The names of the main scores in parts of the data: ``test/accuracy``, ``test/rmse``, ..."""
+    """The names of the main metrics of the given splits: ``test/accuracy``, ``test/rmse``, ..."""
     return [f"{part}/{metric.name}" for part in parts for metric in MAIN.values()]
 
 
 def notes(metrics: Iterable[Metric]) -> dict[str, dict[str, Any]]:
-    """What a result keeps of metrics that only the run's own configuration knows."""
+    """The attributes, to be stored in a result, of metrics that only the run's own configuration defines."""
     return {metric.name: facts_of(metric) for metric in metrics}
 
 
 def facts_of(metric: Metric | type[Metric]) -> dict[str, Any]:
-    """How a metric is said and written, and which way is better; of a class what it says of all that are made of it."""
+    """The display attributes and direction of a metric; of a class, those shared by its instances."""
     found = {fact: getattr(metric, fact) for fact in _KEPT}
     return {fact: value for fact, value in found.items() if value is None or isinstance(value, bool | str)}

@@ -1,4 +1,4 @@
-"""Top-k accuracy: the class is among the k likeliest."""
+"""Top-k accuracy: the true class is among the k largest logits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class TopK(Metric):
-    """The share of samples whose class has one of the k largest logits (Russakovsky et al. 2015).
+    """The fraction of samples whose class has one of the k largest logits (Russakovsky et al. 2015).
 
     Args:
-        k: how many of the likeliest count.
+        k: how many of the largest logits count.
     """
 
     name = "top_k"

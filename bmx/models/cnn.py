@@ -1,4 +1,4 @@
-"""Plain convolutional networks of any depth and width."""
+"""Plain convolutional networks (CNNs) of any depth and width."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stage_sizes(size: int, kernel_size: int, padding: int, most: int) -> list[in
 
 
 class StagePlan(NamedTuple):
-    """Which stages pool, how their convolutions are padded, and the image (H, W) that is left at the end."""
+    """Which stages pool, how their convolutions are padded, and the size (H, W) of the final feature map."""
 
     pools: tuple[bool, ...]
     padding: int
@@ -37,9 +37,9 @@ class StagePlan(NamedTuple):
 
 
 def plan_stages(image: tuple[int, int], depth: int, kernel_size: int, padding: int) -> StagePlan:
-    """Every stage pools where the image is large enough for that; in deeper networks only some do, evenly spread.
+    """Plans the poolings: in every stage if the image is large enough, otherwise in some stages, evenly spread.
 
-    Then convolutions keep the size of the image, and it is halved as often as leaves 3 pixels a side.
+    In the second case convolutions keep the size of the image, and it is halved as often as leaves 3 pixels a side.
 
     Raises:
         ValueError: an even kernel cannot keep the size of the image.
@@ -119,7 +119,7 @@ class CNN(nn.Module):
         for i, pools in enumerate(plan.pools):
             wide = max(1, round(width * multiplier ** sum(plan.pools[:i])))
             stage: OrderedDict[str, nn.Module] = OrderedDict()
-            # A batch norm has its own constant per channel, so the convolution's would be a dead weight.
+            # A batch norm has its own constant per channel, so the convolution's bias would have no effect.
             stage["conv"] = nn.Conv2d(channels, wide, kernel_size, padding=plan.padding, bias=not batch_norm)
             if batch_norm:
                 stage["norm"] = nn.BatchNorm2d(wide)

@@ -15,8 +15,8 @@ class Linear(nn.Module):
 
     Args:
         input_shape: (C, H, W), (F,) or (T,).
-        num_outputs: the number of outputs that the data ask for.
-        num_classes: takes the place of ``num_outputs``; 1 makes the single unit of binary logistic regression.
+        num_outputs: the number of outputs that the data require.
+        num_classes: replaces ``num_outputs``; 1 makes the single unit of binary logistic regression.
         bias: whether a constant is added to each output.
         vocab_size: 0 for images and tables; otherwise the inputs are token ids, read as symbol frequencies.
         pad_id: the token that is not counted.

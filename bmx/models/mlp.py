@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons."""
+"""Multi-layer perceptrons (MLPs)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MLP(nn.Module):
     Args:
         input_shape: (C, H, W), (F,) or (T,).
         num_classes: the number of outputs.
-        hidden: the width of every hidden layer; empty leaves a linear model.
+        hidden: the width of every hidden layer; empty gives a linear model.
         activation: see ``bmx.models.layers.activations``.
         dropout: probability that a hidden unit is dropped.
         vocab_size: 0 for images and tables; otherwise the inputs are token ids, read as symbol frequencies.

@@ -1,4 +1,4 @@
-"""The classifiers of torchvision, fitted to the data."""
+"""Classifiers of torchvision, adapted to the data's channels and classes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from bmx.errors import UsageError, did_you_mean
 from bmx.models.layers.checks import image_shape, whole
 
-# These lose the whole image on the way where it is smaller than torchvision's `min_size`. The `min_size` of others is
-# the size they were trained at, and they work below it.
+# These pool an image smaller than torchvision's `min_size` down to nothing. The `min_size` of others is the size they
+# were trained at, and they work below it.
 WITH_SMALLEST_IMAGE = ("alexnet", "convnext", "densenet", "googlenet", "inception", "squeezenet", "vgg")
 
 
 class TorchvisionModel(nn.Module):
-    """Any classifier of ``torchvision.models``, its head and its first convolution fitted to the data.
+    """Any classifier of ``torchvision.models``, its head and its first convolution adapted to the data.
 
-    Most were made for images of 224 x 224 and halve them five times; on images of 28 x 28 little is left to see, and
-    ``vit_*`` and ``maxvit_t`` take only multiples of their patches. Dropout is that of the network.
+    Most were made for images of 224 x 224 and halve them five times; on images of 28 x 28 little is left, and ``vit_*``
+    and ``maxvit_t`` take only multiples of their patches. Dropout is that of the network.
 
     Args:
         name: as ``torchvision.models.list_models(module=torchvision.models)`` has it.
@@ -73,8 +73,8 @@ def _untrained(name: str, input_shape: tuple[int, int, int], num_classes: int) -
     _, height, width = input_shape
     fields: dict[str, Any] = {"weights": None, "num_classes": num_classes}
     if name in ("googlenet", "inception_v3"):
-        # The second loss of an auxiliary head is not this model's business, and torchvision means to leave the
-        # weights to torch's own initialisation.
+        # Nothing here uses the second loss of an auxiliary head, and torchvision means to leave the weights to torch's
+        # own initialisation.
         fields |= {"aux_logits": False, "init_weights": False}
     if name.startswith("vit_"):
         if height != width:
@@ -119,7 +119,7 @@ def _pretrained(name: str, weights: Any, input_shape: tuple[int, int, int]) -> n
 
 
 def _fit_head(net: nn.Module, num_classes: int) -> None:
-    """Makes the last layer a new one, unless it has the right number of outputs already."""
+    """Replaces the last layer by a new one, unless it has ``num_classes`` outputs already."""
     head = [m for m in net.modules() if isinstance(m, (nn.Linear, nn.Conv2d))][-1]
     if len(head.weight) == num_classes:
         return
@@ -134,10 +134,10 @@ def _fit_head(net: nn.Module, num_classes: int) -> None:
 
 
 def _fit_channels(net: nn.Module, channels: int, pretrained: bool) -> None:
-    """Makes the first convolution read ``channels``, unless it does already.
+    """Adapts the first convolution to ``channels`` input channels, unless it has them already.
 
-    Pretrained weights are summed over red, green and blue and shared out evenly, so that channels that all hold one
-    grey image give what that image gave in colour's three.
+    Pretrained weights are summed over red, green and blue and shared out evenly, so that a grey image repeated over all
+    channels gives the same output as repeated over red, green and blue.
     """
     conv = next(m for m in net.modules() if isinstance(m, nn.Conv2d))
     if conv.in_channels == channels:

@@ -15,12 +15,12 @@ POOLINGS = ("max", "mean", "cls")
 
 
 class Spans(nn.Module):
-    """What stands around each token: convolutions over spans of several widths, joined (Kim 2014).
+    """N-gram features of each token: parallel convolutions of several widths, concatenated (Kim 2014).
 
     Args:
         width: features of a token, in and out.
         spans: the widths, tokens; each has ``width`` filters.
-        dropout: probability that what a filter found is dropped.
+        dropout: probability that an output of a filter is dropped.
     """
 
     def __init__(self, width: int, spans: tuple[int, ...], dropout: float = 0.0) -> None:
@@ -41,14 +41,14 @@ class Spans(nn.Module):
 class Transformer(nn.Module):
     """A pre-norm transformer encoder over tokens, pooled over the sequence (Vaswani et al. 2017, Xiong et al. 2020).
 
-    Pads at the end of a sequence never influence the result: they are zero before the convolution, masked in the
-    attention and left out of the pooling. A sequence of nothing but pads counts as one token.
+    Padding at the end of a sequence never influences the result: it is zero before the convolution, masked in the
+    attention and left out of the pooling. A sequence of padding alone counts as one token.
 
     Args:
         vocab_size: number of token ids.
         max_length: the longest sequence, tokens.
         num_classes: the number of outputs.
-        pad_id: the token that fills a sequence up.
+        pad_id: the padding token.
         depth: number of encoder blocks.
         width: features of a token.
         heads: number of attention heads; divides ``width``.
@@ -108,7 +108,7 @@ class Transformer(nn.Module):
         length = tokens.shape[1]
         if length > self.max_length:
             raise ValueError(f"sequences of {length} tokens are longer than max_length={self.max_length}")
-        # The first place is always kept, so that softmax and maximum have something to work on in an empty sequence.
+        # The first position is always kept, so that softmax and maximum have something to work on in an empty sequence.
         keep = F.pad(tokens[:, 1:] != self.pad_id, (1, 0), value=True)
         x = self.embedding(tokens) * keep.unsqueeze(-1)
         if self.stem is not None:
@@ -121,7 +121,7 @@ class Transformer(nn.Module):
         return self.head(self.dropout(self.norm(self.pool(x, keep))))
 
     def pool(self, x: Tensor, keep: Tensor) -> Tensor:
-        """One vector a sequence: (N, T, width) and what is kept of it, (N, T), to (N, width)."""
+        """Pools (N, T, width) to (N, width), one vector per sequence; ``keep`` is the (N, T) mask of real tokens."""
         if self.pooling == "cls":
             return x[:, 0]
         if self.pooling == "max":

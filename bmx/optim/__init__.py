@@ -1,1 +1,1 @@
-"""Optimisation that torch does not have ready: schedules in closed form, parameter groups, penalties."""
+"""Learning-rate schedules in closed form, torch's schedulers by name, and L1 and L2 penalties."""

@@ -1,7 +1,8 @@
-"""L1 and L2 penalties on the weights, added to the gradients.
+"""L1 and L2 weight penalties, added to the gradients.
 
 The gradient of l1·Σ|w| is l1·sign(w) and that of l2/2·Σw² is l2·w: adding them after the backward pass is exact for
-every optimiser and costs no autograd graph. Biases and normalisation parameters (fewer than two dimensions) are spared.
+every optimiser and costs no autograd graph. Biases and normalisation parameters (fewer than two dimensions) are not
+penalised.
 """
 
 from __future__ import annotations

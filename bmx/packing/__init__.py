@@ -1,1 +1,1 @@
-"""Tensors in few bytes, without loss: an adaptive arithmetic coder for pruned and shared weights, lzma for the rest."""
+"""Lossless tensor compression: adaptive arithmetic coding for pruned or shared weights, lzma or zlib for the rest."""

@@ -1,8 +1,8 @@
-"""A binary arithmetic coder that learns its probabilities while it codes.
+"""Adaptive binary arithmetic coder (a range coder).
 
-Every decision belongs to a context, which counts the zeros and ones it has seen; the estimate is that of Krichevsky &
-Trofimov 1981, ``(ones + ½) / (all + 1)``. The range is coded as LZMA does it, a byte at a time, with carries. All of it
-is whole numbers, so any machine decodes what any other has coded.
+Every bit belongs to a context, which counts the zeros and ones coded in it so far; its probability estimate is that of
+Krichevsky & Trofimov 1981, ``(ones + ½) / (all + 1)``. The range is coded as in LZMA, a byte at a time, with carries.
+All arithmetic is in integers, so any machine decodes what any other has coded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MOST = 1 << 12
 
 
 class Contexts:
-    """The counts of a family of contexts.
+    """Bit counts of a set of coding contexts.
 
     Args:
         count: contexts are numbered from 0 to ``count - 1``.
@@ -29,7 +29,7 @@ class Contexts:
 
 
 class RangeEncoder:
-    """Writes decisions; ``finish`` gives the bytes."""
+    """Encodes bits; ``finish`` returns the bytes."""
 
     def __init__(self) -> None:
         self._low = 0
@@ -40,7 +40,7 @@ class RangeEncoder:
         self._out = bytearray()
 
     def write(self, contexts: Contexts, at: int, bit: bool | int) -> None:
-        """Codes a decision in the context ``at``, which learns from it."""
+        """Encodes a bit in the context ``at`` and updates the counts of that context."""
         ones, total = contexts.ones[at], contexts.all[at]
         bound = self._range * ones // total
         if bit:
@@ -58,7 +58,7 @@ class RangeEncoder:
             self._shift()
 
     def write_number(self, value: int, bits: int) -> None:
-        """Writes a number from 0 to ``2**bits - 1`` as it is."""
+        """Writes an integer from 0 to ``2**bits - 1`` uncompressed, at equal probabilities."""
         for place in range(bits - 1, -1, -1):
             self._range >>= 1
             if value >> place & 1:
@@ -68,7 +68,7 @@ class RangeEncoder:
                 self._shift()
 
     def finish(self) -> bytes:
-        """Everything that was written; the decoder takes the zeros at the end as read."""
+        """The encoded bytes, without their trailing zeros, which the decoder supplies."""
         for _ in range(5):
             self._shift()
         return bytes(self._out).rstrip(b"\0")
@@ -87,10 +87,10 @@ class RangeEncoder:
 
 
 class RangeDecoder:
-    """Reads the decisions that an :class:`RangeEncoder` wrote, in the same order and contexts.
+    """Decodes the bits that a :class:`RangeEncoder` wrote, in the same order and contexts.
 
     Args:
-        data: the bytes; zeros follow behind their end.
+        data: the encoded bytes; read as if followed by zeros.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -100,7 +100,7 @@ class RangeDecoder:
         self._code = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
 
     def read(self, contexts: Contexts, at: int) -> int:
-        """The next decision, 0 or 1, which was coded in the context ``at``."""
+        """Decodes the next bit, 0 or 1, in the context ``at`` and updates its counts."""
         ones, total = contexts.ones[at], contexts.all[at]
         bound = self._range * ones // total
         if self._code < bound:
@@ -120,7 +120,7 @@ class RangeDecoder:
         return bit
 
     def read_number(self, bits: int) -> int:
-        """The next number of ``bits`` bits."""
+        """The next integer of ``bits`` bits, as :meth:`RangeEncoder.write_number` wrote it."""
         value = 0
         for _ in range(bits):
             self._range >>= 1

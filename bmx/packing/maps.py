@@ -1,8 +1,8 @@
-"""Where a matrix is not zero, coded with what its rows and columns have shown so far.
+"""Codes the nonzero mask of a matrix, with contexts from the density of its rows and columns so far.
 
 Pruning empties whole rows and columns (neurons without inputs, pixels at the border) and leaves others dense. So the
-empty ones are named first, and each remaining place is coded in the context of how dense its row and its column are,
-and of its neighbour to the left.
+empty ones are coded first, and each remaining entry in the context of how dense its row and its column are, and of its
+neighbour to the left.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LEVELS = 8
 
 
 def write_map(encoder: RangeEncoder, places: Map) -> None:
-    """Codes a boolean matrix whose shape the reader knows."""
+    """Encodes a boolean matrix (rows, columns); the shape is not stored."""
     rows: Map = np.any(places, axis=1)
     columns: Map = np.any(places, axis=0)
     for flags in (rows, columns):
@@ -38,7 +38,7 @@ def write_map(encoder: RangeEncoder, places: Map) -> None:
 
 
 def read_map(decoder: RangeDecoder, rows: int, columns: int) -> Map:
-    """The matrix that :func:`write_map` wrote."""
+    """Decodes the boolean matrix (rows, columns) that :func:`write_map` encoded."""
     live = []
     for size in (rows, columns):
         contexts = Contexts(1)
@@ -64,6 +64,6 @@ _TABLE = np.array([2 * _LEVELS * value.bit_length() for value in range(65)])
 
 
 def _levels(seen: NDArray[np.int64], rows: int) -> list[int]:
-    """How dense each column was in the rows before, as the first part of a context."""
+    """Density of each column in the first ``rows`` rows, as the first part of a context."""
     levels: list[int] = _TABLE[(seen << 6) // (rows + 1)].tolist()
     return levels

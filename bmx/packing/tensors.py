@@ -1,12 +1,12 @@
-"""Tensors as bytes and back, bit for bit: each in the form that takes the least room.
+"""Bit-exact serialisation of tensors, each in the most compact of three forms.
 
-* ``shared``: few different values (pruned, clustered or quantised weights): where they are not zero, a codebook, and a
-  label for each place, all arithmetically coded.
-* ``sparse``: many zeros, any values: where they are, coded; the values as they are.
+* ``shared``: few different values (pruned, clustered or quantised weights): nonzero mask, codebook, and a codebook
+  index for each entry, all arithmetically coded.
+* ``sparse``: many zeros, any values: the coded nonzero mask; the values as they are.
 * ``plain``: the numbers as they are.
 
 Numbers that are stored as they are go into one block with their bytes sorted by significance, which lzma or zlib then
-makes smaller if it can. Names, shapes and types are not stored: the reader knows them from the model.
+makes smaller if it can. Names, shapes and dtypes are not stored: the reader has them from the model.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from torch import Tensor
 from bmx.packing.coder import Contexts, RangeDecoder, RangeEncoder
 from bmx.packing.maps import read_map, write_map
 
-Numbers = NDArray[Any]  # the bits of a tensor as unsigned whole numbers
+Numbers = NDArray[Any]  # the bits of a tensor as unsigned integers
 
 _PLAIN, _SPARSE, _SHARED = range(3)
-# Beyond this many coded decisions, a minute or so of Python, tensors are left to lzma.
+# Beyond this many coded bits, a minute or so of Python, tensors are left to lzma.
 _MOST_DECISIONS = 60_000_000
 _MOST_VALUES = 256
 _WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -38,7 +38,7 @@ _LZMA = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
 
 
 def encode(tensors: Iterable[Tensor]) -> bytes:
-    """The bytes of tensors, to be read in the same order."""
+    """Serialises tensors; :func:`decode` needs their shapes and dtypes in the same order."""
     encoder, plain = RangeEncoder(), bytearray()
     for tensor in tensors:
         _write(encoder, plain, tensor)
@@ -47,11 +47,11 @@ def encode(tensors: Iterable[Tensor]) -> bytes:
 
 
 def decode(data: bytes, like: Iterable[Tensor]) -> list[Tensor]:
-    """The tensors that :func:`encode` wrote.
+    """Restores the tensors that :func:`encode` serialised.
 
     Args:
-        data: its bytes.
-        like: tensors of their shapes and types, in order; may be on the meta device.
+        data: the bytes it returned.
+        like: tensors of their shapes and dtypes, in order; may be on the meta device.
 
     Raises:
         ValueError: the bytes are not of such tensors.
@@ -113,7 +113,7 @@ def _read(decoder: RangeDecoder, plain: memoryview, like: Tensor) -> tuple[Tenso
 
 
 def _best_form(numbers: Numbers) -> tuple[int, Numbers]:
-    """The form of fewest bits, by its entropy, and the different values other than zero where these are few."""
+    """The form with the fewest bits, by its entropy, and the distinct nonzero values where these are few."""
     size, width = numbers.size, 8 * numbers.itemsize
     nonzero = numbers[numbers != 0]
     filled = nonzero.size
@@ -123,7 +123,7 @@ def _best_form(numbers: Numbers) -> tuple[int, Numbers]:
     if size <= _MOST_DECISIONS:
         bits[_SPARSE] = bits_of_map + filled * width
     values = nonzero[:0]
-    # A look at some of them spares sorting all where there is no hope.
+    # A sample of them spares sorting all where there are too many distinct values.
     if len(np.unique(nonzero[:4096])) <= _MOST_VALUES:
         values, counts = np.unique(nonzero, return_counts=True)
         labels = max(1, (len(values) - 1).bit_length())
@@ -137,7 +137,7 @@ def _best_form(numbers: Numbers) -> tuple[int, Numbers]:
 
 
 def _write_shared(encoder: RangeEncoder, numbers: Numbers, values: Numbers, dtype: torch.dtype) -> None:
-    """A codebook in ascending order, and for each number its label, bit by bit from the highest."""
+    """Writes the codebook in ascending order, then the index of each number, bit by bit from the highest."""
     encoder.write_number(len(values), 9)
     book, width = values, 8 * values.itemsize
     if dtype == torch.float32:
@@ -207,7 +207,7 @@ def _matrix(places: NDArray[np.bool_], shape: torch.Size) -> NDArray[np.bool_]:
 
 
 def _sides(shape: torch.Size) -> tuple[int, int]:
-    """The rows and columns that a tensor is coded in."""
+    """Rows and columns of the matrix as which a tensor is coded."""
     return (shape[0], math.prod(shape[1:])) if len(shape) > 1 else (1, math.prod(shape))
 
 
@@ -224,7 +224,7 @@ def _from_significance(data: memoryview, width: int, count: int) -> Numbers:
 
 
 def _squeeze(data: bytes) -> bytes:
-    """The shortest of the data, its deflation and its lzma, behind a byte that says which."""
+    """The shortest of the raw, zlib and lzma forms of the data, after a byte that identifies it."""
     little = len(data) <= _LITTLE
     forms = [b"\0" + data, b"\1" + zlib.compress(data, 9 if little else 1, wbits=-15)]
     if little:
@@ -244,5 +244,5 @@ def _unsqueeze(data: bytes) -> bytes:
 
 
 def total_bytes(state: Mapping[str, Tensor]) -> int:
-    """The number of bytes that a state dict takes when it is packed."""
+    """Size in bytes of a packed state dict."""
     return len(encode(state.values()))

@@ -1,1 +1,1 @@
-"""Many runs as one: job identity, claims, a pool of processes, search, and the mathematics of a leaderboard."""
+"""Sweeps: config hashes of jobs, job locks, a process pool, hyperparameter search, and the leaderboard statistics."""

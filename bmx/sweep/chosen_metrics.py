@@ -1,4 +1,4 @@
-"""The metrics that a sweep's jobs are measured by besides the usual ones: what can be chosen by, and which way."""
+"""The additional metrics of a sweep's jobs, which may be objectives, with their directions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bmx.targets.standing import places_on_path
 
 
 def chosen_metrics(config: DictConfig) -> dict[str, Metric]:
-    """What the classes of the group ``metrics`` say of themselves, by the names of the metrics; none is made.
+    """The attributes of the classes in the group ``metrics``, by metric name; no metric is instantiated.
 
     Raises:
-        UsageError: one is not there, or is no metric.
+        UsageError: a target does not exist, or is not a metric.
     """
     found: dict[str, Metric] = {}
     for name in config.get("metrics") or ():

@@ -1,4 +1,4 @@
-"""What makes a job itself: the content of its configuration, not the words or the time that led to it."""
+"""Content hash of a resolved configuration."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bmx.runs.best_job import tell
 from bmx.runs.pinning import pinned
 from bmx.runs.source_code import own_code
 
-# Where a run is kept, what it is called and what is drawn of it do not change what it computes.
+# The directory of a run, its name and its plots do not change what it computes.
 UNRELATED = ("name", "outputs", "resume", "accept_changes", "plots", "trust", "hydra")
-# Keys that name another run, by a word that may mean another one tomorrow.
+# Keys that refer to another run, possibly by a reference that changes over time.
 _REFERENCES = ("run", "init_from", "teacher", "student")
 
 
 def job_key(verb: str, config: DictConfig) -> str:
-    """Twelve hex digits that are the same for every configuration with the same resolved content and code.
+    """Content hash of a job: twelve hex digits, equal for the same resolved configuration and code.
 
     Args:
         verb: the verb that runs it.
@@ -33,20 +33,20 @@ def job_key(verb: str, config: DictConfig) -> str:
 
 
 def code_in(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The user's own code that a configuration names, with which it is another job; nothing where there is none."""
+    """Hashes of the user's own code that a configuration names, part of its identity; empty for none."""
     code = {name: hashes["code"] for name, hashes in own_code(plain).items()}
     return {"code": code} if code else {}
 
 
 def content(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration without what does not change the result; ``latest`` becomes the run it means."""
+    """The resolved configuration without keys that do not affect the result; ``latest`` becomes the run it means."""
     outputs = Path(str(config.get("outputs") or "outputs"))
     with open_dict(config):
         if "name" in config and config.name is None:
             config.name = "job"  # so that ${name} elsewhere resolves the same
     try:
         plain = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException:  # what cannot be resolved yet is known by how it is written
+    except OmegaConfBaseException:  # what cannot be resolved yet is hashed unresolved
         plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
     kept = {str(key): value for key, value in plain.items() if key not in UNRELATED}
@@ -60,7 +60,7 @@ def content(config: DictConfig) -> dict[str, Any]:
 
 
 def latest_runs(config: DictConfig) -> dict[str, str | list[str]]:
-    """The directories of the runs that the configuration names by a word that may mean another one soon, by key."""
+    """The directories of runs that the configuration names by a reference such as ``latest``, by key."""
     outputs = Path(str(config.get("outputs") or "outputs"))
     found: dict[str, str | list[str]] = {}
     for key in _REFERENCES:
@@ -75,7 +75,7 @@ def latest_runs(config: DictConfig) -> dict[str, str | list[str]]:
 
 
 def digest(value: Any) -> str:
-    """Twelve hex digits of a plain value; the order of keys does not matter, 1 and 1.0 are the same number."""
+    """Twelve hex digits of a plain value; the order of keys does not matter, 1 and 1.0 are equal."""
     text = json.dumps(_canonical(value), sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
@@ -91,5 +91,5 @@ def _canonical(value: Any) -> Any:
 
 
 def _meant(key: str, reference: str, outputs: Path, told: bool = False) -> str:
-    # `init_from=latest` is not the sweep itself, when its command is given again to go on with it.
+    # `init_from=latest` is not the sweep itself, when its command is repeated to resume it.
     return pinned(reference, outputs, key, sweeps=key != "init_from", told=tell if told else None)

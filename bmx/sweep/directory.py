@@ -1,7 +1,7 @@
 """The directory of a sweep: the same command finds the one it made before.
 
-A sweep is known by its configuration without what it sweeps over, and by the keys that it sweeps: with other values
-or more seeds it is the same sweep, wider. ``sweep.json`` in ``outputs/sweep/<name>/<id>/`` says which it is.
+A sweep is identified by its configuration without swept keys, and by the names of those keys: with other values or
+more seeds it is the same sweep, extended. ``sweep.json`` in ``outputs/sweep/<name>/<id>/`` records this identity.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ RECORD = "sweep.json"
 
 
 def find_or_make(outputs: Path, name: str, identity: str, fresh: bool = False) -> tuple[Path, bool]:
-    """The sweep's directory, and whether it was there before.
+    """The sweep's directory, and whether it existed before.
 
-    Safe when the same command is started twice at once: one makes the directory, the other finds it.
+    Safe when the same command is started twice at once: one creates the directory, the other finds it.
 
     Args:
         outputs: the outputs folder.
-        name: what a new sweep is called.
-        identity: what makes the sweep itself.
-        fresh: make a new one in any case.
+        name: the name of a new sweep.
+        identity: hash that identifies the sweep.
+        fresh: create a new one in any case.
     """
     outputs.mkdir(parents=True, exist_ok=True)
     with alone(outputs / "sweep" / ".lock"):
@@ -40,13 +40,13 @@ def find_or_make(outputs: Path, name: str, identity: str, fresh: bool = False) -
 
 
 def find(outputs: Path, key: str, value: str) -> Path | None:
-    """The newest sweep of which this is known; None if there is none."""
+    """The newest sweep with this value in its record; None if there is none."""
     known = (path for path in newest_first(outputs, ("sweep",)) if read(path).get(key) == value)
     return next(known, None)
 
 
 def read(sweep: Path) -> dict[str, Any]:
-    """What is known of a sweep; empty if nothing can be read."""
+    """The record of a sweep; empty if it is unreadable."""
     try:
         found = json.loads((sweep / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -55,7 +55,7 @@ def read(sweep: Path) -> dict[str, Any]:
 
 
 def write(sweep: Path, facts: dict[str, Any]) -> None:
-    """Add to what is known of a sweep, atomically."""
+    """Adds to the record of a sweep, atomically."""
     whole = read(sweep) | facts
     with replacing(sweep / RECORD) as file:
         file.write(json.dumps(whole, indent=2, ensure_ascii=False, default=str) + "\n")

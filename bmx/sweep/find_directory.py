@@ -1,4 +1,4 @@
-"""The directory of a sweep: the one that the same command has made, or a new one."""
+"""Finds the directory of a sweep made by the same command, or creates a new one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bmx.sweep.plan import Plan
 
 
 def made_before(config: DictConfig, plan: Plan, settings: dict[str, Any], search: bool) -> Path | None:
-    """The directory that the same command has made: of a search, one that is over."""
+    """The directory that the same command has made before; for a search, only if that has finished."""
     given = str(config.hydra.sweep.dir)
     if settings.get("fresh"):
         return None
@@ -34,12 +34,12 @@ def made_before(config: DictConfig, plan: Plan, settings: dict[str, Any], search
         if given != AUTO:
             return Path(given) if Path(given).exists() else None
         return directory.find(plan.outputs, "identity", identity(plan, settings))
-    except Exception:  # what does not come together is explained where all of it is composed
+    except Exception:  # composition errors are reported where all of it is composed
         return None
 
 
 def find_directory(config: DictConfig, plan: Plan, settings: dict[str, Any], asked: Asked) -> None:
-    """Find or make the directory and put it into ``hydra.sweep.dir``."""
+    """Finds or creates the directory and sets ``hydra.sweep.dir``."""
     loader = plan.composer.loader
     chosen = [o for o in plan.words.listed if is_group_choice(o, loader)]
     words = {o.key_or_group: list(o.sweep_string_iterator()) for o in chosen}
@@ -52,13 +52,13 @@ def find_directory(config: DictConfig, plan: Plan, settings: dict[str, Any], ask
         path, plan.found = Path(given), Path(given).exists()
         path.mkdir(parents=True, exist_ok=True)
     config.hydra.sweep.dir = str(path)
-    # Other launchers compose each job anew from these words.
+    # Other launchers compose each job anew from these overrides.
     with open_dict(config.hydra.overrides):
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(path))}")
 
 
 def identity(plan: Plan, settings: dict[str, Any]) -> str:
-    """The configuration without what is swept over, and the keys that are: of a search, their ranges too."""
+    """Hash of the configuration without swept keys, and of the keys themselves; for a search, of their ranges too."""
     with hydra_config(plan.composer.base(plan.words.fixed)):
         base = content(plan.composer.compose((*plan.words.fixed, *plan.passed_on)))
     base.pop("seed", None)  # a seed repeats a sweep, it does not make another one
@@ -68,7 +68,7 @@ def identity(plan: Plan, settings: dict[str, Any]) -> str:
         names = [one.name for one in plan.objectives] + [f"{one.name}:{one.bound}" for one in plan.bounds]
         search = [str(plan.space), names, settings["sampler"], settings["pruner"], settings.get("seed")]
         search.append(list(plan.words.seeds))
-    elif settings.get("sampler"):  # a search whose space is not known yet: as it was asked for
+    elif settings.get("sampler"):  # a search whose space is not known yet: its overrides
         search = [[word.input_line for word in plan.words.swept], settings.get("space"), settings.get("objective")]
         search += [settings["sampler"], settings["pruner"], settings.get("seed"), list(plan.words.seeds)]
     return digest({"verb": plan.verb, "base": base, "keys": keys, "search": search, **code_in(base)})

@@ -24,7 +24,7 @@ from bmx.sweep.workers.launching import make_pool
 
 
 class _Placed(Job):
-    """A job that lives where its sweeper wants it."""
+    """A job whose directory is set by its sweeper."""
 
     def run_dir(self, sweep: Path) -> Path:
         return sweep / self.key
@@ -33,7 +33,7 @@ class _Placed(Job):
 def launch(
     launcher: Any, config: DictConfig, context: HydraContext, job_overrides: Sequence[Sequence[str]], first: int
 ) -> list[JobReturn]:
-    """Run a batch of jobs; each return value is the objective, or NaN where the job failed."""
+    """Runs a batch of jobs; each return value is the objective, or NaN where the job failed."""
     invocation = current()
     assert invocation is not None
     plan = invocation.plan or _plan(invocation, context)
@@ -83,6 +83,6 @@ def _plan(invocation: Any, context: HydraContext) -> Plan:
         objectives=[objective.AUTO],
         outputs=Path("outputs"),
         resumes=VERBS[verb].resumes,
-        # Composing is three times as quick where the grammar's tables have been filled once.
+        # Composing is three times as fast once the grammar's tables have been filled.
         modules=(VERBS[verb].target.partition(":")[0], f"bmx.config.compose:compose:{verb}"),
     )

@@ -1,4 +1,4 @@
-"""From the words of a command line to the points of a grid."""
+"""Expands the overrides of a command line to the points of a grid."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SEED = "seed"
 
 @dataclass(frozen=True)
 class Words:
-    """A command line taken apart.
+    """The overrides of a sweep, split into fixed and swept ones.
 
     Attributes:
-        fixed: words with one value, as they were typed.
-        swept: words with several values, parsed.
-        defaults: words that every job gets because the command does not say otherwise.
+        fixed: overrides with one value, as they were typed.
+        swept: overrides with several values, parsed.
+        defaults: overrides that every job gets because the command does not set their key.
         seeds: the seeds that every point is repeated with; empty for the configuration's own.
     """
 
@@ -33,24 +33,24 @@ class Words:
 
     @property
     def listed(self) -> list[Override]:
-        """The swept words whose values can be listed."""
+        """The swept overrides whose values can be listed."""
         return [override for override in self.swept if override.is_discrete_sweep()]
 
     @property
     def continuous(self) -> list[Override]:
-        """The swept words that are intervals."""
+        """The swept overrides that are intervals."""
         return [override for override in self.swept if not override.is_discrete_sweep()]
 
 
 def take_apart(parsed: Iterable[Override], defaults: Sequence[str] = (), seeds: Any = None) -> Words:
-    """Splits the words of a command line into fixed ones, swept ones, and seeds.
+    """Splits the overrides of a command line into fixed ones, swept ones, and seeds.
 
-    A swept ``seed`` repeats every point, as ``seeds`` does. Of two words for one key the last counts.
+    A swept ``seed`` repeats every point, as ``seeds`` does. Of two overrides of one key the last counts.
 
     Args:
-        parsed: the words, parsed by Hydra.
-        defaults: words that every job gets unless the command says otherwise.
-        seeds: the number of seeds, from 0 on, or a list of them; None for what the words say.
+        parsed: the overrides, parsed by Hydra.
+        defaults: overrides that every job gets unless the command sets their key.
+        seeds: the number of seeds, from 0 on, or a list of them; None to take them from the overrides.
 
     Raises:
         UsageError: both ``seed`` and ``seeds``, or a sweep over no value.

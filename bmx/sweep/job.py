@@ -1,4 +1,4 @@
-"""A job of a sweep: which words it runs with, what makes it itself, and where it lives."""
+"""A job of a sweep: its overrides, config hash, and run directory."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ class Job:
 
     @property
     def label(self) -> str:
-        """The swept values in a line."""
+        """The swept values in a line, for display."""
         said = [f"{key}={value}" for key, value in self.point.items()]
         return " ".join([*said, *([f"seed={self.seed}"] if self.seed is not None else [])]) or "as configured"

@@ -1,4 +1,4 @@
-"""What became of a job, read from its run directory."""
+"""Reads and writes the state of a job in its run directory."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LOG = "job.log"
 
 @dataclass(frozen=True)
 class JobState:
-    """How a job stands.
+    """The state of a job.
 
     Attributes:
-        state: missing (never started), half (stopped, or its process died), done, failed, refused (its configuration
-            cannot run), pruned (ended by a search as hopeless).
+        state: missing (never started), half (interrupted, or its process died), done, failed, refused (its
+            configuration cannot run), pruned (stopped early by a search).
         result: its result.json; empty if there is none.
-        reason: why, where it is not done.
+        reason: why it is not done.
     """
 
     state: State
@@ -36,7 +36,7 @@ class JobState:
 
 
 def read(run: Path) -> JobState:
-    """How the job in a run directory stands; only the job's claim tells whether it is running now."""
+    """The state of the job in a run directory; only the job's lock shows whether it is running now."""
     if (run / PRUNED).exists():
         return JobState("pruned", _result(run), "no better than the others had been by then")
     if not holds_run(run):
@@ -52,13 +52,13 @@ def read(run: Path) -> JobState:
 
 
 def set_pruned(run: Path, epoch: int) -> None:
-    """Remember that a search ended this job, so that it is not gone on with."""
+    """Records that a search pruned this job, so that it is not resumed."""
     (run / PRUNED).write_text(json.dumps({"epoch": epoch}) + "\n", encoding="utf-8")
 
 
 def set_failed(run: Path, reason: str, refused: bool = False) -> None:
-    """Write down why a job failed that could not do so itself: it was killed, took too long, or cannot run at all."""
-    with contextlib.suppress(Exception):  # a full disk: the exit code still tells
+    """Records the failure of a job that could not do so itself: it was killed, took too long, or cannot run at all."""
+    with contextlib.suppress(Exception):  # a full disk: the exit code still shows it
         run.mkdir(parents=True, exist_ok=True)
         more = {"refused": True} if refused else {}
         if not _result(run):
@@ -68,7 +68,7 @@ def set_failed(run: Path, reason: str, refused: bool = False) -> None:
 
 
 def clear(run: Path) -> None:
-    """Empty the directory of a job that has to start anew, but for its claim, which is being held, and its log."""
+    """Empties the directory of a job that has to start anew, except its lock, which is being held, and its log."""
     for entry in run.iterdir():
         if entry.name in (CLAIM, LOG):
             continue
@@ -79,13 +79,13 @@ def clear(run: Path) -> None:
 
 
 def can_resume(run: Path) -> bool:
-    """Whether a job left enough behind to go on with: its words, and a checkpoint."""
+    """Whether a job can be resumed: it has its overrides and a checkpoint."""
     kept = run / ".hydra" / "overrides.yaml"
     return kept.is_file() and any((run / "checkpoints" / f).is_file() for f in ("last.ckpt", "previous.ckpt"))
 
 
 def last_line(run: Path) -> str:
-    """What a job's log says it failed of: the line that bmx prints, else the last one."""
+    """The error in a job's log: the line that bmx prints, else the last one."""
     try:
         text = (run / LOG).read_text(encoding="utf-8", errors="replace")[-8000:]
     except OSError:

@@ -1,4 +1,4 @@
-"""What a sweep chooses by, and where a job's value of it is found."""
+"""Objectives and constraints of a sweep, and how their values are read from a job's result."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bmx.metrics.standard import LOSS, MAIN, main_names, named
 from bmx.runs.metrics_csv import epoch_rows, read_rows
 from bmx.runs.report.numbers import is_number
 
-# Of what is no metric, whether more of it is better.
+# Direction of quantities that are not metrics: whether more is better.
 _OTHERS = {"throughput": True} | dict.fromkeys(
     ("macs", "parameters", "bytes", "seconds", "total", "latency", "error"), False
 )
-# In this order, the first that a job has.
+# The objective for ``auto``: the first of these that a job has.
 _USUAL = (*main_names("val"), f"val/{LOSS.name}")
 _SHORT = {
     **{metric.name: f"val/{metric.name}" for metric in (*MAIN.values(), LOSS)},
@@ -31,18 +31,18 @@ _SHORT = {
     "seconds": "seconds/total",
 }
 NAMES = tuple(_SHORT)
-"""Short names of what can be chosen by."""
+"""Short names of possible objectives."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A number of a job's result that is to be high or low.
+    """An objective or constraint: a number of a job's result that is to be high or low.
 
     Attributes:
         name: ``val/accuracy``, ``cost/macs``, ``seconds/total``; ``auto`` until the first job has ended.
         higher: whether more is better.
-        bound: it is enough to reach this; None where more is always better.
-        own: the metric that it is, of those that the jobs are measured by besides the usual ones.
+        bound: it suffices to reach this; None where more is always better.
+        own: the metric itself, if it is one of the jobs' additional metrics.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Objective:
 
     @property
     def metric(self) -> Metric:
-        """What is known of how it is said and written."""
+        """The metric, for label and number format."""
         return self.own or named(self.name)
 
     def better(self, a: float, b: float) -> bool:
@@ -60,14 +60,14 @@ class Objective:
         return a > b if self.higher else a < b
 
     def excess(self, reached: float) -> float:
-        """By how much a value misses the bound, as a share of the bound; 0 or less if it keeps to it."""
+        """Relative violation of the bound, as a fraction of the bound; 0 or less if it is satisfied."""
         assert self.bound is not None
         missed = self.bound - reached if self.higher else reached - self.bound
         return missed / (abs(self.bound) or 1.0)
 
     @property
     def said(self) -> str:
-        """The name in words: ``val accuracy``."""
+        """The name in plain text: ``val accuracy``."""
         part, _, measure = self.name.partition("/")
         measure = self.own.said if self.own is not None else measure
         return {"cost/macs": "MACs", "seconds/total": "seconds"}.get(self.name) or (
@@ -79,19 +79,19 @@ AUTO = Objective("auto", True)
 
 
 def parse(asked: Any, own: Mapping[str, Metric] = MappingProxyType({})) -> tuple[list[Objective], list[Objective]]:
-    """Reads ``auto``, a name, or a list of names, each with an optional direction: ``min:val/my_score``.
+    """Parses ``auto``, a name, or a list of names, each with an optional direction: ``min:val/my_score``.
 
-    A number after the name makes it a bound: ``[macs,accuracy:0.97]`` asks for few MACs at 97 % or more.
+    A number after the name makes it a constraint: ``[macs,accuracy:0.97]`` requests few MACs at 97 % or more.
 
     Args:
-        asked: what ``objective=`` says.
-        own: the metrics that the jobs are measured by besides the usual ones, by their names.
+        asked: the value of ``objective=``.
+        own: the additional metrics of the jobs, by their names.
 
     Returns:
-        What is to be as good as it can be, and the bounds that have to be kept to.
+        The objectives, and the constraints.
 
     Raises:
-        UsageError: a test metric, a name whose direction is not known, or nothing but bounds.
+        UsageError: a test metric, a name of unknown direction, or nothing but constraints.
     """
     names = [asked] if isinstance(asked, str) or asked is None else list(asked)
     named = [_one(str(name), own) for name in names if name is not None] or [AUTO]
@@ -147,7 +147,7 @@ def _bound(text: str) -> tuple[str, float | None]:
 
 
 def settle(asked: list[Objective], results: Iterable[dict[str, Any]]) -> list[Objective]:
-    """The objectives with ``auto`` written out, from the results there are; unchanged if none has been validated."""
+    """Resolves ``auto`` from the existing results; unchanged if none has been validated."""
     if asked != [AUTO]:
         return asked
     for result in results:
@@ -159,12 +159,12 @@ def settle(asked: list[Objective], results: Iterable[dict[str, Any]]) -> list[Ob
 
 
 def value(run: Path, result: dict[str, Any], objective: Objective) -> float | None:
-    """A job's value: of a validation metric that of the epoch whose weights were kept, as ``best`` says.
+    """A job's value of an objective; of a validation metric that of the epoch of the ``best`` checkpoint.
 
     Args:
         run: its run directory.
         result: its result.json.
-        objective: what to look up.
+        objective: the objective to read.
     """
     group, _, measure = objective.name.partition("/")
     best = result.get("best") or {}

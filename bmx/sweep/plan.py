@@ -1,4 +1,4 @@
-"""What a sweep is going to do: settled before anything is written, used by whoever runs it."""
+"""The plan of a sweep, made and checked before anything is written."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from bmx.sweep.workers.processes import Fresh, Nursery, make_starter
 
 @dataclass
 class Plan:
-    """A sweep that has been found sound.
+    """A checked sweep: its overrides, objectives and jobs, and how they are run.
 
     Attributes:
         verb: the verb that the jobs run as.
-        words: the command line, taken apart.
+        words: the overrides of the command line, split into fixed and swept ones.
         composer: composes the jobs.
         flags: flags that each job gets, such as ``--config-dir=...``.
-        passed_on: words about Hydra itself that each job gets.
-        objectives: what to choose by.
-        bounds: what a result has to keep to, to be chosen.
+        passed_on: overrides of Hydra's settings that each job gets.
+        objectives: what the sweep optimises.
+        bounds: constraints that the best result has to satisfy.
         outputs: the outputs folder.
-        resumes: whether the verb can go on with a run that was stopped.
-        modules: what the jobs need imported.
-        identity: what makes the sweep itself.
+        resumes: whether the verb can resume an interrupted run.
+        modules: modules that the jobs import.
+        identity: hash that identifies the sweep.
         command: the command line as it was typed.
-        first: of a search, the points to begin with.
-        asked: of a search, what was asked for, before it was found out what of it can run.
-        left_out: of a search, the values that cannot run, by their keys.
-        notes: what the user should know before the first job.
+        first: for a search, the initial points.
+        asked: for a search, the hash of the request, before values that cannot run are excluded.
+        left_out: for a search, the values that cannot run, by their keys.
+        notes: messages shown before the first job.
     """
 
     verb: str
@@ -64,19 +64,19 @@ class Plan:
     _starter: Nursery | Fresh | None = None
 
     def starter(self, fork: bool | str = "auto") -> Nursery | Fresh:
-        """What starts the processes; made on first use, so that its imports go on while jobs are composed."""
+        """The process starter; created on first use, so that its imports run while jobs are composed."""
         if self._starter is None or getattr(self._starter, "broken", False):
             self._starter = make_starter(fork, self.modules)
         return self._starter
 
     def close(self) -> None:
-        """End the processes that were started."""
+        """Ends the started processes."""
         if self._starter is not None:
             self._starter.close()
             self._starter = None
 
     def job_words(self, point: Mapping[str, str], seed: int | None) -> tuple[str, ...]:
-        """The words of one job."""
+        """The overrides of one job."""
         seeded = () if seed is None else (f"{SEED}={seed}",)
         return (*self.words.defaults, *self.words.fixed, *(f"{key}={value}" for key, value in point.items()), *seeded)
 
@@ -84,7 +84,7 @@ class Plan:
         """A job and its composed configuration."""
         words = self.job_words(point, seed)
         config = self.composer.compose((*words, *self.passed_on))
-        # By the time that the job begins, another run may be the latest.
+        # By the time the job begins, another run may be the latest.
         words += tuple(f"{key}={written(run)}" for key, run in latest_runs(config).items())
         epochs = config.get("epochs")
         known = epochs if isinstance(epochs, int) and not isinstance(epochs, bool) else 0
@@ -103,11 +103,11 @@ class Plan:
         return [self.verb, *words]
 
     def again(self, job: Job) -> str:
-        """The command that runs a job once more, as a run of its own."""
+        """The command that repeats a job as a run of its own."""
         words = [word for word in job.words if word not in self.words.defaults]
         return command(self.verb, self.flags, [*words, *self.passed_on])
 
 
 def unique(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs, each configuration once."""
+    """The jobs, without repeated configurations."""
     return list({job.key: job for job in reversed(jobs)}.values())[::-1]

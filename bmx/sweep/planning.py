@@ -1,4 +1,4 @@
-"""Plans a sweep of bmx's own before anything is written: words, space, jobs, checks, and the directory."""
+"""Plans a sweep of bmx's own before anything is written: overrides, space, jobs, checks, and the directory."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from bmx.sweep.workers.resources import slots
 
 SEARCH = f"{OWN_SWEEPERS}SearchSweeper"
 LAUNCHER = "hydra_plugins.bmx_launcher.BmxLauncher"
-# So many other points are tried with a value before it is held to be impossible.
+# How many other points are tried with a value before it is considered impossible.
 _ATTEMPTS = 8
-# Words about Hydra that are for the sweep, not for its jobs.
+# Hydra settings of the sweep, not of its jobs.
 _SWEEP_ONLY = (
     "hydra.sweep",
     "hydra/sweep",
@@ -50,22 +50,22 @@ _SWEEP_ONLY = (
 
 
 def plain(node: DictConfig) -> dict[str, Any]:
-    """A node as a plain dictionary, every ``${...}`` filled in."""
+    """A node as a plain dictionary, with every ``${...}`` resolved."""
     found = OmegaConf.to_container(node, resolve=True)
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
 
 
 def is_own(config: DictConfig) -> bool:
-    """Whether a sweep is run by one of bmx's sweepers."""
+    """Whether a sweep uses one of bmx's sweepers."""
     return str(config.hydra.sweeper.get("_target_")).startswith(OWN_SWEEPERS)
 
 
 def plan_sweep(config: DictConfig, invocation: Invocation) -> None:
-    """Settle what a sweep will do and check it, then find or make its directory and put it into ``hydra.sweep.dir``.
+    """Plans and checks a sweep, then finds or creates its directory and sets ``hydra.sweep.dir``.
 
     Raises:
-        UsageError: before anything is written; of jobs that cannot run, all are told at once.
+        UsageError: before anything is written; jobs that cannot run are all reported at once.
     """
     invocation.sweeps = True
     asked = invocation.asked
@@ -82,7 +82,7 @@ def plan_sweep(config: DictConfig, invocation: Invocation) -> None:
         search = str(settings.get("_target_")) == SEARCH
         before = made_before(config, plan, settings, search)
         if config.hydra.launcher.get("_target_") == LAUNCHER and before is None:
-            plan.starter(config.hydra.launcher.fork)  # its imports go on while the jobs are composed here
+            plan.starter(config.hydra.launcher.fork)  # its imports run while the jobs are composed here
         if search:
             _plan_search(plan, invocation, settings, before)
         else:
@@ -121,7 +121,7 @@ def _taken_apart(config: DictConfig, invocation: Invocation, settings: dict[str,
         bounds=bounds,
         outputs=Path(text_of("outputs", config, asked, composer.loader) or "outputs"),
         resumes=VERBS[verb].resumes,
-        # Composing is three times as quick where the grammar's tables have been filled once.
+        # Composing is three times as fast once the grammar's tables have been filled.
         modules=(VERBS[verb].target.partition(":")[0], f"bmx.config.compose:compose:{verb}"),
         command=_command(invocation),
     )
@@ -134,7 +134,7 @@ def _command(invocation: Invocation) -> str:
 
 
 def _check_launcher(config: DictConfig) -> None:
-    """Complain of the launcher's settings now, not after the directory has been made."""
+    """Checks the launcher's settings now, not after the directory has been created."""
     if config.hydra.launcher.get("_target_") != LAUNCHER:
         return
     options = plain(config.hydra.launcher)
@@ -196,7 +196,7 @@ def _plan_search(plan: Plan, invocation: Invocation, settings: dict[str, Any], b
 
 
 def _leave_out(plan: Plan, invocation: Invocation, problems: list[Problem], seeds: tuple[int | None, ...]) -> None:
-    """Take values out of the space that cannot run whatever else is chosen, as a depth too great for the image.
+    """Removes values from the space that cannot run with any other choice, such as a depth too great for the image.
 
     A value that failed once is tried with other values of the other keys. One that runs with some of them stays: the
     search learns to avoid the rest.
@@ -226,7 +226,7 @@ def _known(plan: Plan, report: Report) -> list[objective.Objective]:
 
 
 def composed(plan: Plan, wanted: list[Any]) -> tuple[list[tuple[Job, DictConfig]], list[Problem]]:
-    """The jobs of points and seeds with their configurations, and those that do not come together."""
+    """The jobs of points and seeds with their configurations, and the problems of those that do not compose."""
     jobs: list[tuple[Job, DictConfig]] = []
     problems: list[Problem] = []
     current = None
@@ -236,7 +236,7 @@ def composed(plan: Plan, wanted: list[Any]) -> tuple[list[tuple[Job, DictConfig]
             asked = Asked(plan.verb, plan.composer.root, words)
             try:
                 base = plan.composer.base((*words, *plan.passed_on))
-                if base is not current:  # neighbours mostly choose the same words
+                if base is not current:  # neighbours mostly have the same config choices
                     entered.close()
                     current = None
                     entered.enter_context(hydra_config(base))
@@ -253,7 +253,7 @@ def composed(plan: Plan, wanted: list[Any]) -> tuple[list[tuple[Job, DictConfig]
 
 
 def _refuse_idle(plan: Plan, jobs: list[tuple[Job, DictConfig]]) -> None:
-    """Refuse a word that has no effect in any job; those that every job gets by itself are not asked after."""
+    """Rejects an override without effect in any job; defaults that every job gets are not checked."""
     own = set(plan.words.defaults)
     words = ((config, [word for word in job.words if word not in own]) for job, config in jobs)
     with hydra_config(plan.composer.base(plan.words.fixed)):

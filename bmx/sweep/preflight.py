@@ -1,4 +1,4 @@
-"""Finds out, before the first job starts, which jobs cannot run: every mistake at once."""
+"""Checks the jobs of a sweep before the first one starts, and reports every error at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bmx.targets.blame import described, user_line
 
 PATIENCE = 20.0
 """Seconds after which the rest is left to each job's own check."""
-# Values of these do not change what fits together: each is tried once, not in every combination.
+# Values of these do not affect compatibility: each is checked once, not in every combination.
 _INDEPENDENT = ("lr", "seed", "optim", "regularization")
 _SHOWN = 12
 
@@ -34,8 +34,8 @@ class Problem:
 
     Attributes:
         label: the swept values.
-        error: what, where and what to do.
-        point: the same, key by key.
+        error: the error, its place and its remedy.
+        point: the swept values by key.
     """
 
     label: str
@@ -45,12 +45,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Report:
-    """What the check found.
+    """The result of the check.
 
     Attributes:
         problems: the jobs that cannot run.
-        checked: how many jobs were tried.
-        chooses_by: the metric that the jobs are to be chosen by; None if the verb does not say.
+        checked: how many jobs were checked.
+        chooses_by: the metric for ``objective=auto``; None if the verb does not define one.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -85,9 +85,9 @@ class CannotRun(UsageError):
 
 
 def representatives(jobs: Iterable[tuple[Job, DictConfig]]) -> list[tuple[Job, DictConfig]]:
-    """The jobs that have to be checked so that every value, and every combination that matters, is.
+    """A subset of the jobs that covers every value, and every combination that matters.
 
-    Seeds, rates and penalties are each checked once; models, data and batch sizes in every combination.
+    Seeds, rates and penalties are covered once each; models, data and batch sizes in every combination.
     """
     found: list[tuple[Job, DictConfig]] = []
     structures: set[str] = set()
@@ -105,10 +105,10 @@ def representatives(jobs: Iterable[tuple[Job, DictConfig]]) -> list[tuple[Job, D
 
 
 def check(starter: Starter, target: str, jobs: Sequence[tuple[Job, DictConfig]], threads: int = 1) -> Report:
-    """Run a verb's own check on every configuration, in one process that loads each data set once.
+    """Runs a verb's own check on every configuration, in one process that loads each dataset once.
 
     Args:
-        starter: starts that process.
+        starter: starts the process.
         target: ``module:function`` of the check.
         jobs: the jobs with their configurations.
         threads: CPU threads.
@@ -141,7 +141,7 @@ def check(starter: Starter, target: str, jobs: Sequence[tuple[Job, DictConfig]],
 
 
 def answer(target: str, asked: str, told: str) -> int:
-    """The other side of :func:`check`, in the process that was started for it."""
+    """The child process of :func:`check`."""
     from bmx.engine.build import sources_kept
 
     module_name, _, name = target.partition(":")

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a line per job that ends, and on a terminal a line per job that runs."""
+"""Terminal output of a running sweep: a line per finished job, and on a terminal a line per running job."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class _Row:
 
 @dataclass
 class Progress:
-    """Counts and tells; the base prints plain lines, for pipes, files and logs.
+    """Counts and reports jobs; the base prints plain lines, for pipes, files and logs.
 
     Args:
         sweep: the sweep's directory.
-        objectives: what is chosen by.
-        total: how many jobs there will be; None if that is not known.
+        objectives: the objectives of the sweep.
+        total: how many jobs there will be; None if unknown.
         places: how many run at a time.
     """
 
@@ -53,16 +53,16 @@ class Progress:
     waiting: int = 0
     shared: bool = False
     forgiving: bool = False
-    """Whether a configuration that cannot run is no failure: a search that tries it goes elsewhere."""
+    """Whether a configuration that cannot run is no failure: a search avoids it afterwards."""
     bounds: Sequence[Objective] = ()
-    """What a job has to keep to, to be the best."""
+    """Constraints that the best job has to satisfy."""
     began: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
         """The first job is about to run."""
 
     def started(self, job: Job, run: Path, again: bool) -> None:
-        """A job has been given a process; ``again`` if it goes on from a checkpoint."""
+        """A job has been given a process; ``again`` if it resumes from a checkpoint."""
         self.rows[job.key] = _Row(job, time.monotonic(), again)
 
     def progress(self, job: Job, rows: list[dict[str, Any]]) -> None:
@@ -77,7 +77,7 @@ class Progress:
         row.said = next(told, "")
 
     def ended(self, job: Job, end: JobState, seconds: float, before: bool) -> None:
-        """A job has come to its end, or had already ``before`` this sweep was started."""
+        """A job has ended, or had already ``before`` this sweep was started."""
         self.rows.pop(job.key, None)
         if before and end.state == "done":
             self.before += 1
@@ -91,7 +91,7 @@ class Progress:
             self.tell(self._line(job, end, seconds, said))
 
     def elsewhere(self, jobs: int) -> None:
-        """So many jobs are being run by another process."""
+        """The number of jobs that are being run by another process."""
         if jobs and not self.shared:
             self.shared = True
             self.tell("some jobs are being run by another process; their results are waited for")
@@ -101,18 +101,18 @@ class Progress:
         """Called a few times a second."""
 
     def note(self, text: str) -> None:
-        """Something worth telling."""
+        """Shows a notice."""
         self.tell(text)
 
     def stop(self) -> None:
-        """The sweep is over."""
+        """The sweep has ended."""
 
     def tell(self, text: str) -> None:
-        """Print a line that stays."""
+        """Prints a permanent line."""
         print(text, flush=True)
 
     def _note_best(self, job: Job, end: JobState) -> str:
-        """Keep the best; what the job reached, in words."""
+        """Updates the best job; returns what the job reached, as text."""
         if end.state != "done":
             return ""
         if self.objectives == [AUTO]:
@@ -139,7 +139,7 @@ class Progress:
 
     @property
     def left(self) -> str:
-        """The time left, in words; empty before anything is known."""
+        """The estimated time left, as text; empty while unknown."""
         if not self.spent or self.total is None:
             return ""
         jobs = max(0, self.total - self.done - self.failed - self.pruned)
@@ -154,7 +154,7 @@ class PlainProgress(Progress):
 
 
 class TableProgress(Progress):
-    """Lines that stay, above a line for each job that runs."""
+    """Permanent lines, above a redrawn line for each running job."""
 
     drawn: float = 0.0
 
@@ -177,11 +177,11 @@ class TableProgress(Progress):
         FOOT.draw(self.lines(columns(sys.stdout) - 1, colours(sys.stdout)))
 
     def lines(self, width: int, coloured: bool = False) -> list[str]:
-        """A line for each running job, and one for the sweep; what has no room is left out whole."""
+        """A line for each running job, and one for the sweep; parts that do not fit are left out whole."""
         now = time.monotonic()
         rows = [self._parts(row, now) for row in list(self.rows.values())[:_ROWS]]
         columns_of = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
-        # What the job has reached goes first, then how long it has run, then how far it is.
+        # Dropped first is what the job has reached, then how long it has run, then its progress.
         shown = [0, 1, 2, 3]
         for gone in (2, 3, 1):
             if 2 + sum(columns_of[i] + 2 for i in shown) > width:
@@ -199,7 +199,7 @@ class TableProgress(Progress):
         return row.job.label, state, row.said, numbers.clock(now - row.began)
 
     def _over(self) -> list[str]:
-        """How the sweep stands, the most important first."""
+        """The state of the sweep, the most important part first."""
         over = f"{self.done} done" + (f", {self.failed} failed" if self.failed else "")
         over += f", {self.pruned} ended early" if self.pruned else ""
         known = self.done + self.failed + self.pruned + len(self.rows)
@@ -214,12 +214,12 @@ class TableProgress(Progress):
 
 
 _REDRAWN = 0.25
-"""Seconds between two pictures."""
+"""Seconds between two redraws."""
 _ROWS = 30
 
 
 def _joined(parts: list[str], width: int) -> str:
-    """The parts in a line, without the last ones where they have no room."""
+    """The parts in a line, without the last ones where they do not fit."""
     parts = list(parts)
     while len(parts) > 1 and len(" · ".join(parts)) > width:
         parts.pop()
@@ -234,6 +234,6 @@ def choose(
     forgiving: bool = False,
     bounds: Sequence[Objective] = (),
 ) -> Progress:
-    """The display that suits where the output goes."""
+    """The display for the kind of output: terminal or plain."""
     made = TableProgress if moves(sys.stdout) else PlainProgress
     return made(sweep, list(objectives), total, places, forgiving=forgiving, bounds=bounds)

@@ -1,4 +1,4 @@
-"""Takes the results that an earlier sweep has made with the same configuration and the same code."""
+"""Reuses results of earlier sweeps with the same configuration and the same code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bmx.sweep.workers import locks
 
 
 def take_over(sweep: Path, outputs: Path, key: str) -> bool:
-    """Link a job's directory to that of an earlier sweep, if there is a finished one; whether there was.
+    """Links a job's directory to a finished one of an earlier sweep; whether there was one.
 
     The same code is the same version of bmx and of torch and the same commit of the current folder, without changes.
     """
@@ -30,7 +30,7 @@ def take_over(sweep: Path, outputs: Path, key: str) -> bool:
 
 
 def same_code(result: dict[str, Any]) -> bool:
-    """Whether a result was made by the code that would run now."""
+    """Whether a result was made by the current code."""
     now, then = facts(), result
     versions = then.get("versions") or {}
     if any(versions.get(name) != now["versions"].get(name) for name in ("bmx", "torch")):

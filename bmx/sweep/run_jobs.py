@@ -1,4 +1,4 @@
-"""Runs a planned sweep: in bmx's own pool, or through any other Hydra launcher."""
+"""Runs a planned sweep in bmx's own process pool or through another Hydra launcher."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ log = logging.getLogger("bmx.sweep")
 
 
 UNDONE = ("failed", "refused", "half")
-"""States of a job that make a sweep, which was not interrupted, a failed one."""
+"""States of a job that make a sweep, unless it was interrupted, a failed one."""
 
 
 class Runs(Protocol):
-    """What a sweep needs of a launcher of bmx's own."""
+    """The interface of a bmx launcher that a sweep uses."""
 
     def pool(self, plan: Plan, sweep: Path) -> Pool: ...
 
 
 class Others(Protocol):
-    """What every Hydra launcher can do."""
+    """The interface of every Hydra launcher."""
 
     def launch(self, job_overrides: Any, initial_job_idx: int) -> Any: ...
 
 
 class Grid:
-    """A source of jobs that are all known.
+    """A job source with a fixed list of jobs.
 
     Args:
-        jobs: in the order in which they are to be run.
+        jobs: in execution order.
     """
 
     def __init__(self, jobs: list[Job]) -> None:
@@ -63,13 +63,13 @@ class Grid:
 
 
 def run_grid(plan: Plan, sweep: Path, launcher: Any, take_over: bool) -> tuple[dict[str, Any], list[str]]:
-    """Run every job of a grid that is missing or half done, and conclude.
+    """Runs every job of a grid that is missing or interrupted, and writes the sweep's result.
 
     Args:
-        plan: what is to be done; its ``jobs`` are known.
+        plan: the planned sweep; its ``jobs`` are known.
         sweep: the sweep's directory.
         launcher: bmx's own or any other Hydra launcher.
-        take_over: take results that an earlier sweep has made with the same code.
+        take_over: reuse results that an earlier sweep has made with the same code.
 
     Returns:
         The sweep's result, and the directories of the jobs that failed.
@@ -96,7 +96,7 @@ def failures(ended: list[tuple[Job, Path, JobState]]) -> list[str]:
 
 
 def run_pool(pool: Pool, source: JobSource, plan: Plan, sweep: Path, total: int | None) -> str:
-    """Run a source of jobs in bmx's pool; why it was interrupted, empty if it was not."""
+    """Runs a source of jobs in bmx's pool; returns why it was interrupted, empty if it was not."""
     forgiving = plan.space is not None
     progress: Progress = choose(sweep, plan.objectives, total, len(pool.free), forgiving, plan.bounds)
     progress.start()
@@ -110,10 +110,10 @@ def run_pool(pool: Pool, source: JobSource, plan: Plan, sweep: Path, total: int 
 
 
 def run_elsewhere(launcher: Others, jobs: list[Job], sweep: Path, first: int = 0) -> None:
-    """Run jobs through any other Hydra launcher; each finds out for itself whether it is done or claimed.
+    """Runs jobs through any other Hydra launcher; each checks for itself whether it is done or locked.
 
-    A launcher that gives up when one of its workers dies may leave others at work: they are waited for. Jobs that have
-    no result then have failed, and are run by the same command.
+    A launcher that fails when one of its workers dies may leave others running: they are waited for. Jobs without a
+    result then have failed, and are run by the same command.
     """
     if not jobs:
         return
@@ -127,7 +127,7 @@ def run_elsewhere(launcher: Others, jobs: list[Job], sweep: Path, first: int = 0
         launcher.launch(words, initial_job_idx=first)
     except KeyboardInterrupt:
         raise
-    except Exception as error:  # a launcher that gives up when a worker dies: what has been done is kept
+    except Exception as error:  # a launcher that fails when a worker dies: finished jobs are retained
         print(f"the launcher has given up: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}")
     for job in jobs:
         run = job.run_dir(sweep)
@@ -137,7 +137,7 @@ def run_elsewhere(launcher: Others, jobs: list[Job], sweep: Path, first: int = 0
 
 
 def opening(plan: Plan, sweep: Path, stand: Sequence[str], taken: int, what: str = "") -> Iterator[str]:
-    """What is said before the first job."""
+    """The lines printed before the first job."""
     from bmx.runs.report import numbers
     from bmx.runs.report.ranking import relative
 
@@ -154,7 +154,7 @@ def opening(plan: Plan, sweep: Path, stand: Sequence[str], taken: int, what: str
 
 @contextmanager
 def recorded(plan: Plan, sweep: Path) -> Iterator[None]:
-    """Writes that a sweep runs, and if it breaks, that it has."""
+    """Records that a sweep runs, and if it breaks, that it has."""
     directory.write(sweep, {"identity": plan.identity, "command": plan.command, "verb": plan.verb})
     every = [*plan.flags, *plan.passed_on]
     results.start(sweep, "sweep", sweep.parent.name, command=plan.command, flags=every)

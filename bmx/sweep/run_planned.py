@@ -1,4 +1,4 @@
-"""Runs a sweep that ``plan_sweep`` has planned, and turns what came of it into exit codes."""
+"""Runs a sweep planned by ``plan_sweep`` and sets the exit codes of its jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bmx.sweep.planning import SEARCH, plain
 
 
 def sweep(config: DictConfig, launcher: Any) -> Any:
-    """Run the planned sweep through a launcher; the sweep's result."""
+    """Runs the planned sweep through a launcher; returns the sweep's result."""
     invocation = current()
     if invocation is None or invocation.plan is None:
         raise RuntimeError("bmx's sweepers are for bmx's verbs: run `bmx sweep`, or choose hydra/sweeper=basic")
@@ -27,7 +27,7 @@ def sweep(config: DictConfig, launcher: Any) -> Any:
         from bmx.sweep.run_jobs import run_grid
 
         result, failed = run_grid(plan, where, launcher, bool(settings.get("reuse")))
-    # Jobs that ran in this process have told already; these are all of them.
+    # Jobs that ran in this process have reported already; these are all of them.
     invocation.failed[:] = [_shown(Path(run)) for run in failed]
     done = sum(int((result.get("jobs") or {}).get(state) or 0) for state in ("done", "pruned"))
     invocation.codes[:] = [0] * done + [1] * len(failed)

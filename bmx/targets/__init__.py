@@ -1,1 +1,1 @@
-"""What a ``_target_`` names: where it is found, whose it is, and whose line it was that failed. Imports no torch."""
+"""Resolves ``_target_`` names: locates objects, decides trust, traces errors to the user's code. Imports no torch."""

@@ -1,4 +1,4 @@
-"""Whose line of code an error comes from: the user's own, if one of theirs was being run."""
+"""Traces an error to the line of the user's own code that it went through, if any."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bmx.files.shown import shown
 
 
 class CodeLine(NamedTuple):
-    """One line of somebody's code: its file, its number, the function it is in, and its text."""
+    """A line of source code: its file, number, enclosing function, and text."""
 
     file: str
     number: int
@@ -29,10 +29,10 @@ class CodeLine(NamedTuple):
 
 
 def user_line(error: BaseException) -> CodeLine | None:
-    """The innermost line of the user's own code that an error or one of its causes went through; None if none did.
+    """The innermost line of the user's own code in the tracebacks of an error and its causes; None if there is none.
 
-    The user's own is what belongs neither to bmx, nor to Python, nor to an installed package. Of a file that cannot be
-    read as Python it is the line that the parser stopped at.
+    The user's own code belongs neither to bmx, nor to Python, nor to an installed package. For a file with a syntax
+    error it is the line where the parser stopped.
     """
     link: BaseException | None = error
     seen: list[BaseException] = []
@@ -58,13 +58,13 @@ def _innermost(trace: TracebackType | None) -> CodeLine | None:
 
 
 def line_of(file: str, number: int, function: str = "") -> CodeLine:
-    """A line of a file with its text, which is empty where the file cannot be read."""
+    """A line of a file with its text, which is empty where the file is unreadable."""
     return CodeLine(file, number, function, linecache.getline(file, number).strip()[:120])
 
 
 def is_users(file: str) -> bool:
     """Whether a file of Python code is the user's own."""
-    if file.startswith("<"):  # what was made by exec, and what belongs to the import system; a notebook's cells are not
+    if file.startswith("<"):  # made by exec, or of the import system; a notebook's cells are not
         return file.startswith("<ipython-input")
     return not is_installed(Path(file))
 
@@ -87,7 +87,7 @@ def _others() -> tuple[str, ...]:
 
 
 def described(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
+    """The type of an error and the first line of its message."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
 

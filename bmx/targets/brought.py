@@ -1,7 +1,7 @@
-"""What other packages bring by the name of a file: modules of a namespace package on the import path.
+"""Loads plug-ins from namespace packages: a module's file name is the plug-in's name.
 
-Such a package was installed for bmx, or stands where the user stands; either way it is the user's own. What lies in a
-run, or came beside a model file, is not, and is not imported for that run or file.
+Such a package was installed for bmx, or is in the user's own folders; either way it is trusted. One inside a run, or
+next to a model file, is not, and is not imported for that run or file.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from bmx.targets.standing import KEY, lies_in_run, places_on_path, run_of, trust
 
 
 def brought(namespace: str, name: str, source: Path | None = None) -> ModuleType | None:
-    """The module ``namespace.name``, or None where no package brings it.
+    """The plug-in module ``namespace.name``; None where no package provides it.
 
     Args:
-        namespace: the package that several may have a part of, such as ``bmx_verbs``.
-        name: of a module in it; what is no name of one is brought by nobody.
+        namespace: a namespace package, such as ``bmx_verbs``.
+        name: of a module in it; no plug-in has an invalid name.
         source: the run directory or the file that names it; None where the user's own code does.
 
     Raises:
-        UsageError: it lies in a run, or beside the file and nobody trusts it, and was not imported; or it fails.
+        UsageError: it is in a run, or next to the file and not trusted, and was not imported; or its import fails.
     """
     full = f"{namespace}.{name}"
     if not name.isidentifier():
@@ -46,17 +46,17 @@ def brought(namespace: str, name: str, source: Path | None = None) -> ModuleType
 
 
 def names_in(namespace: str) -> list[str]:
-    """The names of the modules in all parts of a namespace package, in order; none is imported."""
+    """The module names in all parts of a namespace package, sorted; none is imported."""
     with places_on_path():
         return sorted({module.name for module in pkgutil.iter_modules(_parts(namespace))})
 
 
 def _parts(namespace: str) -> Sequence[str]:
-    """The folders of a namespace package; nothing is imported to find them."""
-    importlib.invalidate_caches()  # a file may have been written since its folder was looked at
+    """The folders of a namespace package; imports nothing to find them."""
+    importlib.invalidate_caches()  # a file may have been written since its folder was listed
     try:
         found = find_spec(namespace)
-    except ValueError:  # a module that was made by hand
+    except ValueError:  # a module that was created by hand
         found = None
     return list(found.submodule_search_locations or ()) if found is not None else []
 

@@ -1,4 +1,4 @@
-"""Finds a ``module:function``."""
+"""Resolves a ``module:function`` reference."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def locate(target: str) -> Callable[..., Any]:
-    """The function that ``module:function`` names; imports the module."""
+    """Imports the module and returns the function that ``module:function`` names."""
     module, _, function = target.partition(":")
     found: Callable[..., Any] = getattr(import_module(module), function)
     return found

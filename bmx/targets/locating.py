@@ -1,4 +1,4 @@
-"""Finds what a dotted name means, one part after the other, and says which part is wrong and why."""
+"""Resolves a dotted name part by part, and reports which part is wrong and why."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from bmx.targets.blame import described, user_line
 
 
 class NotImported(Exception):
-    """A module would have to be imported that may not be."""
+    """Importing a module would be required but is not allowed."""
 
 
 def find(name: str, where: str, may_import: Callable[[str], bool] = lambda module: True) -> Any:
-    """The object of a dotted name: modules are imported as far as they are needed.
+    """The object of a dotted name; imports modules only as far as needed.
 
     Args:
         name: such as ``torch.nn.Linear``.
-        where: the key that it stands in, for messages.
+        where: the key whose value it is, for messages.
         may_import: whether a module may be imported.
 
     Raises:
         NotImported: the name needs a module that may not be imported.
-        UsageError: a part of it is not there, with the nearest names; or a module fails when it is imported, with the
-            line of the user's that failed.
+        UsageError: a part of it does not exist, with the nearest names; or the import of a module fails, with the line
+            of the user's that failed.
     """
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
@@ -45,17 +45,17 @@ def find(name: str, where: str, may_import: Callable[[str], bool] = lambda modul
             if inner is None:
                 raise _no_such(above, part, found, where) from None
             found = inner
-        except Exception as error:  # a module that looks its names up lazily, and fails
+        except Exception as error:  # a module with lazy attributes, which fails
             raise _failed(above, where, error) from error
     return found
 
 
 def imported(module: str, where: str, may_import: Callable[[str], bool] = lambda module: True) -> Any:
-    """A module; None for one inside a package that has no such module.
+    """Imports a module; None where its package has no such module.
 
     Raises:
-        NotImported: it is one that may not be imported.
-        UsageError: there is no such package, or the module fails when it is imported.
+        NotImported: it may not be imported.
+        UsageError: there is no such package, or the import fails.
     """
     if not may_import(module):
         raise NotImported(module)
@@ -70,7 +70,7 @@ def imported(module: str, where: str, may_import: Callable[[str], bool] = lambda
         raise _failed(module, where, error) from error
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # SystemExit too: of a script that does its work when it is imported
+    except BaseException as error:  # SystemExit too: of a script without a main guard
         raise _failed(module, where, error) from error
 
 
@@ -101,7 +101,7 @@ def _no_such(above: str, part: str, inside: Any, where: str) -> UsageError:
 
 
 def _failed(module: str, where: str, error: BaseException) -> UsageError:
-    """A module that is there, and does not come through its own import."""
+    """The error of a module that exists but fails to import."""
     line = user_line(error)
     at = f"{where}; {line}" if line is not None else where
     if isinstance(error, SyntaxError):

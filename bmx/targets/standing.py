@@ -1,4 +1,4 @@
-"""Where the user stands, and whom the command trusts: the modules that what a run names may be taken from."""
+"""Trust in the modules that a run may load: the user's own folders, ``trust=``, and where a package comes from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bmx.extras import is_there
 from bmx.targets.blame import is_installed
 
 Named = tuple[str, str]
-"""A target, with the group that names it: what is chosen as a model is not chosen as data."""
+"""A target and the config group that names it: a target trusted as a model is not trusted as data."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,36 +27,36 @@ KEY = "trust"
 """The key of the verbs that load runs, and the parameter of ``bmx.load``."""
 
 Origin = Literal["user", "pack", "beside", "run", "standard", "elsewhere", "nowhere"]
-"""Whose a package is: the user's own, where they stand; of an installed pack of words; beside the file that names it;
-in the run that names it; of Python itself; any other that is installed; or not there."""
+"""Origin of a package: the user's own folders; an installed config pack; next to the file that names it; inside the
+run that names it; Python itself; any other installed package; or not found."""
 
 
 @dataclass
 class _Scope:
-    """What one call trusts: modules and objects by name, and the targets that its own configuration names."""
+    """The trust of one call: module and object names, and the targets of its own configuration."""
 
     names: tuple[str, ...] = ()
     own: set[Named] = field(default_factory=set)
 
 
 _scope: ContextVar[_Scope | None] = ContextVar("trust", default=None)
-# Folders of words that the user has named in this process, with --config-dir.
+# Config directories that the user has named in this process, with --config-dir.
 _folders: list[Path] = []
 
 
 def stand_beside(folder: Path) -> None:
-    """Counts the place of a folder of words, which the user has named, among those where the user stands."""
+    """Adds the parent of a config directory that the user has named to the user's own folders."""
     _folders[:] = [*(other for other in _folders if other != folder), folder]
 
 
 def last_named() -> Path | None:
-    """The folder of words that was named last in this process."""
+    """The config directory that was named last in this process."""
     return _folders[-1] if _folders else None
 
 
 @contextmanager
 def standing_kept() -> Iterator[None]:
-    """Forgets afterwards what was named while it lasted."""
+    """Restores the named config directories on exit."""
     before = list(_folders)
     try:
         yield
@@ -65,7 +65,7 @@ def standing_kept() -> Iterator[None]:
 
 
 def word_folders() -> list[Path]:
-    """The user's own folders of words: those that were named, those of $BMX_CONF, and ``bmx_conf`` where they are."""
+    """The user's config directories: those that were named, those of $BMX_CONF, and ``./bmx_conf``."""
     named = [Path(name).expanduser().resolve() for name in os.environ.get("BMX_CONF", "").split(os.pathsep) if name]
     found = [*_folders, *named, Path("bmx_conf").resolve()]
     return [folder for folder in dict.fromkeys(found) if folder.is_dir() and not lies_in_run(folder)]
@@ -83,7 +83,7 @@ def lies_in_run(folder: Path) -> bool:
 
 
 def _is_run(folder: Path) -> bool:
-    """Not every folder with a ``config.yaml`` or with ``checkpoints`` is one: the user's project may have them."""
+    """Whether a folder is a run directory; ``config.yaml`` or ``checkpoints`` alone may be the user's project."""
     words = (folder / ".hydra" / "overrides.yaml").is_file()
     if (folder / "result.json").is_file():
         return words or (folder / "config.yaml").is_file()
@@ -91,7 +91,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def run_of(file: Path) -> tuple[Path | None, Path | None]:
-    """The run directory that a model file belongs to, or else the folder in which it lies alone."""
+    """The run directory of a model file, or else the folder that holds the file outside any run."""
     file = file.resolve()
     if file.is_dir():
         return file, None
@@ -102,10 +102,10 @@ def run_of(file: Path) -> tuple[Path | None, Path | None]:
 
 
 def settings(trust: object) -> tuple[str, ...]:
-    """The names that ``trust=`` gives: one, or a list of them.
+    """The module names in ``trust=``: one, or a list of them.
 
     Raises:
-        UsageError: what is no name of a module, one of Python itself, or one that is not there.
+        UsageError: no module name, a module of Python itself, or one that cannot be found.
     """
     listed = [trust] if isinstance(trust, str) else [] if trust is None else trust
     if not isinstance(listed, Iterable):
@@ -127,14 +127,14 @@ def settings(trust: object) -> tuple[str, ...]:
 
 @contextmanager
 def trusting(trust: object = None, own: Iterable[Named] = ()) -> Iterator[None]:
-    """While it lasts, what ``trust=`` names is trusted, and so are the targets of the call's own configuration.
+    """Context that trusts the names in ``trust=`` and the targets of the call's own configuration.
 
     Args:
         trust: a name, a list of names, or None.
         own: targets that the user has chosen themselves.
 
     Raises:
-        UsageError: ``trust`` cannot be trusted.
+        UsageError: ``trust`` is invalid.
     """
     outer = _scope.get() or _Scope()
     token = _scope.set(_Scope((*outer.names, *settings(trust)), outer.own | set(own)))
@@ -145,9 +145,9 @@ def trusting(trust: object = None, own: Iterable[Named] = ()) -> Iterator[None]:
 
 
 def with_its_trust(function: Callable[P, R]) -> Callable[P, R]:
-    """Has a function of a configuration run with the trust that this configuration gives, in itself and in ``trust``.
+    """Decorator: runs a function of a configuration with the trust that it gives, by its targets and its ``trust``.
 
-    The configuration is the user's own, its first argument; what it takes from a run is judged as it is taken.
+    The configuration, the first argument, is the user's own; content of a run is judged when it is loaded.
     """
 
     @wraps(function)
@@ -160,32 +160,32 @@ def with_its_trust(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def vouch(named: Iterable[Named]) -> None:
-    """Adds targets to what the call in progress has chosen itself, or has judged."""
+    """Adds targets that are trusted in the current call: chosen by the user, or checked."""
     scope = _scope.get()
     if scope is not None:
         scope.own.update(named)
 
 
 def all_vouched() -> frozenset[Named]:
-    """The targets that the call in progress has chosen itself, or has judged."""
+    """The targets trusted in the current call, chosen by the user or checked."""
     scope = _scope.get()
     return frozenset(scope.own) if scope is not None else frozenset()
 
 
 def vouched(group: str, target: str) -> bool:
-    """Whether the call in progress has chosen or judged this target itself, for this group."""
+    """Whether a target of a group is trusted in the current call, chosen by the user or checked."""
     scope = _scope.get()
     return scope is not None and (group, target) in scope.own
 
 
 def trusts(name: str) -> str:
-    """The name given with ``trust=`` that a dotted name is or lies in; empty if there is none."""
+    """The name in ``trust=`` that covers a dotted name; empty if there is none."""
     scope = _scope.get()
     return next((t for t in (scope.names if scope else ()) if name == t or name.startswith(f"{t}.")), "")
 
 
 def targets_in(node: Any) -> set[str]:
-    """Every ``_target_`` of a configuration, however deep; what is written with ``${`` is left out."""
+    """Every ``_target_`` of a configuration, at any depth; those with ``${`` are left out."""
     from omegaconf import OmegaConf
 
     found: set[str] = set()
@@ -215,12 +215,12 @@ def named_in(config: Any) -> set[Named]:
 
 
 def targets_of_words() -> set[str]:
-    """The targets that the user's own folders of words name."""
+    """The targets named in the user's own config directories."""
     return targets_of(word_folders())
 
 
 def targets_of(folders: Iterable[Path]) -> set[str]:
-    """The targets that folders of words name."""
+    """The targets named in config directories."""
     import yaml
 
     found: set[str] = set()
@@ -235,7 +235,7 @@ def targets_of(folders: Iterable[Path]) -> set[str]:
 
 @contextmanager
 def places_on_path() -> Iterator[None]:
-    """While it lasts, the user's own modules can be imported; they come last, as on the command line."""
+    """Context in which the user's own modules can be imported; they come last on the path, as on the command line."""
     added = [str(place) for place in places() if str(place) not in sys.path]
     sys.path.extend(added)
     try:
@@ -247,7 +247,7 @@ def places_on_path() -> Iterator[None]:
 
 
 def origin(package: str, source: Path) -> tuple[Origin, str]:
-    """Whose a package is that a run or a model file names, and where it lies; nothing is imported to find that out.
+    """The origin of a package that a run or model file names, and its path; imports nothing to find out.
 
     Args:
         package: its name, without dots.
@@ -262,7 +262,7 @@ def origin(package: str, source: Path) -> tuple[Origin, str]:
     where = str(found[0])
     if any(lies_in_run(folder) or (run is not None and folder.is_relative_to(run)) for folder in found):
         return "run", where
-    if beside is not None and beside in found:  # it came with the file, for all that anyone can tell
+    if beside is not None and beside in found:  # it may have come with the file
         return "beside", where
     if set(found) <= set(places()):
         return "user", where
@@ -273,20 +273,20 @@ def origin(package: str, source: Path) -> tuple[Origin, str]:
 
 @lru_cache(maxsize=8)
 def _packs(path: tuple[str, ...]) -> set[str]:
-    """The packages on the import path that bring words of their own: they were installed for bmx."""
+    """The packages on the import path that provide configuration: they were installed for bmx."""
     from importlib.metadata import entry_points
 
     return {entry.value.partition(".")[0] for entry in entry_points(group="bmx.conf")}
 
 
 def _folders_of(package: str) -> list[Path]:
-    """The folders in which a package or module lies: the entries of the import path that it was found by."""
+    """The import-path entries in which a package or module is found."""
     if package in sys.modules:
         module = sys.modules[package]
         files = [*(getattr(module, "__path__", None) or []), *filter(None, [getattr(module, "__file__", None)])]
         files = files[:-1] if len(files) > 1 else files
     else:
-        importlib.invalidate_caches()  # the file may have been written since its folder was looked at
+        importlib.invalidate_caches()  # the file may have been written since its folder was listed
         with places_on_path():
             try:
                 spec = importlib.util.find_spec(package)

@@ -1,1 +1,1 @@
-"""What is being learnt: a plain model, a loss and the sums that become metrics, held by a LightningModule."""
+"""LightningModules that train a plain model: loss, optimiser step, learning rate and running metrics."""

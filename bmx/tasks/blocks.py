@@ -1,6 +1,6 @@
-"""What Lightning iterates: blocks of optimiser steps, so that its own cost per batch is paid once per block.
+"""Blocks of optimiser steps that Lightning iterates like batches, so that its overhead is paid once per block.
 
-Where callbacks are to see every batch, it iterates the batches themselves.
+Where callbacks need every batch, it iterates single batches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def batches_of(block: Block | Batch) -> Iterable[Batch]:
 
 
 class StepBlocks:
-    """Blocks of consecutive batches, from the current position on.
+    """Iterable over blocks of consecutive batches, from the current position on.
 
     A block is read lazily while the task steps through it and advances the position, so a checkpoint that is written
     within a block knows exactly which batch comes next.
@@ -29,8 +29,8 @@ class StepBlocks:
     Args:
         reader: yields the batches.
         order: knows how many there are.
-        position: where training stands; owned and advanced by the task.
-        single: the batches themselves, for callbacks that are to see each; else the rest of the epoch is one block.
+        position: progress of the training; owned and advanced by the task.
+        single: single batches, for callbacks that need each; else the rest of the epoch is one block.
     """
 
     def __init__(self, reader: Reader, order: BatchOrder, position: Position, single: bool = False) -> None:
@@ -40,7 +40,7 @@ class StepBlocks:
         self.single = single
 
     def __len__(self) -> int:
-        """Blocks in a whole epoch."""
+        """Number of blocks in a whole epoch."""
         return len(self.order) if self.single else 1
 
     def __iter__(self) -> Iterator[Block | Batch | None]:
@@ -55,15 +55,15 @@ class StepBlocks:
 
     @property
     def epoch_is_over(self) -> bool:
-        """Whether all steps of the current epoch are made, and only its validation is to come.
+        """Whether all steps of the current epoch are made, and only its validation is left.
 
-        A run that stopped there comes back to an empty block, after which Lightning validates.
+        A run that stopped there resumes with an empty block, after which Lightning validates.
         """
         return self.position.step >= len(self.order)
 
     @property
     def blocks_done(self) -> int:
-        """Blocks of the current epoch that lie behind the position; the last one never does."""
+        """Number of completed blocks of the current epoch; the last one never counts."""
         return min(self.position.step, len(self.order) - 1) if self.single else 0
 
 
@@ -72,8 +72,8 @@ class EvaluationBlocks:
 
     Args:
         reader: yields the batches.
-        batches: how many there are.
-        single: the batches themselves, for callbacks that are to see each.
+        batches: number of batches.
+        single: single batches, for callbacks that need each.
     """
 
     def __init__(self, reader: Reader, batches: int, single: bool = False) -> None:

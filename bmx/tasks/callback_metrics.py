@@ -1,4 +1,4 @@
-"""The numbers of a run under the names that callbacks look for: bmx's own, and those that Lightning's users write."""
+"""Names of a run's metrics for Lightning callbacks: bmx's own, and the synonyms that Lightning users write."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def names_of(name: str) -> list[str]:
 
 
 def known_names(objective: TaskObjective, validates: bool) -> dict[str, Metric]:
-    """Every name that a callback may follow with what it names, bmx's own names first."""
+    """The metrics that a callback may monitor, by every name, bmx's own names first."""
     parts = (["val"] if validates else []) + ["train"]
     own = {f"{part}/{metric.name}": metric for part in parts for metric in (LOSS, objective.scored)}
     return own | {other: metric for name, metric in own.items() for other in names_of(name)[1:]}
 
 
 def by_every_name(row: Mapping[str, float | int | str]) -> dict[str, Tensor]:
-    """The numbers of a row as scalars under each of their names."""
+    """The metrics of a row as scalar tensors, under each of their names."""
     return {
         other: torch.tensor(float(value), dtype=torch.float64)
         for name, value in row.items()
@@ -37,6 +37,6 @@ def by_every_name(row: Mapping[str, float | int | str]) -> dict[str, Tensor]:
 def step_metrics(
     prefix: str, objective: TaskObjective, loss: Tensor, score: Tensor, targets: Tensor
 ) -> dict[str, Tensor]:
-    """Loss and score of a step under each of their names, where they were computed: nobody waits for the device."""
+    """Loss and score of a step under each of their names, on their device: no synchronisation."""
     values = {LOSS.name: loss, objective.scored.name: objective.score(score, len(targets))}
     return {name: value for kind, value in values.items() for name in names_of(f"{prefix}/{kind}")}

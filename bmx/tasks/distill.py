@@ -1,4 +1,4 @@
-"""The task that fits a student to labels and to what frozen teachers say."""
+"""Knowledge-distillation task: fits a student to labels and to the outputs of frozen teachers."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bmx.tasks.losses import two_class_logits
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a student is taught and how; a plain object, so that the task registers none of the nets in it.
+    """Method and teachers of a distillation; a plain object, so that the task registers none of the nets in it.
 
     Attributes:
-        method: weighs labels against teacher.
-        teachers: are asked for each batch, unless ``kept`` is there.
-        kept: the teachers' outputs of all training samples.
-        student_layers: whose features the method compares.
-        learned: what is learned beside the student to compare each of these layers; it is trained with the student,
-            kept in the checkpoint of the run, and is no part of the student.
+        method: the distillation loss and its weight against the labels.
+        teachers: are run on each batch, unless ``kept`` is set.
+        kept: cached outputs of the teachers for all training samples.
+        student_layers: the student's layers whose features the method compares.
+        learned: learned projections of these features; trained with the student and stored in the checkpoint of the
+            run, but not part of the student.
     """
 
     method: Distillation
@@ -49,7 +49,7 @@ class DistillTask(FitTask):
         self.lesson = lesson
         layers = lesson.student_layers
         self._capture = Capture(self.net, layers, "distillation.student_layers") if layers else None
-        # The order of the epoch that batch_loss is in, with its number, and the step with the samples of it seen.
+        # Number and sample order of the current epoch; current step and the number of its samples seen.
         self._permutation: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
         self._seen = (-1, 0)
 
@@ -66,7 +66,7 @@ class DistillTask(FitTask):
         return super().configure_optimizers()
 
     def _take_along(self) -> None:
-        """Brings what is not registered to the student's device, and what is learned beside it to its precision."""
+        """Moves the unregistered modules to the student's device, and the projections to its precision too."""
         one = next(self.net.parameters())
         if self.lesson.kept is None:
             self.lesson.teachers.to(one.device)
@@ -88,13 +88,13 @@ class DistillTask(FitTask):
             rows = self._rows(len(targets)) if method.needs_rows or self.lesson.kept is not None else None
             taught = self._taught(inputs, targets, rows)
             term = self._term(outputs, features, taught, targets, rows)
-            # One operation for product and sum: on a small net each one on a scalar is a hundredth of a step.
+            # One operation for product and sum: on a small net each scalar operation is a hundredth of a step.
             loss = torch.add(loss, term, alpha=method.scale) if loss is not None else method.scale * term
         assert loss is not None, "a method weighs labels or teacher, or both"
         return loss, self.own_score(outputs, targets)
 
     def _own_loss(self, outputs: Tensor, targets: Tensor, mixed: Mixed | None) -> Tensor:
-        """The labels' part of the loss."""
+        """The loss on the labels."""
         loss, alpha = self.own_loss(outputs, targets), self.lesson.method.alpha
         if mixed is not None:
             other = self.own_loss(outputs, targets.index_select(0, mixed.partner))
@@ -109,13 +109,13 @@ class DistillTask(FitTask):
         if method.needs_classes:
             logits = two_class_logits(logits)
         student = Outputs(logits, [_wide(f) for f in features], rows)
-        # Teachers predict in the units of the targets, whatever they were standardised by themselves.
+        # Teachers predict in the units of the targets, whatever standardisation they were trained with.
         said = self.output_stage.standardised(taught.logits) if self.standardises else taught.logits
         teacher = Outputs(_as(said, logits), [_as(f, logits) for f in taught.features])
         return method.term(student, teacher, targets, list(learned) if learned is not None else ())
 
     def _taught(self, inputs: Tensor, targets: Tensor, rows: Tensor | None) -> Outputs:
-        """What the teachers say of the batch: looked up by the numbers of its samples, or asked for."""
+        """The teachers' outputs for the batch: from the cache by sample indices, or computed."""
         kept = self.lesson.kept
         if kept is not None:
             assert rows is not None
@@ -123,12 +123,12 @@ class DistillTask(FitTask):
         return prepared_outputs(self.lesson.method, self.lesson.teachers(inputs), targets)
 
     def _rows(self, n: int) -> Tensor:
-        """The numbers of the next ``n`` samples of the current step; which they are follows from seed and position."""
+        """Indices of the next ``n`` samples of the current step, determined by seed and position."""
         position = self.position
         assert self.order is not None
         if self._permutation[0] != position.epoch:
             self._permutation = (position.epoch, self.order.permutation(position.epoch).to(self.device))
-        # A batch that is split to save memory comes here in parts, one after another; then perhaps once more.
+        # A batch that is split to save memory comes here in parts, in order; and again for an optimiser's closure.
         first, end = self.order.bounds(position.step)
         seen = self._seen[1] if self._seen[0] == self.steps_done else 0
         seen = 0 if first + seen >= end else seen
@@ -147,7 +147,7 @@ class DistillTask(FitTask):
 
 
 def prepared_outputs(method: Distillation, outputs: Outputs, targets: Tensor) -> Outputs:
-    """What a method needs of the teachers' outputs; a single sigmoid unit says as much as a pair of logits."""
+    """The teachers' outputs in the form a method needs; a single logit becomes an equivalent pair of logits."""
     logits = _wide(outputs.logits)
     if method.needs_classes:
         logits = two_class_logits(logits)
@@ -155,7 +155,7 @@ def prepared_outputs(method: Distillation, outputs: Outputs, targets: Tensor) ->
 
 
 def _wide(values: Tensor) -> Tensor:
-    """Half precision is too coarse for the logarithms of small probabilities."""
+    """At least float32: half precision is too coarse for the logarithms of small probabilities."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 

@@ -1,4 +1,4 @@
-"""Sets the learning rate (and momentum) of every step from the schedule."""
+"""Sets the learning rate (and momentum) of every step from a schedule."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bmx.optim.torch_schedules import Following, TorchSchedule
 
 
 class Rates:
-    """The rates of an optimiser over a run.
+    """Controls the learning rates of an optimiser over a run.
 
     Args:
-        optimizer: freshly made; its own hyperparameters are the configured ones.
+        optimizer: freshly built, with the configured hyperparameters.
         schedule: the learning-rate schedule.
         timeline: steps per epoch and epochs.
     """
@@ -45,7 +45,7 @@ class Rates:
         """Sets the rates of step ``step`` of the run, from 0.
 
         Raises:
-            RunFailed: something else has set them, and would have been overruled without a word.
+            RunFailed: something else has changed them, which would silently be overwritten.
         """
         self._check_own()
         if self.torch is not None:
@@ -84,7 +84,7 @@ class Rates:
                     group["momentum"] = momentum
 
     def end_epoch(self, metrics: Mapping[str, float | int | str]) -> None:
-        """Tells a schedule that follows a metric what it was; without a validation set it follows the training loss."""
+        """Updates a schedule that follows a metric; without a validation set that is the training loss."""
         if self.plateau is not None:
             self.plateau.update(float(metrics.get("val/loss", metrics["train/loss"])))
         if self.torch is not None:
@@ -93,10 +93,10 @@ class Rates:
             self._set = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def keep_configured(self) -> None:
-        """Lets the configuration win over the hyperparameters that came back with the optimiser's state.
+        """Gives configured hyperparameters precedence over those restored with the optimiser's state.
 
-        What the schedule sets in every step stays as the last step had it, and so does what was configured as it is
-        now: a callback may have changed it since.
+        Those that the schedule sets in every step stay as in the last step, and so do those whose configured value has
+        not changed: a callback may have changed them since.
         """
         scheduled = set() if self.fixed else {"lr"}
         if isinstance(self.schedule, OneCycle) or self.torch is not None:
@@ -126,7 +126,7 @@ class Rates:
 
 
 def _kept(value: Any) -> Any:
-    """A hyperparameter as a checkpoint holds it."""
+    """A hyperparameter as a checkpoint stores it."""
     if isinstance(value, list | tuple):
         return [_kept(part) for part in value]
     return value if value is None or type(value) in (bool, int, float, str) else str(value)

@@ -1,4 +1,4 @@
-"""Lightning's progress counters, written so that every checkpoint looks the same to it."""
+"""Rewrites Lightning's progress counters, so that every checkpoint resumes in the same way."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 def set_loop_position(fit_loop: dict[str, Any], epoch: int, blocks: int, before: int, steps: int) -> None:
     """Rewrites the counters in the state of Lightning's fit loop.
 
-    Lightning restarts differently according to the hook a checkpoint was written in. Counters that say "``blocks`` of
-    the blocks of epoch ``epoch`` are done" leave it only one way.
+    Lightning restarts differently according to the hook a checkpoint was written in. With counters for "``blocks`` of
+    the blocks of epoch ``epoch`` are done" there is only one way.
 
     Args:
         fit_loop: the state.
@@ -29,7 +29,7 @@ def set_loop_position(fit_loop: dict[str, Any], epoch: int, blocks: int, before:
 
 
 def set_epoch_begun(fit_loop: dict[str, Any], epoch: int) -> None:
-    """Says that the hooks at the start of epoch ``epoch`` (from 0) have been called already."""
+    """Marks the hooks at the start of epoch ``epoch`` (from 0) as called."""
     progress = fit_loop["epoch_progress"]
     for span in ("total", "current"):
         progress[span]["ready"] = progress[span]["started"] = epoch + 1

@@ -1,4 +1,4 @@
-"""Losses and scores of the two kinds of task, as plain functions of outputs and targets."""
+"""Losses and scores of classification and regression, as plain functions of outputs and targets."""
 
 from __future__ import annotations
 

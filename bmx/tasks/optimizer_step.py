@@ -1,4 +1,4 @@
-"""One optimiser step: backward in parts, penalties, clipping, low precision."""
+"""One optimiser step: gradient accumulation, L1/L2 penalties, gradient clipping, loss scaling."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from torch.optim import Optimizer
 from bmx.data.pipeline.batches import part_sizes
 from bmx.optim.penalties import Penalties
 
-# From a raw batch to its mean loss, to be differentiated, and its score sum.
+# Maps a raw batch to its differentiable mean loss and its score sum.
 BatchLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What shapes the optimiser step, besides optimiser and schedule.
+    """Settings of the optimiser step, besides optimiser and schedule.
 
     Args:
         log_every: steps between two rows of metrics.
-        accumulate: parts a batch is split into, one after another, to save memory; the step stays the same.
+        accumulate: parts that a batch is split into to save memory; the step stays the same.
         clip_norm: largest norm of the gradient; None does not clip.
         l1: strength of the L1 penalty.
         l2: strength of the L2 penalty.
-        least: samples that the net must be given at once.
+        least: minimum batch size of the net.
     """
 
     log_every: int = 100
@@ -40,7 +40,7 @@ class FitSettings:
 
 
 class StepHooks(Protocol):
-    """What is called within a step, at the moments that Lightning documents."""
+    """Hooks called within a step, at the points that Lightning documents."""
 
     def before_zero_grad(self, optimizer: Optimizer) -> None: ...
 
@@ -52,7 +52,7 @@ class StepHooks(Protocol):
 
 
 def wants_closure(optimizer: Optimizer) -> bool:
-    """Whether an optimiser asks for the loss again within its step, as L-BFGS does."""
+    """Whether an optimiser needs a closure that recomputes the loss, as L-BFGS does."""
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
 
@@ -61,7 +61,7 @@ class TrainStep:
     """Makes optimiser steps: the ones of a run, and those of the trials that find its settings and its cost.
 
     Args:
-        optimizer: steps the parameters of ``net``, in any number of groups; one that wants a closure is given one.
+        optimizer: steps the parameters of ``net``, in any number of groups; it gets a closure if it needs one.
         net: the model.
         settings: see :class:`FitSettings`.
         scaler: the loss scaler of fp16, or None.
@@ -102,7 +102,7 @@ class TrainStep:
                 self.scaler.step(self.optimizer)
                 self.scaler.update()
         if self.autocast:
-            # Autocast keeps low-precision copies of the weights until its context ends; they are stale now.
+            # Autocast caches low-precision copies of the weights until its context ends; they are stale now.
             torch.clear_autocast_cache()
         return loss, score
 
@@ -114,14 +114,14 @@ class TrainStep:
                 torch.clear_autocast_cache()
             loss, score = self._gradients(batch_loss, inputs, targets)
             found.append((loss, score))
-            # Line searches compare values, so what has a gradient has a value.
+            # Line searches compare values, so the value must include every term that has a gradient.
             return loss + self.penalties.value() if self.penalties.active else loss
 
         self.optimizer.step(cast(Any, closure))
         return found[0]
 
     def _gradients(self, batch_loss: BatchLoss, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Leaves the gradients of the whole objective on the parameters; the detached mean loss and score sum."""
+        """Computes the gradients of the whole objective; returns the detached mean loss and score sum."""
         optimizer, hooks = self.optimizer, self.hooks
         if hooks is not None:
             hooks.before_zero_grad(optimizer)
@@ -135,7 +135,7 @@ class TrainStep:
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
         if hooks is not None:
-            # Gradients are those of the loss, neither scaled nor clipped.
+            # At this hook gradients are those of the loss, neither scaled nor clipped.
             hooks.before_optimizer_step(optimizer)
         if self.penalties.active:
             self.penalties.add_gradients()

@@ -1,4 +1,4 @@
-"""Sums of loss and score that stay on the device until somebody reads them."""
+"""Running sums of loss and score, kept on the device until they are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bmx.distributed.ranks import Ranks
 
 @dataclass
 class Totals:
-    """Sums over samples: of the loss, of the score, and their number."""
+    """Sums over samples of loss and score, and the number of samples."""
 
     loss: float = 0.0
     score: float = 0.0
@@ -34,9 +34,9 @@ class Totals:
 class RunningSums:
     """Totals of the current log window and of the current epoch.
 
-    :meth:`add` only remembers device tensors; :meth:`flush` reads them in one transfer. The sums are added up one step
-    at a time in the order of the steps, so they do not depend on when they were read: a resumed run prints the same
-    digits as one that never stopped.
+    :meth:`add` only stores device tensors; :meth:`flush` reads them in one transfer. The sums are added up one step at
+    a time in the order of the steps, so they do not depend on when they are read: a resumed run prints the same digits
+    as an uninterrupted one.
     """
 
     window: Totals = field(default_factory=Totals)
@@ -48,7 +48,7 @@ class RunningSums:
     _counts: list[int] = field(default_factory=list)
 
     def add(self, loss: Tensor, score: Tensor, n: int) -> None:
-        """Remembers the mean loss and the score sum of one step over ``n`` samples."""
+        """Stores the mean loss and the score sum of one step over ``n`` samples."""
         self._losses.append(loss)
         self._scores.append(score)
         self._counts.append(n)
@@ -86,7 +86,7 @@ class RunningSums:
         self._counts = [int(n) for n in rows[:, 2].tolist()]
 
     def state_dict(self) -> dict[str, list[float]]:
-        """The read sums; call :meth:`flush` first."""
+        """The sums read so far; call :meth:`flush` first."""
         return {name: [t.loss, t.score, t.n] for name, t in (("window", self.window), ("epoch", self.epoch))}
 
     def load_state_dict(self, state: dict[str, list[float]]) -> None:

@@ -1,1 +1,1 @@
-"""One file per verb, each reading like the recipe it is."""
+"""The verbs of the command line (train, distill, compress, ...), one package each."""

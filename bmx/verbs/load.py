@@ -1,4 +1,4 @@
-"""The model of a run, ready to use: what :func:`bmx.load` returns."""
+"""Loads the trained model of a run for inference: :func:`bmx.load`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from bmx.verbs.recording.run_data import what_changed
 def load(
     run: str | Path = "latest", outputs: str | Path = "outputs", trust: str | Sequence[str] | None = None
 ) -> Predictor:
-    """The best model of a run, in eval mode on the CPU: raw samples in, logits out.
+    """Loads the best model of a run, in eval mode on the CPU: raw samples in, logits out.
 
-    Warns where the user's own code that it is built from, or torch, is not what it was when the run was made.
+    Warns where the user's code that it is built from, or torch, has changed since the run was made.
 
     Args:
         run: ``latest``, a run directory, a run id, or a model file; exported ones that hold weights too.
         outputs: the folder that holds the run directories.
-        trust: modules that the run may take its model from, besides bmx, torch, torchvision and those in the current
-            folder: ``my_net``, or a list.
+        trust: modules that the run's model class may come from, besides bmx, torch, torchvision and those in the
+            current folder: ``my_net``, or a list.
 
     Raises:
-        UsageError: there is no such run, it has no model, or its model is of a module that is not trusted.
+        UsageError: there is no such run, it has no model, or its model class is in a module that is not trusted.
     """
     with trusting(trust):
         file = model_file(str(run), Path(outputs))

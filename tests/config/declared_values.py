@@ -34,6 +34,8 @@ def _takes(part: str, value: object) -> bool:
         return str(value).lower() == part
     if part == "class":
         return (isinstance(value, str) and bool(value)) or (type(value) is int and value >= 0)
+    if part in ("format", "engine"):  # the words are those that are found
+        return isinstance(value, str) and bool(value)
     if part in TEXTS:
         return value != ""
     if part.startswith("one of "):

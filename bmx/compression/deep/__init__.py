@@ -1,3 +1,3 @@
-"""Deep Compression: prune, let weights share values, and store both with few bits."""
+"""Deep Compression: pruning, weight sharing by k-means, and entropy coding (Han et al. 2016)."""
 
 from bmx.compression.deep.method import Deep as Deep

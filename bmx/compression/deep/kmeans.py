@@ -1,4 +1,4 @@
-"""k-means of numbers on a line."""
+"""k-means clustering in one dimension."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from torch import Tensor
 
 
 def kmeans(values: Tensor, most: int, iterations: int = 100) -> tuple[Tensor, Tensor]:
-    """Puts numbers into at most ``most`` clusters, each near its mean (Lloyd), and returns (centroids, labels).
+    """Clusters numbers into at most ``most`` clusters by Lloyd's algorithm; returns (centroids, labels).
 
-    The first centroids lie evenly between the smallest and the largest number, which keeps large weights better than
-    a random or a density-based start (Han et al. 2016, section 3.2). The same numbers give the same clusters.
+    The initial centroids lie evenly between the smallest and the largest number, which preserves large weights better
+    than a random or a density-based initialisation (Han et al. 2016, section 3.2). The same numbers give the same
+    clusters.
 
     Args:
         values: (N,) finite numbers; where at most ``most`` differ, each is its own cluster.
         most: the largest number of clusters.
-        iterations: the largest number of rounds.
+        iterations: the largest number of iterations.
 
     Returns:
         Ascending centroids (K,) in the type of ``values``, all of them used, and labels (N,) from 0 to K - 1.
@@ -43,6 +44,6 @@ def kmeans(values: Tensor, most: int, iterations: int = 100) -> tuple[Tensor, Te
 
 
 def _ends(ascending: Tensor, centroids: Tensor) -> Tensor:
-    """Where in the sorted numbers each cluster ends: (K + 1,) positions, the first 0."""
+    """Boundaries of the clusters in the sorted numbers: (K + 1,) indices, the first 0."""
     between = torch.searchsorted(ascending, (centroids[1:] + centroids[:-1]) / 2)
     return torch.cat([between.new_zeros(1), between, between.new_full((1,), len(ascending))])

@@ -1,4 +1,4 @@
-"""Deep Compression: prune, let weights share values, and store both with few bits."""
+"""Deep Compression: pruning, weight sharing by k-means, and entropy coding (Han et al. 2016)."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ class Deep:
     """Prunes a net, then lets the weights of each layer share 2^bits values (Han et al. 2016, "Deep Compression").
 
     Fine-tuning has three parts: pruning by the cubic schedule, recovery, and from ``share`` on training of the shared
-    values. The third stage of the paper, the coding, is the file: ``bmx export format=packed``, or best.ckpt turned
-    into one. Batch normalisations and embeddings are left as they are.
+    values. The third stage of the paper, entropy coding, happens in the file: ``bmx export format=packed``, or
+    best.ckpt turned into one. Batch normalisations and embeddings do not change.
 
     Attributes:
         criterion: see :class:`bmx.compression.prune.Prune`.
         sparsity: fraction of the weights that become zero.
-        budget: ``params``: how many weights stay, as a fraction up to 1 or a count; takes the place of ``sparsity``.
+        budget: ``params``: how many weights stay, as a fraction up to 1 or a count; replaces ``sparsity``.
         begin: fraction of the fine-tuning after which pruning begins.
         end: fraction of the fine-tuning after which everything is pruned.
-        updates: how often weights are chosen in between.
+        updates: number of pruning steps in between.
         share: fraction of the fine-tuning after which values are shared; not before ``end``.
         bits: for ``conv``, ``linear`` and ``bias``: 2 to the power of it is the number of values that a layer has
             besides zero; None keeps those parameters exact. Recurrent layers count as ``linear``.
         gradient: of a shared value: ``sum`` of those of its weights, as in the paper, or their ``mean``.
-        skip: names of layers to leave alone; ``*`` stands for anything.
+        skip: names of layers to skip; ``*`` matches anything.
     """
 
-    # Can begin with an untrained net and follow its schedule while that learns.
+    # Can start from an untrained net and follow its schedule during training.
     while_training: ClassVar[bool] = True
     settles_late: ClassVar[bool] = True
 
@@ -113,7 +113,7 @@ class Deep:
         return Outcome(pruned, [], changes(pruned, layers, masking), tuning, finish, facts(masking))
 
     def _most(self, net: nn.Module, layers: Sequence[PrunableLayer]) -> dict[str, int]:
-        """How many values each parameter may have."""
+        """Largest number of values of each parameter."""
         names = {id(parameter): name for name, parameter in net.named_parameters()}
         modules = dict(net.named_modules())
         most = {}
@@ -129,7 +129,7 @@ class Deep:
 
 
 def _round_values(net: nn.Module, names: Mapping[str, int]) -> None:
-    """Rounds shared values to half precision, in which a codebook is stored; what half cannot hold stays."""
+    """Rounds shared values to float16, in which a codebook is stored; values out of its range stay."""
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             if name in names:
@@ -138,7 +138,7 @@ def _round_values(net: nn.Module, names: Mapping[str, int]) -> None:
 
 
 def _values(net: nn.Module, names: Mapping[str, int]) -> dict[str, int]:
-    """How many different values each shared parameter has, zero not counted."""
+    """Number of distinct nonzero values of each shared parameter."""
     return {name: len(p.detach()[p != 0].unique()) for name, p in net.named_parameters() if name in names}
 
 

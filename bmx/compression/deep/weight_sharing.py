@@ -1,4 +1,4 @@
-"""Weights that share a few values, while a net is fine-tuned."""
+"""Weight sharing during fine-tuning: the weights of a cluster are one trained value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bmx.compression.prune.fixed_masks import Masking
 
 @dataclass(frozen=True)
 class Clusters:
-    """Which entries of one parameter are the same number; all others are zero.
+    """Cluster assignment of one parameter's entries; entries in no cluster are zero.
 
     Attributes:
         positions: (N,) of the entries in the flattened parameter.
@@ -28,11 +28,11 @@ class Clusters:
     count: int
 
     def to(self, device: torch.device) -> Clusters:
-        """The same on another device."""
+        """A copy on another device."""
         return Clusters(self.positions.to(device), self.labels.to(device), self.count)
 
     def sums(self, tensor: Tensor) -> Tensor:
-        """What the entries of each cluster add up to in a tensor of the parameter's shape: (count,) float64."""
+        """Sums of a tensor of the parameter's shape over the entries of each cluster: (count,) float64."""
         entries = tensor.flatten()[self.positions].double()
         return entries.new_zeros(self.count).index_add_(0, self.labels, entries)
 
@@ -48,15 +48,15 @@ class Clusters:
 
 
 class Sharing:
-    """Prunes as a :class:`Masking` does, then lets weights share values and fine-tunes these (Han et al. 2016).
+    """Prunes as :class:`Masking` does, then clusters the weights and fine-tunes the shared values (Han et al. 2016).
 
-    From ``begin`` on, every parameter has one number for each of its clusters: the gradient of a number is the sum of
+    From ``begin`` on, every parameter has one value for each of its clusters: the gradient of a value is the sum of
     those of the weights that share it, and after each step the weights of a cluster are equal again.
 
     Args:
-        net: is changed in place.
+        net: changed in place.
         masking: prunes it first.
-        most: by parameter, the largest number of different values; zero not counted where a parameter is pruned.
+        most: by parameter, the largest number of distinct values; zero not counted where a parameter is pruned.
         begin: fraction of the steps after which values are shared.
         gradient: ``sum``, as it is; ``mean``, which with plain SGD does not make large clusters run away.
     """
@@ -73,7 +73,7 @@ class Sharing:
 
     @property
     def settled(self) -> bool:
-        """Whether the net is pruned and its values are shared; a net from before that is no result."""
+        """Whether the net is pruned and its values are shared; an earlier net is not a valid result."""
         return bool(self.clusters)
 
     def after_step(self, step: int, steps: int) -> None:
@@ -86,7 +86,7 @@ class Sharing:
             self.share()
 
     def share(self) -> None:
-        """Prunes what is left to prune, and puts the weights of each parameter into clusters."""
+        """Completes the pruning and clusters the weights of each parameter."""
         if not self.masking.settled:
             self.masking.prune(1.0)
         for name, parameter in self._parameters():
@@ -110,7 +110,7 @@ class Sharing:
 
     def _watch_gradients(self) -> None:
         for name, parameter in self._parameters():
-            # Gradients of the parts of a batch are added after the hook; it is linear, so that changes nothing.
+            # Accumulated gradients are added after the hook, which is linear, so accumulation gives the same result.
             parameter.register_hook(lambda gradient, name=name: self._shared(name, gradient))
 
     def _shared(self, name: str, gradient: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class Sharing:
         return clusters
 
     def state_dict(self) -> dict[str, Any]:
-        """What was pruned, and the clusters."""
+        """State of the masks, and the clusters."""
         clusters = {
             name: {"positions": c.positions.cpu(), "labels": c.labels.cpu(), "count": c.count}
             for name, c in self.clusters.items()
@@ -133,7 +133,7 @@ class Sharing:
         return {"masking": self.masking.state_dict(), "clusters": clusters}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up a state that ``state_dict`` gave."""
+        """Restores a state that ``state_dict`` returned."""
         self.masking.load_state_dict(state["masking"])
         watched = bool(self.clusters)
         self.clusters = {name: Clusters(**fields) for name, fields in state["clusters"].items()}

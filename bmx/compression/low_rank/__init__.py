@@ -1,3 +1,3 @@
-"""Low-rank compression: layers become products of smaller ones, under one budget for all of them."""
+"""Low-rank compression: factorises layers into smaller ones, under one budget for the whole net."""
 
 from bmx.compression.low_rank.method import LowRank as LowRank

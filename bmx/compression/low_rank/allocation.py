@@ -1,4 +1,4 @@
-"""How one budget is shared out among layers that can each be had in several sizes."""
+"""Allocates one budget to layers, each of which has several possible sizes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Order = Literal["slope", "level"]
 
 @dataclass(frozen=True)
 class Ladder:
-    """The sizes one layer can be had in, smallest first; the last is the layer as it is.
+    """Possible sizes of one layer, smallest first; the last is the unchanged layer.
 
     Attributes:
         name: of the layer.
-        rungs: what each size means to the caller.
-        costs: of each size, strictly rising.
-        losses: of each size, never rising.
+        rungs: the caller's identifier of each size.
+        costs: of each size, strictly increasing.
+        losses: of each size, non-increasing.
     """
 
     name: str
@@ -29,14 +29,14 @@ class Ladder:
 
 
 def allocate(ladders: Sequence[Ladder], limit: float, order: Order = "slope") -> dict[str, int] | None:
-    """The rung of each ladder, so that the costs add up to at most ``limit`` and no further rung fits.
+    """Chooses a rung of each ladder so that the costs add up to at most ``limit`` and no higher rung fits.
 
     Args:
         ladders: the layers.
-        limit: what all of them together may cost.
-        order: ``slope`` climbs where the loss falls most for each unit of cost, by several rungs at once where the
-            gain comes late, as that of keeping a layer whole does; ``level`` climbs where the loss is largest, so that
-            all come to the same level.
+        limit: largest total cost.
+        order: ``slope`` climbs where the loss falls most per unit of cost, by several rungs at once where the gain
+            comes late, as with a layer kept whole; ``level`` climbs where the loss is largest, so that all come to the
+            same level.
 
     Returns:
         The number of a rung by name; None where the smallest sizes already cost more than ``limit``.
@@ -55,7 +55,7 @@ def _climb_hulls(ladders: Sequence[Ladder], at: dict[str, int], left: float) -> 
 
     A ladder whose next corner is out of reach goes on along the hull of the rungs that are within it.
     """
-    # The corners still to come of each ladder, the next one last.
+    # The remaining corners of each ladder, the next one last.
     corners = [_hull(ladder, 0, math.inf) for ladder in ladders]
     heap: list[tuple[float, str, int]] = []
 
@@ -89,7 +89,7 @@ def _climb_levels(ladders: Sequence[Ladder], at: dict[str, int], left: float) ->
         ladder, rung = ladders[number], at[name]
         cost = ladder.costs[rung + 1] - ladder.costs[rung]
         if cost > left:
-            continue  # what is left only shrinks
+            continue  # the remaining budget only shrinks
         at[name], left = rung + 1, left - cost
         if rung + 2 < len(ladder.costs):
             heapq.heappush(heap, (-ladder.losses[rung + 1], name, number))

@@ -1,4 +1,4 @@
-"""What one pass over samples tells of each layer: how its outputs spread, and what they mean to the loss."""
+"""Second moments of each layer's outputs and output gradients (K-FAC statistics), from one pass over samples."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from bmx.compression.method import Context
 from bmx.errors import UsageError
 from bmx.measure.meta_copy import no_fast_path
 
-# A net that has learnt its training samples is sure of nearly all of them, so that a handful would speak for the rest.
-# Of softened predictions every sample has something to say; at 4, as in distillation, more is kept than at 1.
+# A net that has fitted its training samples is confident of nearly all of them, so that a handful would dominate the
+# gradients. With softened predictions every sample contributes; 4, as in distillation, retains more score than 1.
 TEMPERATURE = 4.0
 
 
 @dataclass
 class Curvature:
-    """Sums over calibration samples, of one layer with O outputs; all float64.
+    """Second-moment sums over calibration samples of one layer with O outputs; all float64.
 
     Attributes:
-        outputs: sum of y yᵀ, (O, O), y what the layer gives at one position without its bias.
+        outputs: sum of y yᵀ, (O, O), y the output at one position without the bias.
         total: sum of y, (O,).
         gradients: sum of g gᵀ, (O, O), g the gradient of one sample's loss at y.
-        positions: rows that were summed.
-        samples: samples they come from.
+        positions: number of rows y that were summed.
+        samples: number of samples they come from.
     """
 
     outputs: Tensor
@@ -45,29 +45,29 @@ class Curvature:
         return self.total / self.positions
 
     def spread(self, centred: bool) -> Tensor:
-        """E[y yᵀ], or its covariance where a bias can take up the mean; (O, O)."""
+        """E[y yᵀ], or the covariance of y where a bias can absorb the mean; (O, O)."""
         second = self.outputs / self.positions
         return second - torch.outer(self.mean, self.mean) if centred else second
 
     def fisher(self) -> Tensor:
-        """E[g gᵀ] with positions added up within a sample, (O, O): the output side of the Fisher information."""
+        """E[g gᵀ] with positions summed within a sample, (O, O): the output side of the Fisher information."""
         return self.gradients / self.samples
 
 
 def measure_curvature(
     net: nn.Module, targets: Mapping[str, FactorizableLayer], context: Context, samples: int
 ) -> dict[str, Curvature]:
-    """One pass of calibration samples through the net, forward and backward.
+    """Accumulates :class:`Curvature` of each layer in one forward and backward pass over calibration samples.
 
     The gradients are those of the true Fisher information (Martens & Grosse 2015): the labels are drawn from the
     model's own predictions, softened by a temperature, by a generator that follows from ``context.seed``, and not
     taken from the data. A regression counts as a normal distribution of unit variance around the output.
 
     Args:
-        net: stays as it is; a copy in eval mode is run.
-        targets: the layers to look at, by path.
-        context: gives the samples.
-        samples: how many at least, if there are as many.
+        net: not modified; a copy in eval mode is run.
+        targets: the layers to measure, by path.
+        context: supplies the samples.
+        samples: minimum number of samples, if there are as many.
 
     Raises:
         UsageError: there are no calibration samples.
@@ -104,7 +104,7 @@ def measure_curvature(
 
 
 def _at_most(context: Context, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches until there are ``samples``, the last one cut."""
+    """Batches up to ``samples`` samples, the last one truncated."""
     left = samples
     for inputs, targets in context.calibration(samples):
         yield inputs[:left], targets[:left]
@@ -117,7 +117,7 @@ def _noise(outputs: Tensor, task: str, generator: torch.Generator) -> Tensor:
     """Gradient of the negative log-likelihood of targets drawn from the softened model, at its logits (N, K)."""
     if task == "regression":
         return torch.randn(outputs.shape, generator=generator)
-    if outputs.shape[1] == 1:  # a single logit stands for two classes
+    if outputs.shape[1] == 1:  # a single logit: binary classification
         p = (outputs / TEMPERATURE).sigmoid()
         return p - torch.bernoulli(p, generator=generator)
     p = (outputs / TEMPERATURE).softmax(1)
@@ -126,7 +126,7 @@ def _noise(outputs: Tensor, task: str, generator: torch.Generator) -> Tensor:
 
 
 def _watch(into: Curvature, bias: Tensor | None, target: FactorizableLayer) -> Any:
-    # The channels of a convolution stand before its positions.
+    # The channels of a convolution come before its positions.
     channels_first = target.channels_first
 
     def rows(t: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def _watch(into: Curvature, bias: Tensor | None, target: FactorizableLayer) -> A
         into.outputs += (y.T @ y).double()
         into.total += y.sum(0, dtype=torch.float64)
         into.positions += len(y)
-        # A leaf is added so that gradients arrive here though no weight asks for one.
+        # A leaf that requires a gradient is added, so that gradients reach this output though no weight requires one.
         out = returned + torch.zeros((), dtype=returned.dtype, requires_grad=True)
         out.register_hook(backward)
         return out

@@ -1,4 +1,4 @@
-"""Layers written as a product of smaller ones: their shapes, their weights, and how they are built again."""
+"""Factored linear and convolution layers: shapes, weights, and rebuilding from a recipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 class Factored(nn.Sequential):
-    """What stands for one linear or convolution layer: two or three smaller ones in a row.
+    """Factorisation of one linear or convolution layer into a sequence of two or three smaller ones.
 
     * ``channel``: ``first`` with r outputs and the layer's own kernel, then ``second``, pointwise (Denil et al. 2013;
       Zhang et al. 2016). The only scheme of linear layers.
@@ -26,7 +26,7 @@ class Factored(nn.Sequential):
     * ``cp``: pointwise to r channels, ``core`` with the layer's kernel on each channel by itself, pointwise (Lebedev et
       al. 2015, with the two sides of the kernel as one).
 
-    The bias is that of the last.
+    The last layer holds the bias.
     """
 
     def __init__(self, scheme: str, parts: OrderedDict[str, nn.Module]) -> None:
@@ -64,12 +64,12 @@ def bias_of(layer: nn.Module) -> Tensor | None:
 
 
 def weights_of(layer: nn.Module) -> int:
-    """Numbers in the weights, biases not counted."""
+    """Number of weights, without biases."""
     return sum(p.numel() for p in layer.parameters() if p.ndim > 1)
 
 
 def sizes(layer: nn.Module, scheme: str, ranks: Sequence[int]) -> tuple[int, int]:
-    """Weights that read positions of the input and weights that write positions of the output, were it factored."""
+    """Weights of the factored layer: those applied at positions of the input, and those at positions of the output."""
     first, outputs = reader(layer), writer(layer).weight.shape[0]
     columns = first.weight[0].numel()
     if scheme == "channel":
@@ -81,7 +81,7 @@ def sizes(layer: nn.Module, scheme: str, ranks: Sequence[int]) -> tuple[int, int
 
 
 def factored_like(layer: nn.Module, scheme: str, ranks: Sequence[int]) -> Factored:
-    """The factors of a layer, all zero; on its device and in its type.
+    """Creates the factors of a layer, all zero, on its device and in its dtype.
 
     Args:
         layer: linear, convolution, or already factored by ``channel``.
@@ -90,7 +90,7 @@ def factored_like(layer: nn.Module, scheme: str, ranks: Sequence[int]) -> Factor
     """
     first, last = reader(layer), writer(layer)
     weight: Tensor = first.weight
-    # Built on the meta device, so that the generator of the run's own random numbers is not touched.
+    # Built on the meta device, so that the run's random state does not change.
     made: dict[str, Any] = {"device": "meta", "dtype": weight.dtype}
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     outputs, has_bias = last.weight.shape[0], last.bias is not None

@@ -1,4 +1,4 @@
-"""Which layers of a net are factored, and why the others are left alone."""
+"""Finds the layers of a net that can be factored, and the reason for each that is skipped."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 @dataclass(frozen=True)
 class Site:
-    """Where a layer works in one sample's forward pass.
+    """Calls and positions of a layer in the forward pass of one sample.
 
     Attributes:
-        calls: how often it is called.
-        read: positions of its input, all calls together: 1 for a vector, tokens, pixels.
+        calls: number of calls.
+        read: positions of its input, over all calls: 1 for a vector, else tokens or pixels.
         written: positions of its output.
         shape: of its first input, with the batch of one.
     """
@@ -44,9 +44,9 @@ class FactorizableLayer:
         layer: linear, convolution, or already factored.
         rows: outputs.
         columns: inputs, times the kernel's size for a convolution.
-        weights: numbers in its weights as it is now.
-        rank: the highest its weight can have.
-        site: where it works.
+        weights: its present number of weights.
+        rank: the largest possible rank of its weight.
+        site: its calls and positions.
     """
 
     name: str
@@ -64,7 +64,7 @@ class FactorizableLayer:
 
     @property
     def has_kernel(self) -> bool:
-        """Whether it is a convolution that looks at more than one position, and is not factored yet."""
+        """Whether it is a convolution with a kernel larger than one position, not factored yet."""
         return isinstance(self.layer, CONVOLUTIONS) and self.layer.weight[0, 0].numel() > 1
 
     @property
@@ -75,7 +75,7 @@ class FactorizableLayer:
 
 @dataclass(frozen=True)
 class FoundLayers:
-    """The layers with weights of a net, in its order: ``targets``, and ``left`` with the reason, by path."""
+    """The layers with weights of a net, in its order, by path: ``targets``, and ``left``, skipped with the reason."""
 
     targets: dict[str, FactorizableLayer]
     left: dict[str, str]
@@ -83,15 +83,15 @@ class FoundLayers:
 
 
 def find_targets(net: nn.Module, example: Tensor, skip: Sequence[str] = ()) -> FoundLayers:
-    """The layers that can be factored, and the reason for each that is left alone.
+    """Finds the layers that can be factored, and the reason for each that is skipped.
 
     Args:
-        net: run once on ``example``, in eval mode; stays as it is.
+        net: run once on ``example``, in eval mode; not modified.
         example: a batch of one as the net takes it.
-        skip: paths, patterns such as ``encoder.*`` or paths of blocks, which are left alone.
+        skip: paths, patterns such as ``encoder.*`` or paths of blocks to skip.
 
     Raises:
-        UsageError: a word of ``skip`` names no layer with weights; says the nearest.
+        UsageError: an entry of ``skip`` names no layer with weights; the message names the nearest.
     """
     order = list(_layers(net))
     skipped = _skipped([name for name, _ in order], skip)
@@ -122,7 +122,7 @@ def find_targets(net: nn.Module, example: Tensor, skip: Sequence[str] = ()) -> F
 
 
 def _layers(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Modules that hold numbers of their own, factored layers as one."""
+    """Modules with parameters of their own, a factored layer as one."""
     inside: list[str] = []
     for name, module in net.named_modules():
         if any(name.startswith(prefix) for prefix in inside):
@@ -169,7 +169,7 @@ def _why_not(layer: nn.Module) -> str | None:
 
 
 def _is_plain(layer: nn.Module) -> bool:
-    """Whether it computes what its class in torch.nn does, on floating numbers."""
+    """Whether it computes what its class in torch.nn does, with floating-point weights."""
     base = next((kind for kind in (nn.Linear, *CONVOLUTIONS) if isinstance(layer, kind)), None)
     same = base is not None and type(layer).forward is base.forward
     return same and isinstance(layer.weight, nn.Parameter) and layer.weight.is_floating_point()
@@ -182,7 +182,7 @@ def _target(name: str, layer: nn.Module, site: Site) -> FactorizableLayer:
 
 
 def _sites(net: nn.Module, layers: Iterable[tuple[str, nn.Module]], example: Tensor) -> dict[str, Site]:
-    """What each layer did in one forward pass; those that were not called are missing."""
+    """Calls and positions of each layer in one forward pass; layers that were not called are missing."""
     sites: dict[str, Site] = {}
 
     def watch(name: str, layer: nn.Module) -> Any:

@@ -1,4 +1,4 @@
-"""What each layer costs, as it is and in every size it could be had in."""
+"""Cost of each layer, unchanged and in every size it could be factored to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bmx.measure.latency import interleave
 from bmx.measure.layer_times import time_layers
 from bmx.measure.macs import macs_by_module
 
-# Sizes of each layer that are timed; those between are interpolated.
+# Number of sizes of each layer that are timed; the others are interpolated.
 _TIMED = 6
 _SECONDS = 0.05  # spent on each
 
@@ -23,12 +23,12 @@ Size = tuple[str, tuple[int, ...]]
 
 
 def layer_costs(unit: str, net: nn.Module, context: Context) -> dict[str, float]:
-    """What each module of a net costs itself, without the modules inside it, by path.
+    """Cost of each module of a net itself, without its submodules, by path.
 
     Args:
         unit: ``params``, ``macs`` of one sample, ``bytes``, or ``latency_ms`` of one sample, measured.
-        net: stays as it is.
-        context: gives the example.
+        net: not modified.
+        context: supplies the example.
     """
     if unit == "macs":
         return dict(macs_by_module(net, context.example))
@@ -44,12 +44,12 @@ def layer_costs(unit: str, net: nn.Module, context: Context) -> dict[str, float]
 def size_costs(
     unit: str, targets: Mapping[str, FactorizableLayer], offered: Mapping[str, Sequence[Size]]
 ) -> dict[str, tuple[list[float], float]]:
-    """What the weights of layers cost in each size offered, and as they are.
+    """Cost of the weights of layers in each candidate size, and unchanged.
 
     Args:
         unit: as in :func:`layer_costs`.
         targets: the layers.
-        offered: for each the schemes and ranks that are thought of, smallest first.
+        offered: for each layer its candidate schemes and ranks, smallest first.
     """
     if unit == "latency_ms":
         return _timed(targets, offered)
@@ -67,7 +67,7 @@ def _cost(unit: str, target: FactorizableLayer, size: Size) -> float:
 
 
 def _cost_now(unit: str, target: FactorizableLayer) -> float:
-    # A layer that is factored already works at the positions of its output in both factors.
+    # Both factors of a layer that is factored already run at the positions of its output.
     return target.weights * (target.site.written if unit == "macs" else _width(unit, target))
 
 
@@ -78,7 +78,7 @@ def _width(unit: str, target: FactorizableLayer) -> int:
 def _timed(
     targets: Mapping[str, FactorizableLayer], offered: Mapping[str, Sequence[Size]]
 ) -> dict[str, tuple[list[float], float]]:
-    """Milliseconds of each layer alone, for some of the sizes; all are measured in turns, so that they compare."""
+    """Milliseconds of each layer alone, for some of the sizes; measurements are interleaved to be comparable."""
     layers: dict[tuple[str, int], nn.Module] = {}
     for name, target in targets.items():
         layers[name, -1] = target.layer
@@ -96,7 +96,7 @@ def _timed(
 
 
 def _some(count: int) -> list[int]:
-    """The first, the last and some between, denser where they are small."""
+    """Indices of the first, the last and some sizes between, denser where they are small."""
     if count < 2:
         return list(range(count))
     return sorted({round(count ** (i / (_TIMED - 1)) - 1) for i in range(_TIMED)})

@@ -1,4 +1,4 @@
-"""Low-rank compression: layers become products of smaller ones, under one budget for all of them."""
+"""Low-rank compression: factorises layers into smaller ones, under one budget for the whole net."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bmx.compression.module_replacement import replace
 from bmx.errors import UsageError, did_you_mean
 
 DEFAULT_BUDGET = Budget(params=0.25)
-# Of measured budgets: how often the ranks are lowered until the net itself, not the table of its layers, keeps to it.
+# Of measured budgets: how often the ranks are lowered until the net itself, not the sum of its layers, is within it.
 _ATTEMPTS = 8
 
 
@@ -32,18 +32,18 @@ _ATTEMPTS = 8
 class LowRank:
     """Replaces linear and convolution layers by products of two or three smaller ones.
 
-    The budget is met by the layers together: never exceeded, and so that no layer could have one rank more. Layers
-    that no rank makes smaller stay whole. A layer that is factored already gets a lower rank.
+    The layers share the budget: it is never exceeded, and no layer could have a rank higher by one. Layers that no rank
+    makes smaller stay whole. A layer that is factored already gets a lower rank.
 
     Attributes:
         rule: how ranks are chosen: ``kfac`` by the predicted rise of the loss (see
             :func:`.spectra.of_loss`), ``activation`` by the error of the outputs, ``energy`` by that of
             the weights, ``vbmf`` in proportion to :func:`.vbmf.vbmf_rank`, ``ratio`` the same share of
             every layer.
-        budget: fields of :class:`bmx.compression.budget.Budget`. None set: a quarter of the parameters, and with
+        budget: fields of :class:`bmx.compression.budget.Budget`. If none is set: a quarter of the parameters, and with
             ``vbmf`` the ranks it finds.
-        samples: of the training split, for the rules that look at data.
-        skip: layers to leave alone, by path or pattern.
+        samples: calibration samples of the training split, for the rules that need data.
+        skip: layers to skip, by path or pattern.
         decomposition: of convolutions: ``channel``, ``tucker`` or ``cp``; see
             :class:`bmx.compression.low_rank.factored.Factored`.
     """
@@ -78,7 +78,7 @@ class LowRank:
         """See :class:`bmx.compression.method.Method`.
 
         Raises:
-            UsageError: nothing can be factored, or the budget is below the smallest size; says which that is.
+            UsageError: nothing can be factored, or the budget is below the smallest size, which the message names.
         """
         found = find_targets(net, context.example, self.skip)
         if not found.targets:
@@ -194,7 +194,7 @@ class _Plan:
 
 
 def _runs(net: nn.Module, context: Context) -> None:
-    """Finds out whether the new net runs at all: a module may read the weight of a layer that has none any more."""
+    """Checks that the factored net runs: a module may read the weight of a layer that has none any more."""
     try:
         with torch.no_grad():
             net(context.example)

@@ -1,4 +1,4 @@
-"""Which ranks a layer may have, and what each rule says is lost at each of them."""
+"""Candidate ranks of a layer, and the loss that each rank rule assigns to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bmx.compression.low_rank.layer_costs import Size
 from bmx.compression.low_rank.spectra import Spectrum
 from bmx.compression.low_rank.vbmf import vbmf_rank
 
-# By rule: how a budget is shared out. The first three look at the weights alone.
+# By rule: the order of allocation. The first three need the weights only.
 RULES: dict[str, Order] = {
     "ratio": "level",
     "energy": "level",
@@ -28,15 +28,15 @@ SCHEME_RULES = {"channel": tuple(RULES), "tucker": ("ratio", "energy", "vbmf"), 
 
 @dataclass(frozen=True)
 class Choices:
-    """The sizes of one layer.
+    """Candidate sizes of one layer, with their losses.
 
     Attributes:
         target: the layer.
-        sizes: scheme and ranks, smallest first; each has fewer weights than the layer as it is.
-        lost: what the rule says is lost at each size; the layer as it is loses nothing, or ``whole``.
+        sizes: scheme and ranks, smallest first; each has fewer weights than the unchanged layer.
+        lost: loss that the rule assigns to each size; that of the unchanged layer is ``whole``.
         spectrum: its directions; None for Tucker and CP.
-        chosen: the size the rule takes by itself, without a budget; only ``vbmf`` does.
-        whole: see ``lost``.
+        chosen: index of the size that the rule itself chooses, without a budget; only ``vbmf`` does.
+        whole: loss of the unchanged layer.
     """
 
     target: FactorizableLayer
@@ -48,7 +48,7 @@ class Choices:
 
 
 def spectrum_for(rule: str, target: FactorizableLayer, curvature: Mapping[str, Curvature]) -> Spectrum:
-    """The directions of a layer in the order that a rule drops them."""
+    """Output directions of a layer, ordered by the importance that a rule gives them."""
     if rule == "kfac":
         return spectra.of_loss(target, curvature[target.name])
     if rule == "activation":
@@ -57,7 +57,7 @@ def spectrum_for(rule: str, target: FactorizableLayer, curvature: Mapping[str, C
 
 
 def choices_for(rule: str, scheme: str, target: FactorizableLayer, curvature: Mapping[str, Curvature]) -> Choices:
-    """What a layer can become under a rule.
+    """Candidate sizes of a layer under a rule.
 
     Args:
         rule: one of ``RULES``.
@@ -113,12 +113,12 @@ def _weights(target: FactorizableLayer, size: Size) -> int:
 
 
 def ladder_for(choices: Choices, costs: Sequence[float], whole: float) -> Ladder:
-    """The sizes worth having: each costs less than every larger one and than the layer as it is.
+    """The efficient sizes: each costs less than every larger one and than the unchanged layer.
 
     Args:
         choices: the sizes.
         costs: of each.
-        whole: cost of the layer as it is.
+        whole: cost of the unchanged layer.
     """
     kept: list[int] = []
     least = whole

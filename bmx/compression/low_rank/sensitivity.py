@@ -1,4 +1,4 @@
-"""How much each layer of a net matters: what low rank in that layer alone does, predicted and measured."""
+"""Sensitivity of a net to low rank in each single layer, predicted and measured."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def layer_sensitivity(
     measured: bool = True,
     skip: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """What becomes of the score when one layer keeps only a fraction of its weights, by the rule ``kfac``.
+    """Predicts and measures the effect of factoring one layer to a fraction of its weights, by the rule ``kfac``.
 
     Args:
-        net: in eval mode; stays as it is.
-        context: gives the calibration samples and the score on the validation set.
+        net: in eval mode; not modified.
+        context: supplies the calibration samples and the score on the validation set.
         ratios: fractions of a layer's weights.
         samples: calibration samples.
         measured: whether the net with each layer compressed is scored, which takes a pass over the validation set for
-            each layer and ratio; otherwise only the prediction is given.
-        skip: layers to leave out, as in :class:`bmx.compression.low_rank.LowRank`.
+            each layer and ratio; otherwise only the prediction is returned.
+        skip: layers to skip, as in :class:`bmx.compression.low_rank.LowRank`.
 
     Returns:
-        A row for each layer and ratio, layers in the net's order: ``layer``, ``kind``, ``weights``, ``ratio`` as asked
-        for, ``kept``, the fraction that the nearest rank below makes of it (above, if even rank 1 does), ``rank``,
-        ``predicted_loss_rise`` in nats, of predictions softened by :data:`.curvature.TEMPERATURE`, and
-        ``score`` and ``score_drop`` in the score's own unit, None if not measured.
+        A row for each layer and ratio, layers in the net's order: ``layer``, ``kind``, ``weights``, ``ratio`` as
+        requested, ``kept``, the fraction at the nearest rank below it (above, if rank 1 is), ``rank``,
+        ``predicted_loss_rise`` in nats, of predictions softened by :data:`.curvature.TEMPERATURE`, and ``score`` and
+        ``score_drop`` in the score's own unit, None if not measured.
 
     Raises:
         UsageError: as ``LowRank``.

@@ -1,4 +1,4 @@
-"""The directions of a layer's output, in the order in which they may be dropped: plain, data-aware, loss-aware."""
+"""Spectra of a layer by weight (SVD), output (PCA) or loss (K-FAC): output directions by importance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bmx.compression.low_rank.curvature import Curvature
 from bmx.compression.low_rank.factored import bias_of
 from bmx.compression.low_rank.factorizable_layers import FactorizableLayer
 
-# Of the mean eigenvalue of the Fisher information, added to all: directions the samples did not show may still matter.
+# Of the mean eigenvalue of the Fisher information, added to all: directions not seen in the samples may still matter.
 _DAMPING = 1e-4
 # Of the largest squared singular value.
 _ROUNDING = 1e-12
@@ -22,11 +22,11 @@ class Spectrum:
     """A weight W (O, I) as ``left @ right``, k columns times k rows, the most important first; all float64.
 
     Attributes:
-        values: what is lost with each direction, (k,), descending, none negative: the squared error of the weight, of
-            the output, or the rise of the loss in nats, whichever the rule looks at.
+        values: loss from dropping each direction, (k,), descending, non-negative: by the rule, the squared error of the
+            weight or of the output, or the rise of the loss in nats.
         left: (O, k).
         right: (k, I).
-        shift: the mean output, (k,) in the same directions; None where no bias can make up for what is dropped of it.
+        shift: the mean output, (k,) in the same directions; None where no bias can compensate for its dropped part.
     """
 
     values: Tensor
@@ -35,7 +35,7 @@ class Spectrum:
     shift: Tensor | None = None
 
     def lost(self) -> Tensor:
-        """What is lost by keeping 0, 1, ... k directions, (k + 1,)."""
+        """Loss at ranks 0, 1, ... k, (k + 1,)."""
         tail = self.values.flip(0).cumsum(0).flip(0)
         return torch.cat([tail, tail.new_zeros(1)])
 
@@ -44,21 +44,21 @@ class Spectrum:
         return balanced(self.left[:, :rank], self.right[:rank])
 
     def bias(self, rank: int, bias: Tensor | None) -> Tensor | None:
-        """The bias that makes up for the mean of what is dropped, (O,)."""
+        """The bias that compensates for the mean of the dropped directions, (O,)."""
         if bias is None or self.shift is None:
             return bias
         return bias.double() + self.left[:, rank:] @ self.shift[rank:]
 
 
 def true_rank(matrix: Tensor) -> int:
-    """Directions of a weight that are more than the rounding of single-precision numbers; 1 at least."""
+    """Numerical rank of a weight, by the rounding of single precision; 1 at least."""
     gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     values = torch.linalg.eigvalsh(gram)
     return max(1, int((values > _ROUNDING * values[-1]).sum()))
 
 
 def balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """``(S^½ Vᵀ, U S^½)`` of the product U S Vᵀ = left @ right; found from the factors, not from the product.
+    """``(S^½ Vᵀ, U S^½)`` of the product U S Vᵀ = left @ right; computed from the factors, not from the product.
 
     Factors of unequal scale have gradients of unequal scale, and an adaptive optimiser's first steps destroy them.
 
@@ -79,16 +79,16 @@ def balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def of_weight(target: FactorizableLayer) -> Spectrum:
-    """Singular values: the best approximation of the weight itself (Eckart & Young 1936)."""
+    """SVD of the weight: its best approximation in the Frobenius norm (Eckart & Young 1936)."""
     u, s, vh = torch.linalg.svd(target.matrix, full_matrices=False)
     return Spectrum(s.square(), u, s[:, None] * vh)
 
 
 def of_output(target: FactorizableLayer, curvature: Curvature) -> Spectrum:
-    """Principal components of the outputs: the best approximation of what the layer gives on real data.
+    """Principal components of the outputs: the best approximation of the layer's outputs on data.
 
     min over rank r of E‖(W - Wᵣ) x‖² is Uᵣ Uᵣᵀ W with U the eigenvectors of E[y yᵀ] (Zhang et al. 2016); with a bias,
-    of the covariance, and the bias takes up the mean.
+    of the covariance, and the bias absorbs the mean.
     """
     centred = bias_of(target.layer) is not None
     weight = target.matrix
@@ -97,7 +97,7 @@ def of_output(target: FactorizableLayer, curvature: Curvature) -> Spectrum:
 
 
 def of_loss(target: FactorizableLayer, curvature: Curvature) -> Spectrum:
-    """Directions by the rise of the loss when they are dropped, to second order, comparable across layers.
+    """Directions ordered by the second-order rise of the loss when they are dropped, comparable across layers.
 
     With Fisher information C ⊗ G (K-FAC: Martens & Grosse 2015; convolutions as in Grosse & Martens 2016) a change D
     of the weight costs ½ tr(G D C Dᵀ). In the metric of G = L Lᵀ that is the problem of :func:`of_output`:
@@ -115,7 +115,7 @@ def of_loss(target: FactorizableLayer, curvature: Curvature) -> Spectrum:
 def _principal(second: Tensor, span: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues, descending, and eigenvectors in columns, of a matrix (O, O) whose range is that of ``span``."""
     if span.shape[0] > span.shape[1]:
-        # A layer that widens: its outputs have no more directions than its inputs, which is much less work.
+        # With more outputs than inputs, the outputs span no more directions than the inputs, which is much less work.
         basis, _ = torch.linalg.qr(span)
         values, u = torch.linalg.eigh(basis.T @ second @ basis)
         u = basis @ u
@@ -125,11 +125,11 @@ def _principal(second: Tensor, span: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _root(g: Tensor) -> Tensor:
-    """L of g = L Lᵀ, damped as much as it needs."""
+    """Cholesky factor L of g = L Lᵀ, damped as much as needed."""
     size = float(g.diag().mean()) + 1e-30
     damping = _DAMPING
     while True:
         root, failed = torch.linalg.cholesky_ex(g + damping * size * torch.eye(len(g), dtype=g.dtype))
         if not failed:
             return root
-        damping *= 10  # rounding left it with an eigenvalue below zero
+        damping *= 10  # rounding made an eigenvalue negative

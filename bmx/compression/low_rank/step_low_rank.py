@@ -1,3 +1,3 @@
-"""Repeats the step ``low_rank`` of a recipe."""
+"""Rebuilds the recipe step ``low_rank``."""
 
 from bmx.compression.low_rank.factored import rebuild as rebuild

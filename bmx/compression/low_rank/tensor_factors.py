@@ -1,4 +1,4 @@
-"""Tucker and CP decompositions of convolution kernels, by tensorly."""
+"""Tucker and CP decompositions of convolution kernels, by TensorLy."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from bmx.extras import need
 
 
 def need_tensorly() -> None:
-    """Makes sure that TensorLy is installed, without importing it.
+    """Checks that TensorLy is installed, without importing it.
 
     Raises:
-        UsageError: it is not; names the extra.
+        UsageError: it is not; the message names the extra to install.
     """
     where, instead = "compression.decomposition", "use compression.decomposition=channel"
     need("tensorly", where, "a decomposition by Tucker or CP", instead)
 
 
 def tensorly() -> Any:
-    """The library."""
+    """Imports TensorLy."""
     import tensorly
 
     return tensorly
@@ -61,7 +61,7 @@ def tucker_sizes(target: FactorizableLayer, by_vbmf: bool) -> list[tuple[int, in
 
 
 def tucker_lost(target: FactorizableLayer, ranks: Sequence[tuple[int, int]]) -> list[float]:
-    """The share of the kernel's energy that the truncated higher-order SVD loses at most, for each pair of ranks."""
+    """Upper bound on the share of the kernel's energy that the truncated HOSVD loses, for each pair of ranks."""
     tails = []
     for side in sides(target):
         squares = torch.linalg.svdvals(side).square()
@@ -87,13 +87,13 @@ def tucker_parts(target: FactorizableLayer, ranks: tuple[int, int]) -> list[Tens
 def cp_parts(target: FactorizableLayer, rank: int, seed: int) -> list[Tensor]:
     """Weights of the three convolutions: (r, inputs), (r, kernel), (outputs, r), each component of equal norm.
 
-    Alternating least squares from the singular vectors; what they lack is drawn from ``seed``.
+    Alternating least squares from the singular vectors; missing ones are drawn from ``seed``.
     """
     tl = tensorly()
     from tensorly.decomposition import parafac
 
     with tl.backend_context("pytorch"), warnings.catch_warnings():
-        # Where the rank is above a side of the kernel the rest is drawn at random, which is what is wanted.
+        # Where the rank exceeds a side of the kernel the rest is drawn at random, as intended.
         warnings.filterwarnings("ignore", message="Trying to compute SVD with n_eigenvecs")
         found = parafac(kernel(target), rank=rank, init="svd", random_state=seed, n_iter_max=50, tol=1e-6)
     scales = found.weights.abs().clamp(min=1e-30)

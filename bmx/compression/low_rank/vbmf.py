@@ -1,4 +1,4 @@
-"""The rank that a noisy matrix has, found analytically."""
+"""Rank of a noisy matrix by analytic variational Bayesian matrix factorisation (VBMF)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# Where the threshold of a singular value stands in units of the noise; section 4 of the paper.
+# Threshold of a singular value in units of the noise; section 4 of the paper.
 _TAU_PER_ROOT_ALPHA = 2.5129
 
 
 def vbmf_rank(matrix: Tensor) -> int:
-    """How many singular values stand out of noise whose strength is not known.
+    """Number of singular values above the noise, whose variance is estimated.
 
     The global solution of empirical variational Bayesian matrix factorisation: Nakajima, Sugiyama, Babacan & Tomioka
     2013, "Global analytic solution of fully-observed variational Bayesian matrix factorization", theorem 2 and
-    corollary 2. What Kim et al. 2016 choose the ranks of convolutions by.
+    corollary 2. Kim et al. 2016 choose the ranks of convolutions by it.
 
     Args:
         matrix: (M, N), any floating type.
 
     Returns:
-        0 to min(M, N); 0 where nothing stands out.
+        0 to min(M, N); 0 where all is noise.
     """
     matrix = matrix.double()
     if matrix.shape[0] > matrix.shape[1]:
@@ -56,7 +56,7 @@ def _free_energy(variance: float, squares: Tensor, long: int, alpha: float, edge
 
 
 def _least(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function of a positive number is least: a scan over logarithms, then the golden section."""
+    """Minimiser of a function of a positive number: a logarithmic scan, then golden-section search."""
     if high <= low:
         return low
     a, b = math.log(low), math.log(high)

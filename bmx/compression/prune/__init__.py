@@ -1,3 +1,3 @@
-"""Pruning of single weights: they become zero, the architecture stays."""
+"""Unstructured pruning: sets single weights to zero, the architecture stays."""
 
 from bmx.compression.prune.method import Prune as Prune

@@ -1,4 +1,4 @@
-"""Keeps pruned weights at zero while a net is trained, and prunes more of them as a schedule has it."""
+"""Pruning masks during training: hold pruned weights at zero and prune more by a schedule."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bmx.compression.prune import selection
 
 @dataclass(frozen=True)
 class Ramp:
-    """How the sparsity rises while training: s(t) = s_end (1 - (1 - t)³), fast at first, while much is superfluous.
+    """Cubic sparsity schedule: s(t) = s_end (1 - (1 - t)³), fast at first, while much is redundant.
 
     Zhu & Gupta 2017, "To prune, or not to prune". A ramp that begins and ends at 0 prunes at once.
 
     Attributes:
         begin: fraction of the steps after which pruning begins.
-        end: fraction of the steps after which the sparsity is that wanted.
-        updates: how often the masks are chosen again in between.
+        end: fraction of the steps after which the target sparsity is reached.
+        updates: number of mask updates in between.
     """
 
     begin: float = 0.0
@@ -35,7 +35,7 @@ class Ramp:
         return self.end <= 0
 
     def level(self, step: int, steps: int) -> float:
-        """The share, in [0, 1], of the wanted sparsity after ``step`` of ``steps``; it rises in ``updates`` stairs."""
+        """The share, in [0, 1], of the target sparsity after ``step`` of ``steps``; rises in ``updates`` steps."""
         first, last = self.begin * steps, self.end * steps
         if step >= last:
             return 1.0
@@ -46,17 +46,17 @@ class Ramp:
 
 
 class Masking:
-    """Chooses masks and holds them: after each optimiser step a pruned weight is exactly zero again.
+    """Chooses pruning masks and holds them: after each optimiser step a pruned weight is exactly zero again.
 
-    A weight that has gone never comes back, whatever momentum or decay would make of it.
+    A pruned weight never comes back, whatever momentum or decay would make of it.
 
     Args:
-        net: is pruned in place.
+        net: pruned in place.
         names: of the weights to prune.
-        zeros: how many of them are zero at the end.
+        zeros: number of zeros at the end.
         criterion: see :func:`bmx.compression.prune.selection.scores`.
         pattern: see :func:`bmx.compression.prune.selection.lowest`.
-        ramp: when.
+        ramp: sparsity schedule.
         seed: of a random criterion.
     """
 
@@ -84,26 +84,26 @@ class Masking:
 
     @property
     def settled(self) -> bool:
-        """Whether the net has its final sparsity; a net from before that is no result."""
+        """Whether the net has its final sparsity; an earlier net is not a valid result."""
         return self.level >= 1.0
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights as they are now, by name."""
+        """The current weights, by name."""
         parameters = dict(self.net.named_parameters())
         return {name: parameters[name].data for name in self.names}
 
     def after_step(self, step: int, steps: int) -> None:
-        """Prunes more if the schedule says so, and puts the pruned weights back to zero."""
+        """Prunes more if the schedule requires it, and resets the pruned weights to zero."""
         self.hold()
         level = self.ramp.level(step, steps)
         if level > self.level:
             self.prune(level)
 
     def prune(self, level: float) -> None:
-        """Zeroes the lowest weights, up to ``level`` (in [0, 1]) of those that have to go."""
+        """Zeroes the weights of lowest score, up to ``level`` (in [0, 1]) of the final number of zeros."""
         score = selection.scores(self.weights(), self.criterion, self.seed)
         for name, gone in self.gone.items():
-            # Below the weights that happen to be zero without having been pruned.
+            # Pruned weights rank below those that happen to be zero without having been pruned.
             score[name] = score[name].masked_fill(gone.to(score[name].device), -1.0)
         self.level = level
         self.gone = selection.lowest(score, round(level * self.zeros), self.pattern)
@@ -122,10 +122,10 @@ class Masking:
                 weight.masked_fill_(gone, 0.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """The level that was reached, and what has been pruned."""
+        """The level reached, and the masks."""
         return {"level": self.level, "gone": {name: gone.cpu() for name, gone in self.gone.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up a state that ``state_dict`` gave."""
+        """Restores a state that ``state_dict`` returned."""
         self.level = float(state["level"])
         self.gone = dict(state["gone"])

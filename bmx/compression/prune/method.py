@@ -1,4 +1,4 @@
-"""Pruning of single weights: they become zero, the architecture stays."""
+"""Unstructured pruning: sets single weights to zero, the architecture stays."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ SCHEDULES = ("cubic", "once")
 
 @dataclass
 class Prune:
-    """Sets weights of linear, convolution and recurrent layers to zero, at once or bit by bit while fine-tuning.
+    """Sets weights of linear, convolution and recurrent layers to zero, at once or gradually during fine-tuning.
 
     The number of zeros is exact, counted over the weights that can be pruned; biases, normalisations and embeddings
-    stay. The net keeps its shape: what becomes smaller is a file that stores the zeros well (``format=packed``).
+    stay. The shapes do not change: only a file format that compresses zeros becomes smaller (``format=packed``).
 
     Attributes:
         criterion: ``magnitude``, ``lamp`` or ``random``; see :func:`bmx.compression.prune.selection.scores`.
         sparsity: fraction of the weights that become zero, below 1; None is 0.9, and 0.5 for ``2:4``.
-        budget: ``params``: how many weights stay, as a fraction (up to 1) or a count; takes the place of ``sparsity``.
-        pattern: ``none``, or ``2:4``: two of four neighbouring inputs go, which NVIDIA's sparse tensor cores can use.
+        budget: ``params``: how many weights stay, as a fraction (up to 1) or a count; replaces ``sparsity``.
+        pattern: ``none``, or ``2:4``: two of four neighbouring inputs are pruned, which NVIDIA's sparse tensor cores
+            can use.
         schedule: ``cubic`` prunes more and more during fine-tuning (:class:`.fixed_masks.Ramp`), ``once``
             before it.
         begin: fraction of the fine-tuning's steps after which the cubic schedule begins.
         end: fraction of the steps after which everything is pruned.
-        updates: how often weights are chosen in between.
-        lottery_ticket: prune at once, then put the weights that are left back to what they were at initialisation
-            (Frankle & Carbin 2019, "The lottery ticket hypothesis"); takes the place of the schedule.
-        skip: names of layers to leave alone; ``*`` stands for anything.
+        updates: number of pruning steps in between.
+        lottery_ticket: prune at once, then rewind the remaining weights to their values at initialisation (Frankle &
+            Carbin 2019, "The lottery ticket hypothesis"); replaces the schedule.
+        skip: names of layers to skip; ``*`` matches anything.
     """
 
-    # Can begin with an untrained net and follow its schedule while that learns.
+    # Can start from an untrained net and follow its schedule during training.
     while_training: ClassVar[bool] = True
 
     place: ClassVar[int] = 2
@@ -114,7 +115,7 @@ class Prune:
         return self._outcome(pruned, layers, tuning)
 
     def layers(self, net: nn.Module) -> list[PrunableLayer]:
-        """What is pruned and what is left alone."""
+        """The layers that are pruned and those that are skipped."""
         found = layers_with_weights(net, self.skip)
         if self.pattern != "2:4":
             return found
@@ -132,7 +133,7 @@ class Prune:
         return kept
 
     def masking(self, net: nn.Module, layers: Sequence[PrunableLayer], seed: int) -> Masking:
-        """The tuning that prunes ``net``, and has pruned it already where the schedule says at once."""
+        """The tuning that prunes ``net``; with the schedule ``once`` it has pruned it already."""
         names = [name for layer in layers for name in layer.weights]
         at_once = self.lottery_ticket or self.schedule == "once"
         ramp = Ramp(0.0, 0.0) if at_once else Ramp(self.begin, self.end, self.updates)
@@ -147,7 +148,7 @@ class Prune:
         return Masking(net, names, zeros, self.criterion, self.pattern, ramp, seed)
 
     def _zeros(self, weights: int) -> int:
-        """How many of ``weights`` go; rounded up, so that a budget is never exceeded."""
+        """How many of ``weights`` are pruned; rounded up, so that a budget is never exceeded."""
         if self._budget is None:
             sparsity = self.sparsity if self.sparsity is not None else 0.5 if self.pattern == "2:4" else 0.9
             return min(weights - 1, math.ceil(round(weights * sparsity, 6)))  # 0.7 * 10 is a little more than 7
@@ -169,7 +170,7 @@ class Prune:
 
 
 def changes(net: nn.Module, layers: Sequence[PrunableLayer], tuning: Masking | None = None) -> list[LayerChange]:
-    """What became of each layer of a pruned net; where ``tuning`` is not settled yet, that is noted."""
+    """Change of each layer of a pruned net, with a note where ``tuning`` is not settled yet."""
     parameters = dict(net.named_parameters())
     waiting = "" if tuning is None or tuning.settled else ", pruned during fine-tuning"
     rows = []
@@ -183,7 +184,7 @@ def changes(net: nn.Module, layers: Sequence[PrunableLayer], tuning: Masking | N
 
 
 def facts(tuning: Masking) -> dict[str, Any]:
-    """Sparsity in total and for each weight matrix, as it is now."""
+    """Current sparsity in total and of each weight matrix."""
     weights = tuning.weights()
     zeros = {name: w.numel() - int(torch.count_nonzero(w)) for name, w in weights.items()}
     total = sum(w.numel() for w in weights.values())
@@ -197,7 +198,7 @@ def facts(tuning: Masking) -> dict[str, Any]:
 
 
 def _rewind(net: nn.Module, context: Context) -> None:
-    """Puts every parameter and buffer of ``net`` back to its initial value."""
+    """Rewinds every parameter and buffer of ``net`` to its initial value."""
     initial = context.initial() if context.initial is not None else None
     mine = {name: tensor.shape for name, tensor in net.state_dict().items()}
     if initial is None or {name: tensor.shape for name, tensor in initial.state_dict().items()} != mine:

@@ -1,4 +1,4 @@
-"""Which weights a pruning removes: how each is scored, and how the lowest are chosen exactly."""
+"""Pruning criteria: scores of the weights, and exact selection of the lowest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Masks = dict[str, Tensor]
 
 
 def scores(weights: Weights, criterion: str, seed: int = 0) -> dict[str, Tensor]:
-    """A score for each weight, comparable across layers; the lowest go first.
+    """Scores each weight, comparable across layers; the lowest are pruned first.
 
     Args:
         weights: by name.
@@ -31,13 +31,13 @@ def scores(weights: Weights, criterion: str, seed: int = 0) -> dict[str, Tensor]
         return {name: _lamp(weight.detach()) for name, weight in weights.items()}
     generator = torch.Generator().manual_seed(seed)
     drawn = {name: torch.rand(weight.shape, generator=generator) for name, weight in weights.items()}
-    # What has been pruned stays pruned however the draw went.
+    # Pruned weights stay pruned whatever is drawn.
     return {name: (draw + 0.5).to(weights[name].device) * (weights[name] != 0) for name, draw in drawn.items()}
 
 
 def _lamp(weight: Tensor) -> Tensor:
     score = torch.zeros(weight.numel(), dtype=torch.float64, device=weight.device)
-    # Of a net that is pruned bit by bit most are zero, and need no sorting.
+    # In gradual pruning most weights are zero, and need no sorting.
     places = weight.flatten().nonzero().flatten()
     ascending, order = weight.flatten()[places].abs().sort()
     squares = ascending.double().square()
@@ -47,12 +47,12 @@ def _lamp(weight: Tensor) -> Tensor:
 
 
 def lowest(score: Weights, count: int, pattern: str = "none") -> Masks:
-    """True where a weight goes: the ``count`` lowest of all together, ties in order.
+    """Masks, true where a weight is pruned: the ``count`` lowest scores over all layers, ties in order.
 
     Args:
-        score: by name, as :func:`scores` gives it.
-        count: how many go; with ``2:4`` at most :func:`most_zeros`.
-        pattern: ``2:4`` lets at most two of four neighbours go: along the inputs of a linear layer, along the input
+        score: by name, as :func:`scores` returns it.
+        count: how many are pruned; with ``2:4`` at most :func:`most_zeros`.
+        pattern: ``2:4`` prunes at most two of four neighbours: along the inputs of a linear layer, along the input
             channels of a convolution.
     """
     flat = torch.cat([s.flatten() for s in score.values()])
@@ -61,7 +61,7 @@ def lowest(score: Weights, count: int, pattern: str = "none") -> Masks:
         flat = flat.where(candidates, torch.inf)
     gone = torch.zeros_like(flat, dtype=torch.bool)
     if count > 0:
-        # Faster than sorting where there are millions.
+        # Faster than sorting for millions of weights.
         last = flat.kthvalue(count).values
         gone = flat < last
         gone[(flat == last).nonzero().flatten()[: count - int(gone.sum())]] = True
@@ -70,12 +70,12 @@ def lowest(score: Weights, count: int, pattern: str = "none") -> Masks:
 
 
 def fits_two_of_four(weight: Tensor) -> bool:
-    """Whether the inputs of a linear layer or a convolution come in fours."""
+    """Whether the number of inputs of a linear layer or a convolution is a multiple of four."""
     return weight.shape[1] % 4 == 0
 
 
 def most_zeros(weights: Weights, pattern: str) -> int:
-    """How many of the weights the pattern lets go."""
+    """Largest number of weights that the pattern allows to prune."""
     total = sum(w.numel() for w in weights.values())
     return total // 2 if pattern == "2:4" else total
 

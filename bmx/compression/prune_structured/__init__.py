@@ -1,3 +1,3 @@
-"""Structured pruning: whole channels and attention heads are taken out."""
+"""Structured pruning: removes whole channels and attention heads."""
 
 from bmx.compression.prune_structured.method import PruneStructured as PruneStructured

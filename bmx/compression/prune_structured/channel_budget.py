@@ -1,4 +1,4 @@
-"""How many channels each group of layers keeps, so that a net is just within its budget."""
+"""Chooses the number of channels of each group of layers so that a net is just within its budget."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Callable, Mapping, Sequence
 from bmx.compression.prune_structured.channel_pruning import KeptChannels
 
 Costs = Mapping[str, float]
-# What a net costs at a ratio when some groups are raised above it, and what each group keeps then.
+# From a ratio, and the extra channels of some groups, to the cost of the net and the channels that each group keeps.
 Trial = Callable[[float, Mapping[str, int]], tuple[Costs, Mapping[str, KeptChannels]]]
 
 
 def within(costs: Costs, allowed: Costs) -> bool:
-    """Whether nothing is over its budget."""
+    """Whether no cost exceeds its budget."""
     return all(costs[name] <= most for name, most in allowed.items())
 
 
 def fill(trial: Trial, ratios: Sequence[float], allowed: Costs) -> tuple[float, dict[str, int]]:
-    """The smallest ratio that is within the budget, and what groups get back of the room that it leaves.
+    """The smallest ratio within the budget, and the extra channels of groups that use up the rest of the budget.
 
-    Groups are given one step of channels each, in turns, until no group can have another: what is found is within
-    one step of the budget, and never over it.
+    Groups get one step of channels each, in turns, until no group can have another: the result is within one step of
+    the budget, and never over it.
 
     Args:
-        trial: counts costs.
-        ratios: to choose from, ascending; the last one is within the budget.
-        allowed: the most of each cost.
+        trial: computes the costs.
+        ratios: candidates, ascending; the last one is within the budget.
+        allowed: upper limit of each cost.
     """
     ratio = ratios[bisect_left(ratios, True, key=lambda ratio: within(trial(ratio, {})[0], allowed))]
     _, groups = trial(ratio, {})

@@ -1,4 +1,4 @@
-"""Which channels of a net go together, and what of which tensors goes with them."""
+"""Groups of coupled channels that are pruned together, and their slices of each tensor."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bmx.compression.prune_structured.channel_trace import FIXED, ChannelTrace, 
 
 @dataclass(frozen=True)
 class Slice:
-    """What one class of channels has in one tensor.
+    """Axis of a tensor along which a group of channels lies.
 
     Attributes:
         tensor: name of the parameter or buffer, the first where it has several.
-        axis: along which its numbers are taken out.
-        makes: whether the channel is made there, rather than read.
+        axis: along which indices are removed.
+        makes: whether it is an output of the tensor's layer, rather than an input.
     """
 
     tensor: str
@@ -29,12 +29,12 @@ class Slice:
 
 @dataclass
 class Group:
-    """Channels of the same layers, of which some may go.
+    """Channels of the same layers, some of which may be pruned.
 
     Attributes:
-        name: path of the first layer that makes them, with a number where it makes several groups.
-        classes: for each channel (or what goes together with it) the indices that it has in each slice.
-        splits: of those whose axis was chosen by the caller, which take these channels apart.
+        name: path of the first layer that outputs them, with a number where it outputs several groups.
+        classes: for each channel (or set of coupled channels) its indices in each slice.
+        splits: those of the splits with an axis chosen by the caller that reshape these channels.
     """
 
     name: str
@@ -43,19 +43,19 @@ class Group:
 
     @property
     def slices(self) -> list[Slice]:
-        """Where they are."""
+        """The slices that the channels occupy."""
         return list(self.classes[0])
 
 
 @dataclass
 class Groups:
-    """All that can go, and why the rest stays.
+    """All groups that can be pruned, and the reason for every channel that cannot.
 
     Attributes:
         found: the groups, in the net's order.
-        stays: for each tensor that makes channels, by name, why all or some of them stay.
-        queries: for each attention, the weight that makes its queries and the rows (heads, width) of it. Their products
-            with keys are divided by the root of the width.
+        stays: for each tensor that outputs channels, by name, why all or some of them stay.
+        queries: for each attention, the weight that projects to its queries and the rows (heads, width) of it. Their
+            products with keys are divided by the root of the width.
     """
 
     found: list[Group]
@@ -64,12 +64,12 @@ class Groups:
 
 
 def find_groups(trace: ChannelTrace, axes: Mapping[int, int] | None = None) -> Groups:
-    """The channels of a traced net that may go, in groups of alike ones.
+    """Finds the channels of a traced net that may be pruned, in groups of channels of the same layers.
 
     Args:
         trace: of the net.
-        axes: for splits, by number, which of their axes becomes shorter where the code does not say; the last
-            one if that leaves any choice, else the first that does.
+        axes: for splits, by number, which of their axes becomes shorter where the code leaves it open; by default the
+            last one if that leaves any choice, else the first that does.
     """
     choice = _axes(trace, dict(axes or {}))
     roots = _roots(trace, choice)
@@ -103,7 +103,7 @@ def find_groups(trace: ChannelTrace, axes: Mapping[int, int] | None = None) -> G
 
 
 def _named(groups: Sequence[Group]) -> list[Group]:
-    """The groups by the paths of their layers."""
+    """The groups, named by the paths of their layers."""
     count: dict[str, int] = {}
     named = []
     for group in groups:
@@ -151,7 +151,7 @@ def _pairs(trace: ChannelTrace, axes: Sequence[int]) -> np.ndarray:
 
 
 def _roots(trace: ChannelTrace, axes: Sequence[int]) -> np.ndarray:
-    """For each label the smallest of those that it goes together with."""
+    """For each label the smallest of the labels coupled with it."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -187,7 +187,7 @@ def _collapsed(split: Split, roots: np.ndarray) -> bool:
 
 
 def _reasons(trace: ChannelTrace, roots: np.ndarray) -> dict[int, str]:
-    """For each class that stays the reason."""
+    """The reason for each class that stays, by its root."""
     reasons = {int(roots[FIXED]): "it meets what is no channel"}
     for labels, reason in trace.fixed:
         for root in np.unique(roots[labels.numpy()]).tolist():

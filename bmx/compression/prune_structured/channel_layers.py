@@ -1,4 +1,4 @@
-"""What layers and products of matrices mean for the channels that they read and make."""
+"""Channel-tracing rules of layers and matrix products: how their input and output channels are coupled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIXED = "all its channels are read together"
 
 
 def unknown(trace: ChannelTrace, name: str, given: Any, returned: Any) -> None:
-    """Notes an operation of which nothing is known: what it was given stays."""
+    """Records an operation without a rule: its input channels stay."""
     for value in tensors_in(given):
         if trace.owns(value):
             trace.raw.add(id(value))
@@ -24,7 +24,7 @@ def unknown(trace: ChannelTrace, name: str, given: Any, returned: Any) -> None:
 
 
 def forget(trace: ChannelTrace, returned: Any) -> None:
-    """Says that no channel passes what an operation returned."""
+    """Records that the result of an operation carries no channels."""
     for value in tensors_in(returned):
         trace.put(value, None)
 
@@ -34,13 +34,13 @@ def _layer(args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _repeats(labels: Tensor) -> bool:
-    """Whether one channel comes twice along the last dimension."""
+    """Whether a channel occurs twice along the last dimension."""
     row = labels.flatten(0, -2)[0]
     return len(row.unique()) < len(row)
 
 
 def _read(trace: ChannelTrace, labels: Tensor, dim: int, columns: Tensor) -> None:
-    """Ties the channels along a dimension with what reads them, the same at every position."""
+    """Ties the channels along a dimension to the weight columns that read them, the same at every position."""
     trace.tie(labels.movedim(dim, -1), columns)
 
 
@@ -59,7 +59,7 @@ def linear(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], ret
         return
     columns = trace.span(weight, 1, False)
     if labels is not None and varies(labels, *range(labels.ndim - 1)) and _repeats(labels):
-        # Along positions: what it makes of a channel is still of that channel.
+        # Applied along positions: its output still belongs to the same channel.
         trace.tie(labels, labels[..., :1])
         trace.put(returned, labels[..., :1].expand(returned.shape))
         return
@@ -98,7 +98,7 @@ def _convolve(trace: ChannelTrace, values: dict[str, Any], returned: Any, transp
         inner = trace.span(weight, 1, True)
         made = inner.repeat(groups)
         trace.tie(read.view(groups, -1), read.view(groups, -1)[:1])
-        if inputs == groups:  # each channel by itself: what goes, goes with its outputs
+        if inputs == groups:  # depthwise: an input channel is removed together with its outputs
             trace.fix(inner, "its outputs belong to one channel")
             made = read.repeat_interleave(outputs // groups)
     else:
@@ -130,7 +130,7 @@ def embedding(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], 
 
 
 def recurrent(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], returned: Any) -> None:
-    """Inputs that a recurrent layer reads may go; what it makes stays."""
+    """Input channels of a recurrent layer may be removed; its outputs stay."""
     labels = trace.of(args[0])
     for weight in tensors_in([args[1:], kwargs]):
         if not trace.owns(weight):

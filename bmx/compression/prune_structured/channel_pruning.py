@@ -1,4 +1,4 @@
-"""Decides which channels and attention heads a net loses, and makes sure that nothing else is lost with them."""
+"""Chooses the channels and attention heads to prune, and verifies that their removal equals setting them to zero."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from bmx.compression.prune_structured.channel_trace import ChannelTrace
 # From a group of channels to a score for each of them.
 Importance = Callable[[Group], Tensor]
 
-# Of the largest output: sums of other lengths differ in their last digits.
+# Tolerance relative to the largest output: sums of different lengths differ in their last digits.
 _SAME = 1e-4
 _NOT_ALIKE = "the net without some of its channels is not the net with them at zero"
 
 
 @dataclass(frozen=True)
 class KeptChannels:
-    """How many channels (of each head or part) or whole heads a group has left.
+    """Number of channels (of each head or part) or whole heads that a group keeps.
 
     Attributes:
-        left: so many.
-        total: of so many.
-        step: by which it can change.
+        left: number that stays.
+        total: number before.
+        step: granularity of ``left``.
     """
 
     left: int
@@ -47,11 +47,11 @@ class KeptChannels:
 
 @dataclass(frozen=True)
 class Channels:
-    """The channels of a net that can go.
+    """The prunable channels of a net.
 
     Attributes:
-        groups: all that the net has.
-        sure: those groups that can go without anything else being lost.
+        groups: all groups of the net.
+        sure: the verified groups, whose removal changes nothing but their own contribution.
         reasons: why layers keep all or some of their outputs, by path.
         heads: for groups of whole attention heads, by name, the paths of the attention modules.
     """
@@ -62,12 +62,12 @@ class Channels:
     heads: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def kept(self, ratio: float, round_to: int, raised: Mapping[str, int] | None = None) -> dict[str, KeptChannels]:
-        """What each group keeps.
+        """The number of channels that each group keeps.
 
         Args:
-            ratio: fraction of each group's channels that goes.
-            round_to: the channels that are left are a multiple of it; a group with fewer keeps them all.
-            raised: by group, how many channels it keeps beyond what the ratio leaves.
+            ratio: fraction of each group's channels that is pruned.
+            round_to: the remaining channels are a multiple of it; a group with fewer keeps them all.
+            raised: by group, extra channels that it keeps beyond the ratio.
         """
         found = {}
         for group in self.sure:
@@ -77,11 +77,11 @@ class Channels:
         return found
 
     def narrow(self, net: nn.Module, keep: Mapping[str, KeptChannels], importance: Importance) -> None:
-        """Takes the channels of least importance out of ``net``, in place; all are ranked before one goes.
+        """Removes the channels of least importance from ``net``, in place; all are ranked before any is removed.
 
         Args:
             net: the net these channels were found in, or a copy of it; may be on the meta device.
-            keep: how many are left, by group.
+            keep: how many stay, by group.
             importance: scores the channels of a group.
         """
         chosen = []
@@ -91,7 +91,7 @@ class Channels:
         take_out(net, self.removal(chosen), self.groups)
 
     def removal(self, chosen: Sequence[tuple[Group, Sequence[int]]]) -> Removal:
-        """What goes with the channels that are given by number."""
+        """The indices to remove, of all tensors, for the chosen channels of each group."""
         heads = {
             path: len(group.classes) - len(numbers)
             for group, numbers in chosen
@@ -101,7 +101,7 @@ class Channels:
         return removal(chosen, heads)
 
     def ratios(self, round_to: int) -> list[float]:
-        """Every ratio at which a group loses more channels than just below it, ascending, from 0 on."""
+        """All ratios at which the number of channels of some group changes, ascending, from 0 on."""
         found = set()
         for group in self.sure:
             size, step = len(group.classes), 1 if group.name in self.heads else round_to
@@ -112,22 +112,22 @@ class Channels:
 
 
 def even(group: Group) -> Tensor:
-    """An importance that looks at no numbers: for finding out how large a net becomes."""
+    """Constant importance, which needs no weights: to compute the size of a pruned net."""
     return torch.arange(len(group.classes), dtype=torch.float32)
 
 
 def find_channels(net: nn.Module, inputs: Tensor, skip: Sequence[str] = (), fewer_heads: bool = False) -> Channels:
-    """The channels of ``net`` that can go, each group of them tried.
+    """Finds the prunable channels of ``net`` and verifies each group of them.
 
-    What goes with a channel is found by following all channels through the net's own code. A group is sure if the net
-    without half of its channels computes what the net computes with them set to zero; a group for which that does not
-    hold stays as it is. The outputs of the net stay.
+    Coupled channels are found by tracing all channels through the net's own code. A group is verified if the net
+    without half of its channels computes the same as the net with them set to zero; other groups are not pruned. The
+    outputs of the net stay.
 
     Args:
-        net: in eval mode, with its numbers; stays as it is.
+        net: in eval mode, with its weights; not modified.
         inputs: samples (N, ...) as the net takes them, two or more.
         skip: names of layers that keep their channels, and with them those that they are tied to.
-        fewer_heads: whole heads of attention layers can go; else every head can become narrower.
+        fewer_heads: whether whole heads of attention layers are removed; otherwise every head becomes narrower.
     """
     keep = [
         name
@@ -146,19 +146,19 @@ def find_channels(net: nn.Module, inputs: Tensor, skip: Sequence[str] = (), fewe
         problems = {group.name: _differs(net, everything, [group], inputs) for group in groups.found}
         sure = [group for group in groups.found if not problems[group.name]]
         reasons |= {name: why for name, why in problems.items() if why}
-        while sure and _differs(net, everything, sure, inputs):  # alone each of them can go, together they cannot
+        while sure and _differs(net, everything, sure, inputs):  # each alone is verified, but not all together
             reasons[sure[-1].name] = _NOT_ALIKE
             sure = sure[:-1]
     return Channels(groups, sure, reasons, heads)
 
 
 def check_narrowed(net: nn.Module, narrowed: nn.Module, channels: Channels, gone: Removal, inputs: Tensor) -> str:
-    """What is wrong with a net that lost channels; empty if it is the original with these channels at zero."""
+    """How a pruned net differs from the original with the same channels at zero; empty if it does not."""
     silent = copy.deepcopy(net)
     silenced(silent, gone.made)
     if largest_difference(narrowed, silent, inputs) <= _SAME:
         return ""
-    # An activation of zero that is not zero itself: what nobody reads may be anything.
+    # An activation may map zero to nonzero; outputs that nothing reads may have any value, so they get noise.
     noisy = copy.deepcopy(net)
     silenced(noisy, gone.made, noise=True)
     silenced(noisy, gone.read)
@@ -166,7 +166,7 @@ def check_narrowed(net: nn.Module, narrowed: nn.Module, channels: Channels, gone
 
 
 def _differs(net: nn.Module, channels: Channels, groups: Sequence[Group], inputs: Tensor) -> str:
-    """Why these groups cannot lose half of their channels; empty if they can."""
+    """Why half of the channels of these groups cannot be removed; empty if they can."""
     gone = channels.removal([(group, range(0, len(group.classes), 2)) for group in groups])
     narrowed = copy.deepcopy(net)
     try:
@@ -178,7 +178,7 @@ def _differs(net: nn.Module, channels: Channels, groups: Sequence[Group], inputs
 
 
 def _heads(net: nn.Module, trace: ChannelTrace) -> tuple[dict[int, int], dict[int, str]]:
-    """The axis of heads where the code of an attention module takes channels apart, and the module's path."""
+    """For each split inside an attention module, the axis of its heads, and the path of the module."""
     axes, paths = {}, {}
     for path, module in net.named_modules():
         name = heads_field(module)
@@ -196,9 +196,9 @@ def _heads(net: nn.Module, trace: ChannelTrace) -> tuple[dict[int, int], dict[in
 
 
 def kept(channels: int, ratio: float, round_to: int) -> int:
-    """How many of ``channels`` are left: a multiple of ``round_to``, at least one of it, or all where there are fewer.
+    """How many of ``channels`` stay: a multiple of ``round_to``, at least ``round_to``, or all where there are fewer.
 
-    What is left is rounded down, so that a larger ratio never leaves more.
+    The number is rounded down, so that a larger ratio never keeps more.
     """
     left = channels - int(ratio * channels + 1e-9)
     return channels if left == channels else max(left - left % round_to, min(round_to, channels))

@@ -1,4 +1,4 @@
-"""Takes channels out of a net, or silences them, given what belongs to them."""
+"""Removes channels from a net, or sets them to zero, given their indices in each tensor."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from bmx.compression.prune_structured.channel_groups import Group, Groups
 
 Gone = dict[tuple[str, int], Tensor]
-"""For tensors by name and axis the indices that go, ascending."""
+"""Indices to remove, ascending, by tensor name and axis."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """Channels that go.
+    """Channels to remove.
 
     Attributes:
-        made: what makes them.
-        read: what reads them.
-        heads: for attention modules by path, how many heads are left.
+        made: indices of tensors that output them.
+        read: indices of tensors that read them.
+        heads: for attention modules by path, how many heads stay.
     """
 
     made: Gone
@@ -32,12 +32,12 @@ class Removal:
 
     @property
     def all(self) -> Gone:
-        """Both; one tensor may do both along one axis."""
+        """``made`` and ``read`` merged; a tensor may be in both along one axis."""
         return _merged([*self.made.items(), *self.read.items()])
 
 
 def removal(chosen: Iterable[tuple[Group, Sequence[int]]], heads: Mapping[str, int]) -> Removal:
-    """What goes with the channels of each group that are given by number."""
+    """Collects the indices to remove, of all tensors, for the chosen channels of each group."""
     made: list[tuple[tuple[str, int], Tensor]] = []
     read: list[tuple[tuple[str, int], Tensor]] = []
     for group, numbers in chosen:
@@ -55,12 +55,12 @@ def _merged(parts: Iterable[tuple[tuple[str, int], Tensor]]) -> Gone:
 
 
 def take_out(net: nn.Module, gone: Removal, groups: Groups) -> None:
-    """Makes ``net`` narrower, in place; tensors that several modules share stay shared.
+    """Removes channels from ``net``, in place; shared tensors stay shared.
 
     Args:
         net: the net that ``groups`` were found in, or a copy of it; may be on the meta device.
-        gone: the channels.
-        groups: all of the net's, for the queries of attention, whose temperature is kept.
+        gone: the channels to remove.
+        groups: all groups of the net, for the queries of attention, whose softmax temperature is preserved.
     """
     _keep_temperature(net, gone, groups)
     tensors = _tensors(net)
@@ -88,7 +88,7 @@ def take_out(net: nn.Module, gone: Removal, groups: Groups) -> None:
 
 
 def silenced(net: nn.Module, gone: Gone, noise: bool = False) -> None:
-    """Sets numbers to zero, or to noise that no net could overlook, in place."""
+    """Sets the weights of channels to zero, or to noise large enough to change the output if read, in place."""
     tensors = _tensors(net)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -99,7 +99,7 @@ def silenced(net: nn.Module, gone: Gone, noise: bool = False) -> None:
 
 
 def heads_field(module: nn.Module) -> str | None:
-    """The field of an attention module that counts its heads."""
+    """Name of the field of an attention module that holds its number of heads."""
     for name in ("heads", "num_heads", "n_heads", "n_head", "nhead"):
         value = getattr(module, name, None)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
@@ -116,7 +116,7 @@ _NORMS = (nn.modules.batchnorm._NormBase,)
 
 
 def _fit_fields(module: nn.Module, groups: int | None) -> None:
-    """Brings the fields that tell a layer's size into line with its tensors."""
+    """Updates the fields that hold a layer's size, such as ``in_features``, to its tensors."""
     weight = getattr(module, "weight", None)
     if isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
@@ -176,7 +176,7 @@ def _tensors(net: nn.Module) -> dict[str, Tensor]:
 
 
 def largest_difference(net: nn.Module, other: nn.Module, inputs: Tensor) -> float:
-    """Of two nets' outputs, as a fraction of the largest output of the second."""
+    """Largest difference of two nets' outputs, as a fraction of the largest output of the second."""
     with torch.no_grad():
         one, two = net(inputs), other(inputs)
     if one.shape != two.shape:

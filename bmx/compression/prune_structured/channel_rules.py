@@ -1,4 +1,4 @@
-"""What each kind of operation means for the channels that pass it."""
+"""Channel-tracing rules of torch operations: how each one couples the channels that pass through it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bmx.compression.prune_structured.channel_shapes import SHAPES, follow_shape
 from bmx.compression.prune_structured.channel_trace import FIXED, ChannelTrace, compact, tensors_in, varies
 from bmx.measure.meta_copy import no_fast_path
 
-# Channel by channel, whatever the numbers are.
+# Elementwise: each channel is mapped to itself.
 _SAME = {
     *("relu", "relu6", "gelu", "silu", "mish", "tanh", "sigmoid", "hardswish", "hardsigmoid", "hardtanh", "elu"),
     *("celu", "selu", "leaky_relu", "rrelu", "softplus", "softsign", "logsigmoid", "tanhshrink", "hardshrink"),
@@ -45,10 +45,10 @@ _CELLS = {"lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
 
 
 def trace_channels(net: nn.Module, inputs: Tensor, keep: Sequence[str] = ()) -> ChannelTrace:
-    """Runs ``net`` on ``inputs`` (N, ...) and says what became of its channels.
+    """Runs ``net`` on ``inputs`` (N, ...) and traces its channels.
 
     Args:
-        net: in eval mode; stays as it is.
+        net: in eval mode; not modified.
         inputs: two samples or more, so that no dimension of one is taken for a channel.
         keep: names of parameters whose outputs stay.
     """
@@ -66,7 +66,7 @@ def trace_channels(net: nn.Module, inputs: Tensor, keep: Sequence[str] = ()) -> 
 
 
 def follow(trace: ChannelTrace, func: Any, args: Sequence[Any], kwargs: dict[str, Any], returned: Any) -> None:
-    """Notes in ``trace`` what one operation, which has been carried out, did to the channels it was given."""
+    """Records in ``trace`` the effect of one executed operation on the channels of its arguments."""
     name = getattr(func, "__name__", "").strip("_")
     if name == "get":
         name = str(getattr(getattr(func, "__self__", None), "__name__", ""))
@@ -81,7 +81,7 @@ def follow(trace: ChannelTrace, func: Any, args: Sequence[Any], kwargs: dict[str
         unknown(trace, name, [args, kwargs], returned)
 
 
-# -- one number to one number ----------------------------------------------------------------------------------------
+# -- elementwise operations ------------------------------------------------------------------------------------------
 
 
 def _same(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], returned: Any) -> None:
@@ -100,7 +100,7 @@ def _together(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], 
 
 
 def _joined(trace: ChannelTrace, one: Tensor, other: Tensor) -> Tensor:
-    """Ties what meets number by number; a map of one channel that meets many stays."""
+    """Ties channels that are combined elementwise; a single channel broadcast over several stays."""
     shape = torch.broadcast_shapes(one.shape, other.shape)
     a, b = one.expand(shape), other.expand(shape)
     if _spread(one, b):
@@ -129,7 +129,7 @@ def _mixed(trace: ChannelTrace, labels: Tensor, shape: torch.Size) -> Tensor:
     return torch.full((), FIXED).expand(shape)
 
 
-# -- many numbers to one ---------------------------------------------------------------------------------------------
+# -- reductions and pooling ------------------------------------------------------------------------------------------
 
 
 def _pooled(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], returned: Any) -> None:
@@ -193,7 +193,7 @@ def _normalize(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any],
 
 
 def _by_channel(trace: ChannelTrace, given: Any, others: Sequence[Any], returned: Any) -> None:
-    """Numbers of each channel that it is scaled and shifted by."""
+    """Ties the parameters or buffers of a normalisation, one value per channel, to the channels."""
     labels = trace.of(given)
     assert labels is not None
     for value in others:
@@ -234,7 +234,7 @@ def _prelu(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], ret
     _by_channel(trace, args[0], [weight] if weight.numel() > 1 else [], returned)
 
 
-# -- the rest -------------------------------------------------------------------------------------------------------
+# -- other operations -----------------------------------------------------------------------------------------------
 
 
 def _glu(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], returned: Any) -> None:

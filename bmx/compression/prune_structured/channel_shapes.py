@@ -1,4 +1,4 @@
-"""Operations that only move numbers: their channels are moved alike, and dimensions taken apart are remembered."""
+"""Channel-tracing rules of shape operations: labels move with the values, and splits of channels are recorded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHAPES = {
 def follow_shape(
     trace: ChannelTrace, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any], returned: Any
 ) -> None:
-    """Moves labels as ``func`` moved numbers."""
+    """Moves labels as ``func`` moved the values."""
     results = list(tensors_in([returned]))
     if name == "pad":
         _padded(trace, args, kwargs, returned)
@@ -63,7 +63,7 @@ def follow_shape(
 
 
 def _joined(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], returned: Tensor) -> None:
-    """Channels side by side; at positions that only repeat they are joined once."""
+    """Concatenates labels; along broadcast dimensions only once."""
     parts, dim = args[0] if args else kwargs["tensors"], int(args[1] if len(args) > 1 else kwargs.get("dim", 0))
     labels = [labels for part in parts if (labels := _or_fixed(trace, part)).numel()]
     for other in range(returned.ndim):
@@ -88,7 +88,7 @@ def _replaced(value: Any, stand_ins: dict[int, Tensor]) -> Any:
 
 
 def _padded(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], returned: Any) -> None:
-    """Along positions a channel goes on; channels that are made of padding stay."""
+    """Padding along positions extends a channel; channels that consist of padding stay."""
     labels, given = trace.of(args[0]), args[1] if len(args) > 1 else kwargs["pad"]
     if labels is None:
         return
@@ -109,7 +109,7 @@ def _padded(trace: ChannelTrace, args: Sequence[Any], kwargs: dict[str, Any], re
 
 
 def _sliced(trace: ChannelTrace, labels: Tensor, part: Tensor) -> None:
-    """One of several equal parts of a dimension: the others are its like."""
+    """Records a slice that is one of several equal parts of a dimension as a split into these parts."""
     if part.ndim != labels.ndim:
         return
     changed = [dim for dim in range(labels.ndim) if part.shape[dim] != labels.shape[dim]]
@@ -128,7 +128,7 @@ def _sliced(trace: ChannelTrace, labels: Tensor, part: Tensor) -> None:
 
 
 def _taken_apart(trace: ChannelTrace, before: Sequence[int], labels: Tensor) -> None:
-    """Finds the dimensions of ``before`` that became several of ``labels``, and remembers those with channels."""
+    """Finds the dimensions of ``before`` that became several of ``labels``, and records those with channels."""
     after, i, j = labels.shape, 0, 0
     while i < len(before) and j < len(after):
         first_i, first_j = i, j

@@ -1,4 +1,4 @@
-"""Follows every channel of a net through one forward pass: which layers make it, change it, tie it and read it."""
+"""Traces every channel of a net through one forward pass: which layers output, transform, couple and read it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 FIXED = 0
-"""The label of what is no channel, and of channels that have to stay."""
+"""Label of values that belong to no channel, and of channels that must stay."""
 
-# Numbers of a parameter outside any layer that are followed one by one; those of a larger one stay.
+# Largest parameter outside any layer that is traced element by element; the channels of a larger one stay.
 _MOST = 2_000_000
 
 
 @dataclass(frozen=True)
 class Span:
-    """The labels of one parameter or buffer: one for each index of an axis, or one for each of its numbers.
+    """The labels of one parameter or buffer: one for each index of an axis, or one for each element.
 
     Attributes:
-        tensor: what they are of.
-        start: the first label; they follow one another.
-        axis: the dimension that they count along; None where each number has its own.
-        makes: whether the index is an output, made here, rather than an input that is read.
+        tensor: the parameter or buffer.
+        start: the first label; they are consecutive.
+        axis: the dimension that they index; None where each element has its own.
+        makes: whether the index is an output of the layer, rather than an input.
     """
 
     tensor: Tensor
@@ -45,11 +45,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Split:
-    """A dimension of channels that the net's code takes apart into equal parts.
+    """A dimension of channels that the net's code splits into equal parts.
 
     Attributes:
-        labels: (R, a, b, ...), for each of R places the channels as the code arranges them.
-        axis: which of a, b, ... is the one that becomes shorter, where that is known; else None.
+        labels: (R, a, b, ...), for each of R positions the channels as the code arranges them.
+        axis: which of a, b, ... becomes shorter in pruning, where that is known; else None.
     """
 
     labels: Tensor
@@ -57,17 +57,17 @@ class Split:
 
 
 Follow = Callable[["ChannelTrace", Any, Sequence[Any], dict[str, Any], Any], None]
-"""Notes in a trace what one operation did, given its function, arguments and what it returned."""
+"""Records the effect of one operation in a trace, given its function, arguments and result."""
 
 
 class ChannelTrace(TorchFunctionMode):
-    """What became of the channels while a net ran: labels that mean the same channel, that stay, that are taken apart.
+    """Trace of the channels of one forward pass: labels that are coupled, that must stay, and that are split.
 
     Attributes:
         spans: the labels of parameters and buffers.
-        same: pairs of labels (P, 2) that go or stay together.
+        same: pairs of labels (P, 2) that are coupled.
         fixed: labels that stay, each tensor with the reason.
-        splits: dimensions that are taken apart into equal parts.
+        splits: dimensions that are split into equal parts.
         names: of the parameters and buffers, by identity; the first where one has several.
         raw: identities of parameters and buffers that were read otherwise than as the weight of a layer.
         scaled: for each product of queries and keys that is divided by the root of their width, the queries' labels
@@ -88,19 +88,19 @@ class ChannelTrace(TorchFunctionMode):
         self._known: dict[int, Tensor] = {id(tensor): tensor for _, tensor in named}
         self.names = {id(tensor): name for name, tensor in reversed(named)}
         self.names = {key: self.names[key] for key in self._known}
-        self._labels: dict[int, tuple[Tensor, Tensor]] = {}  # the tensor too, so that its identity stays its own
+        self._labels: dict[int, tuple[Tensor, Tensor]] = {}  # the tensor is held too, so that its id is not reused
 
     @property
     def count(self) -> int:
-        """How many labels there are."""
+        """Number of labels."""
         return self._count
 
     def owns(self, tensor: Any) -> bool:
-        """Whether it is a parameter or a buffer of the net, itself and not something computed from it."""
+        """Whether it is itself a parameter or a buffer of the net, not computed from one."""
         return isinstance(tensor, Tensor) and id(tensor) in self._known
 
     def span(self, tensor: Tensor, axis: int | None, makes: bool) -> Tensor:
-        """The labels of an axis of a parameter or buffer, or of each of its numbers."""
+        """The labels of an axis of a parameter or buffer, or of each of its elements."""
         axis = 0 if tensor.ndim == 1 else axis
         key = (id(tensor), axis, makes)
         if key not in self.spans:
@@ -109,7 +109,7 @@ class ChannelTrace(TorchFunctionMode):
         return self.spans[key].labels()
 
     def of(self, value: Any) -> Tensor | None:
-        """The labels of a tensor, one for each number; None of one that no channel passes."""
+        """The labels of a tensor, one for each element; None if it carries no channels."""
         if not isinstance(value, Tensor):
             return None
         found = self._labels.get(id(value))
@@ -125,28 +125,28 @@ class ChannelTrace(TorchFunctionMode):
         )
 
     def put(self, tensor: Tensor, labels: Tensor | None) -> None:
-        """Gives a tensor its labels; None takes them away."""
+        """Sets the labels of a tensor; None removes them."""
         if labels is None:
             self._labels.pop(id(tensor), None)
         else:
             self._labels[id(tensor)] = (tensor, labels.expand(tensor.shape))
 
     def tie(self, one: Tensor, other: Tensor) -> None:
-        """Says that channels are the same, label by label."""
+        """Couples channels, label by label."""
         pairs = torch.stack(compact(*torch.broadcast_tensors(one, other)), -1).reshape(-1, 2)
         pairs = pairs[pairs[:, 0] != pairs[:, 1]]
         if len(pairs):
             self.same.append(pairs.unique(dim=0))
 
     def fix(self, labels: Tensor | None, reason: str) -> None:
-        """Says that channels have to stay."""
+        """Marks channels as ones that must stay."""
         if labels is not None:
             found = compact(labels)[0].unique()
             if (found != FIXED).any():
                 self.fixed.append((found, reason))
 
     def split(self, labels: Tensor, axis: int | None = None) -> None:
-        """Says that the code takes channels apart, (..., a, b, ...) with leading places made one: (R, a, b, ...)."""
+        """Records that the code splits channels: ``labels`` (R, a, b, ...), leading dimensions flattened to R."""
         if not varies(labels, *range(1, labels.ndim)):
             return
         flat = labels.flatten(1)
@@ -164,7 +164,7 @@ class ChannelTrace(TorchFunctionMode):
 
 
 def compact(*labels: Tensor) -> list[Tensor]:
-    """The same labels without the positions at which they only repeat; all of one shape."""
+    """The same labels without the dimensions along which they are broadcast; all of one shape."""
     found = list(labels)
     for dim in range(labels[0].ndim):
         if labels[0].shape[dim] > 1 and all(each.stride(dim) == 0 for each in labels):
@@ -182,7 +182,7 @@ def varies(labels: Tensor, *dims: int) -> bool:
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors in arguments, however they are nested."""
+    """The tensors in arbitrarily nested arguments."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Structured pruning: whole channels and attention heads are taken out, so that the net is really smaller."""
+"""Structured pruning: removes whole channels and attention heads, which makes the net itself smaller."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ BUDGETS = ("params", "macs", "bytes", "latency_ms")
 
 @dataclass
 class PruneStructured:
-    """Takes the least important channels out of every layer, by a fixed ratio or as many as a budget asks for.
+    """Removes the least important channels of every layer, by a fixed ratio or as many as a budget requires.
 
-    Channels that are added, joined or otherwise tied go together; what goes with a channel is found by following it
-    through the net's code (:mod:`.channel_trace`), as in Fang et al. 2023, "DepGraph: Towards any
-    structural pruning". Each group of channels is tried first: a group without which the net would compute something
-    else than with these channels at zero stays, and the table of layers says why. Behind a layer normalisation, which
-    reads all channels together, that is always so; inside attention and between two linear layers it is not.
+    Channels that are added, concatenated or otherwise coupled are removed together; the coupling is found by tracing
+    channels through the net's code (:mod:`.channel_trace`), as in Fang et al. 2023, "DepGraph: Towards any structural
+    pruning". Each group of channels is verified first: a group whose removal does not equal setting its channels to
+    zero stays, and the table of layers has the reason. Channels that pass a layer normalisation, which reads all
+    channels together, always stay; those inside attention and between two linear layers do not.
 
     Attributes:
         criterion: ``magnitude``, the norm of all weights of a channel (Li et al. 2017); ``taylor``, weight times
             gradient on calibration samples (Molchanov et al. 2019); ``random``.
-        ratio: fraction of the channels of each layer that goes.
-        budget: ``params``, ``macs`` and ``bytes`` of the weights' file: the most the whole net may have, as a fraction
-            up to 1 of what it has, or a count; the smallest ratio that keeps them takes the place of ``ratio``, and the
-            room it leaves is used up. ``latency_ms``: the most a batch of one may take in torch on this machine,
-            median; the smallest ratio that was measured to keep it is taken.
-        round_to: channels that are left are a multiple of it.
-        heads: ``narrower`` makes every attention head narrower, ``fewer`` takes whole heads out.
+        ratio: fraction of the channels of each layer that is pruned.
+        budget: ``params``, ``macs`` and ``bytes`` of the weights' file: upper limits on the whole net, as a fraction up
+            to 1 of the original, or a count; the smallest ratio within them replaces ``ratio``, and the rest of the
+            budget is used up. ``latency_ms``: upper limit on the median for a batch of one in torch on this machine;
+            the smallest ratio measured to be within it is taken.
+        round_to: the remaining channels are a multiple of it.
+        heads: ``narrower`` makes every attention head narrower, ``fewer`` removes whole heads.
         samples: calibration samples, for ``taylor``.
-        skip: names of layers that keep their channels; ``*`` stands for anything.
+        skip: names of layers that keep their channels; ``*`` matches anything.
     """
 
     place: ClassVar[int] = 0
@@ -92,8 +92,8 @@ class PruneStructured:
         """See :class:`bmx.compression.method.Method`.
 
         Raises:
-            UsageError: no layer has channels that can go, a layer that does not exist, or a budget that cannot be met;
-                says the smallest that can.
+            UsageError: no layer has prunable channels, a layer does not exist, or a budget cannot be met; the message
+                names the smallest that can.
         """
         check_skip(net, self.skip)
         names = ("params", "macs", *(name for name in BUDGETS[2:] if name in self._budget))
@@ -115,7 +115,7 @@ class PruneStructured:
         channels.narrow(pruned, keep, self._importance(net, context.seed))
         net.zero_grad(set_to_none=True)
         after = _costs(pruned, context, names)
-        counted = {name: most for name, most in allowed.items() if name != "latency_ms"}  # which another time differs
+        counted = {name: most for name, most in allowed.items() if name != "latency_ms"}  # latency is not reproducible
         assert within(after, counted), "the search met what pruning does not"
         groups = {name: [each.left, each.total] for name, each in keep.items()}
         facts = {"ratio": ratio, "kept": groups, "before": before, "after": after, "budget": allowed}
@@ -133,7 +133,7 @@ class PruneStructured:
     def _search(
         self, net: nn.Module, context: Context, channels: Channels, allowed: Costs
     ) -> tuple[float, dict[str, int]]:
-        """What to prune to be within the budget, tried on nets without numbers; only a clock needs real ones."""
+        """Searches the ratio and extra channels that meet the budget, on the meta device except for latency."""
         counted = {name: most for name, most in allowed.items() if name != "latency_ms"}
         choices = channels.ratios(self.round_to)
         ratio, raised = self._counted(net, context, channels, counted, choices) if counted else (0.0, {})
@@ -166,7 +166,7 @@ class PruneStructured:
             keep = channels.kept(ratio, self.round_to, raised)
             try:
                 return costs(keep, shadow(net), context.example.to("meta")), keep
-            except Exception:  # what fails on shapes alone may well run
+            except Exception:  # what fails on the meta device may well run
                 return costs(keep, copy.deepcopy(net), context.example), keep
 
         self._must_reach(trial(choices[-1], {})[0], allowed)
@@ -190,7 +190,7 @@ class PruneStructured:
         return UsageError(what, f"compression.ratio={self.ratio} compression.round_to={self.round_to}", fix)
 
     def _importance(self, net: nn.Module, seed: int) -> Importance:
-        """Scores the channels of a group by all the weights that belong to them, each layer's share alike."""
+        """Scores the channels of a group by all their weights, each layer with equal weight."""
         if self.criterion == "random":
             generator = torch.Generator().manual_seed(seed)
             return lambda group: torch.rand(len(group.classes), generator=generator)
@@ -235,7 +235,7 @@ class PruneStructured:
 
 
 def _batch(context: Context) -> Tensor:
-    """Calibration samples to try nets on, two or more."""
+    """Two or more calibration samples for verifying pruned nets."""
     inputs = next(iter(context.calibration(16)))[0]
     return inputs if len(inputs) > 1 else torch.cat((inputs, inputs))
 
@@ -247,7 +247,7 @@ def _nothing_to_take(channels: Channels) -> UsageError:
 
 
 def _sizes(before: nn.Module, after: nn.Module) -> str:
-    """``64→32 in, 128→64 out`` of a layer with a weight, or the sizes of what it has instead."""
+    """``64→32 in, 128→64 out`` of a layer with a weight, or the sizes of its other parameters."""
     first = [next(m.parameters(recurse=False)).shape for m in (before, after)]
     if len(first[0]) < 2 or isinstance(after, nn.Embedding):
         return f"{math.prod(first[0]):,}→{math.prod(first[1]):,} numbers"
@@ -258,7 +258,7 @@ def _sizes(before: nn.Module, after: nn.Module) -> str:
 
 
 def _costs(net: nn.Module, context: Context, names: Sequence[str]) -> dict[str, float]:
-    """What a net costs by the ruler of ``bmx bench``; all but the time, of one without numbers too."""
+    """Cost of a net as ``bmx bench`` measures it; all but latency also of a net on the meta device."""
     found: dict[str, float] = {}
     for name in names:
         weights = net
@@ -269,7 +269,7 @@ def _costs(net: nn.Module, context: Context, names: Sequence[str]) -> dict[str, 
 
 
 def _gradients(net: nn.Module, context: Context, samples: int) -> None:
-    """Leaves the gradient of the loss on calibration samples in every parameter."""
+    """Accumulates the gradient of the loss on calibration samples in every parameter."""
     net.zero_grad(set_to_none=True)
     done = 0
     for inputs, targets in context.calibration(samples):

@@ -1,4 +1,4 @@
-"""torch's self-attention with its projections as linear layers of their own, whose heads can be narrower or fewer."""
+"""Self-attention of torch with its projections as separate linear layers, whose heads can be narrower or fewer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bmx.measure.meta_copy import no_fast_path
 
 
 class SeparateAttention(nn.Module):
-    """What nn.MultiheadAttention computes of one tensor as query, key and value; the width of heads may be any.
+    """Equivalent of nn.MultiheadAttention for one tensor as query, key and value, with heads of any width.
 
     Attributes:
         qkv: to queries, keys and values, each (heads, width of a head).
@@ -21,7 +21,7 @@ class SeparateAttention(nn.Module):
         num_heads: the number of heads.
     """
 
-    in_proj_bias = None  # keeps torch's encoder layer from its fused kernel, which knows full heads only
+    in_proj_bias = None  # disables the fused kernel of torch's encoder layer, which supports full heads only
 
     def __init__(self, of: nn.MultiheadAttention) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class SeparateAttention(nn.Module):
         return (y if batched else y.squeeze(0)), weights if batched or weights is None else weights.squeeze(0)
 
     def _mask(self, mask: Tensor | None, padding: Tensor | None, q: Tensor) -> Tensor | None:
-        """What is added to the products: (T, T) or (N·heads, T, T) of the one mask, (N, T) of the other."""
+        """The additive attention mask from ``mask`` (T, T) or (N·heads, T, T) and ``padding`` (N, T)."""
         found = _additive(mask, q)
         if found is not None and found.ndim == 3:
             found = found.view(len(q), self.num_heads, *found.shape[1:])
@@ -92,7 +92,7 @@ def _additive(mask: Tensor | None, q: Tensor) -> Tensor | None:
 
 
 def separable(net: nn.Module, inputs: Tensor) -> list[str]:
-    """Paths of torch's attention layers that have one tensor as query, key and value whenever ``net`` runs."""
+    """Paths of nn.MultiheadAttention layers whose query, key and value are one tensor in every call of ``net``."""
     alone: dict[str, bool] = {}
 
     def watch(path: str) -> object:
@@ -122,7 +122,7 @@ def _is_usual(module: nn.MultiheadAttention) -> bool:
 
 
 def separate(net: nn.Module, paths: Sequence[str]) -> nn.Module:
-    """Puts :class:`SeparateAttention` in the place of torch's attention, which computes the same; changes ``net``."""
+    """Replaces nn.MultiheadAttention by an equivalent :class:`SeparateAttention` at ``paths``; changes ``net``."""
     for path in paths:
         parent, _, name = path.rpartition(".")
         old = net.get_submodule(path)
@@ -137,10 +137,10 @@ def separate(net: nn.Module, paths: Sequence[str]) -> nn.Module:
 
 
 def attention_step(paths: Sequence[str]) -> Step:
-    """The step of a recipe that repeats :func:`separate`."""
+    """The recipe step that repeats :func:`separate`."""
     return {"kind": "attention", "modules": list(paths)}
 
 
 def rebuild(net: nn.Module, step: Step) -> nn.Module:
-    """Repeats a step of :func:`attention_step`."""
+    """Rebuilds a step of :func:`attention_step`."""
     return separate(net, step["modules"])

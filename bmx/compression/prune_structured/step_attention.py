@@ -1,3 +1,3 @@
-"""Repeats the step ``attention`` of a recipe."""
+"""Rebuilds the recipe step ``attention``."""
 
 from bmx.compression.prune_structured.separate_attention import rebuild as rebuild

@@ -1,4 +1,4 @@
-"""The recipe of a net with narrower layers: the shape of every tensor and the fields of modules that changed."""
+"""Recipe step of structured pruning: the changed tensor shapes and module fields, and rebuilding from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bmx.compression.recipe import Step
 
 
 def channels_step(before: nn.Module, after: nn.Module) -> Step:
-    """What makes the architecture of ``after`` out of ``before``: the same modules, some with fewer channels."""
+    """The step from the architecture of ``before`` to that of ``after``: the same modules, some with fewer channels."""
     modules = dict(before.named_modules())
     fields = {name: changed for name, module in after.named_modules() if (changed := _changed(modules[name], module))}
     shapes = {name: list(tensor.shape) for name, tensor in _tensors(after).items()}
@@ -23,7 +23,7 @@ def channels_step(before: nn.Module, after: nn.Module) -> Step:
 
 
 def rebuild(net: nn.Module, step: Step) -> nn.Module:
-    """Gives ``net`` the channels of a step that :func:`channels_step` wrote; its changed tensors are zero then."""
+    """Applies a step of :func:`channels_step` to ``net``; tensors that change are zero afterwards."""
     for path, fields in step["modules"].items():
         module = net.get_submodule(path)
         for name, value in fields.items():
@@ -33,7 +33,7 @@ def rebuild(net: nn.Module, step: Step) -> nn.Module:
     made: dict[int, Tensor] = {}
     for name, shape in step["tensors"].items():
         old = tensors[name]
-        # A tensor that two modules share is made once.
+        # A tensor that two modules share is created once.
         if id(old) not in made:
             new = old.detach().new_zeros(shape)
             made[id(old)] = nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
@@ -47,7 +47,7 @@ def _tensors(net: nn.Module) -> dict[str, Tensor]:
 
 
 def _changed(before: nn.Module, after: nn.Module) -> dict[str, Any]:
-    """The whole numbers and tuples of them among a module's fields that are not what they were."""
+    """The changed fields of a module that are integers or tuples of integers."""
     changed = {}
     for name, value in vars(after).items():
         plain = isinstance(value, int) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value))

@@ -1,3 +1,3 @@
-"""Quantisation: weights and activations of few bits, after training or tuned with the rounding in place."""
+"""Quantisation of weights and activations, post-training (PTQ) or quantisation-aware (QAT)."""
 
 from bmx.compression.quantize.method import Quantize as Quantize

@@ -1,4 +1,4 @@
-"""Batch normalisations multiplied into the convolutions before them, where that changes nothing."""
+"""Batch-norm folding: merges batch normalisations into the preceding convolutions, where outputs do not change."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bmx.compression.quantize.dataflow import flows
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
-# Of the largest output.
+# Tolerance relative to the largest output.
 _SAME = 1e-4
 
 
 def foldable(net: nn.Module, names: Sequence[str], inputs: Tensor) -> dict[str, str]:
-    """The batch normalisations that can go into a convolution, each with that convolution, by path.
+    """Finds the batch normalisations that can be folded, each with its convolution, by path.
 
-    A normalisation is exactly torch's own, called once, and reads nothing but the output of one convolution, whose
-    weights are its own. What still changes the outputs of the net when it is folded stays.
+    Such a normalisation is exactly torch's own, called once, and reads nothing but the output of one convolution that
+    shares its weights with no other. One that nevertheless changes the outputs of the net when folded is left out.
 
     Args:
-        net: in eval mode; stays as it is.
+        net: in eval mode; not modified.
         names: paths of the convolutions, among other layers.
         inputs: samples (N, ...) as the net takes them.
     """
@@ -51,7 +51,7 @@ def foldable(net: nn.Module, names: Sequence[str], inputs: Tensor) -> dict[str, 
 
 
 def fold(net: nn.Module, folded: Mapping[str, str]) -> None:
-    """Multiplies batch normalisations into the convolutions before them, in place; the identity takes their place.
+    """Folds batch normalisations into the convolutions before them, in place; each is replaced by an identity.
 
     Args:
         net: in eval mode.
@@ -84,7 +84,7 @@ def _same(net: nn.Module, folded: Mapping[str, str], inputs: Tensor) -> bool:
 
 
 def _calls(net: nn.Module, names: Sequence[str], inputs: Tensor) -> Counter[str]:
-    """How often each of the modules is called in one forward pass."""
+    """Number of calls of each of the modules in one forward pass."""
     counted: Counter[str] = Counter()
     hooks = [
         net.get_submodule(name).register_forward_hook(lambda *_, name=name: counted.update([name])) for name in names

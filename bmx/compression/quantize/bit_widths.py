@@ -1,4 +1,4 @@
-"""How many bits each layer needs for the model's score to hold."""
+"""Mixed precision: searches the fewest bits of each layer for a tolerated drop of the score."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Rungs = Mapping[str, Sequence[int]]
-"""For each layer the bits it may have, fewest first; the last are those of floats."""
+"""Candidate bits of each layer, fewest first; the last are those of floats."""
 
 
 def least_bits(
@@ -16,21 +16,21 @@ def least_bits(
     whole: float,
     drop: float,
 ) -> tuple[dict[str, int], dict[str, Any]]:
-    """Fewest bits with which the score falls by no more than ``drop``, by raising the most sensitive layers first.
+    """The fewest bits with which the score drops by at most ``drop``, raising the most sensitive layers first.
 
-    Each layer is tried alone at its fewest bits. Layers are then raised by one rung, those first whose score fell most
-    (the smaller of two equals, which costs less), then by the next, and the shortest beginning of that list that holds
-    is found by bisection: the score is taken to grow with every raise.
+    Each layer is scored alone at its fewest bits. Layers are then raised by one rung, those with the largest drop first
+    (the smaller of two equals, which costs less), then by the next rung, and the shortest prefix of that list with a
+    sufficient score is found by bisection, assuming that the score grows with every raise.
 
     Args:
-        rungs: what may be chosen.
-        sizes: weights of each layer.
+        rungs: candidate bits.
+        sizes: number of weights of each layer.
         score: of the model with these bits, higher is better.
         whole: the score with every layer in floats.
-        drop: largest fall of it.
+        drop: largest tolerated drop of it.
 
     Returns:
-        Bits of each layer, and the facts: what each layer alone loses, the scores.
+        Bits of each layer, and the facts: the drop of each layer alone, the scores.
     """
     top = {name: bits[-1] for name, bits in rungs.items()}
     alone = {name: whole - score({**top, name: bits[0]}) for name, bits in rungs.items()}

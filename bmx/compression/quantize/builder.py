@@ -1,4 +1,4 @@
-"""Builds versions of one model with different bits from the ranges that were seen in it."""
+"""Builds quantised versions of one calibrated model with different bit widths."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 
 
 class Settings(Protocol):
-    """The fields of :class:`bmx.compression.quantize.Quantize` that a version is built by."""
+    """The fields of :class:`bmx.compression.quantize.Quantize` that determine a version."""
 
     activations: str
     range: str
@@ -34,7 +34,7 @@ class Settings(Protocol):
 
 
 class Builder:
-    """A model whose ranges are known, of which versions with different bits can be made."""
+    """A calibrated model, from which versions with different bit widths are built."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Builder:
             self.ranges = observe(net, places, batches, method.observer, method.percentile)
 
     def build(self, bits: Mapping[str, int], tuning: bool) -> nn.Module:
-        """A new net with these bits; 32 leaves a layer as it is."""
+        """Builds a new net with these bits; 32 keeps a layer in floats."""
         net = copy.deepcopy(self.net)
         round_tables(net, self.held, tuning)
         made: dict[int, StoredWeights | TunedWeights] = {}  # a weight that several layers share is rounded once
@@ -88,7 +88,7 @@ class Builder:
         return net
 
     def cut(self, bits: Mapping[str, int]) -> dict[str, dict[str, float]]:
-        """For each layer the fraction of its inputs, outputs and weights that the ends of their grids cut off."""
+        """For each layer the fraction of its inputs, outputs and weights that the ends of their grids clip."""
         found: dict[str, dict[str, float]] = {}
         for name, fields in self.step(bits, tuning=False)["layers"].items():
             layer, shares = self.net.get_submodule(name), {}
@@ -105,7 +105,7 @@ class Builder:
         return {name: shares for name, shares in found.items() if shares}
 
     def _wide_enough(self, name: str, weight: Tensor, layers: Mapping[str, Any]) -> Tensor:
-        """Where the grids of a weight end, wide enough for the biases of all layers that have it."""
+        """Clip of the grids of a weight, large enough for the biases of all layers that share it."""
         fields = layers[name]
         clip = self._clip(name, weight, fields["bits"], fields["group"])
         for other in self.ties.get(name, (name,)):
@@ -118,7 +118,7 @@ class Builder:
         return clip
 
     def step(self, bits: Mapping[str, int], tuning: bool) -> Step:
-        """What repeats :meth:`build` on the original's architecture."""
+        """The recipe step that repeats :meth:`build` on the original architecture."""
         bits = {name: max(bits.get(each, FLOAT) for each in self.ties.get(name, (name,))) for name in bits}
         chosen = {name for name, b in bits.items() if b != FLOAT}
         layers = {name: self._fields(name, bits[name], chosen) for name in bits if name in chosen}
@@ -129,8 +129,8 @@ class Builder:
         layer, seen = self.net.get_submodule(name), self.flow.get(name, Flow())
         static = TensorPlace(name, "input") in self.ranges
         dynamic = self.method.activations == "dynamic" and isinstance(layer, nn.Linear) and seen.calls > 0
-        # An integer kernel of a convolution gives integers. The grid of the layer that takes them does, if it is the
-        # only taker; what the model returns stays in floats, and so does the convolution that gives it.
+        # An integer kernel of a convolution needs an output grid. That of the layer that reads the output serves, if it
+        # is the only reader; the model's own output stays in floats, and so does the convolution that computes it.
         alone = not seen.elsewhere and seen.layers <= chosen and len(seen.layers) > 0
         output = static and isinstance(layer, CONVOLUTIONS) and not alone and not seen.returned
         return {
@@ -144,10 +144,10 @@ class Builder:
         return any(self._meets_integers(self.net.get_submodule(each)) for each in self.ties.get(name, (name,)))
 
     def _meets_integers(self, layer: nn.Module) -> bool:
-        """Whether an integer kernel may multiply these weights with eight-bit inputs, and they have to be smaller.
+        """Whether an integer kernel may multiply these weights with eight-bit inputs, which requires a reduced range.
 
-        A convolution without a grid of its own may be given integers by the layer before it. The integer LSTM rounds
-        its inputs whatever ``activations`` says.
+        A convolution without an input grid may receive integers from the layer before it. The integer LSTM rounds its
+        inputs whatever ``activations`` says.
         """
         if self.method.range == "full":
             return False
@@ -172,7 +172,7 @@ class Builder:
 
 
 def _ties(net: nn.Module, names: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """For each layer that shares its weight with others all that have it; those stay in floats together, or none."""
+    """For each layer with a shared weight, all layers that share it; either all of them stay in floats or none."""
     owners: dict[int, list[str]] = {}
     for name in names:
         owners.setdefault(id(net.get_submodule(name).weight), []).append(name)
@@ -180,7 +180,7 @@ def _ties(net: nn.Module, names: Collection[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _has_integer_kernel(layer: nn.Module) -> bool:
-    """Whether onnxruntime gains by integers: in a convolution of one channel they took 1.2 to 2.5 times as long."""
+    """Whether onnxruntime is faster with integers: a convolution of one channel took 1.2 to 2.5 times as long."""
     if isinstance(layer, CONVOLUTIONS):
         return layer.in_channels > 1
     return not isinstance(layer, nn.Embedding)

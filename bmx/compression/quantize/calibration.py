@@ -1,4 +1,4 @@
-"""Which numbers pass through a model's layers, and the grids that fit them."""
+"""Calibration: observes the activations of a model and fits quantisation ranges to them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from bmx.compression.quantize import quantization_grid
 
 OBSERVERS = ("minmax", "percentile", "mse")
 _BINS = 2048
-# Fractions of the whole range that are tried as the range of the grid.
+# Candidate ranges of the grid as fractions of the whole range.
 _SHRINKS = [step / 50 for step in range(50, 9, -1)]
 
 
 @dataclass(frozen=True)
 class TensorPlace:
-    """A place in a model that numbers pass.
+    """An activation tensor of a model: the input or output of a layer.
 
     Attributes:
         layer: path of the module.
         side: ``input`` or ``output``.
-        relu: what is below zero is going to be cut off.
+        relu: whether negative values are cut off by a ReLU behind it.
     """
 
     layer: str
@@ -34,12 +34,12 @@ class TensorPlace:
 
 @dataclass(frozen=True)
 class TensorRange:
-    """What the grid at a place holds.
+    """Quantisation range of an activation tensor.
 
     Attributes:
         low: its lower end.
         high: its upper end.
-        cut: fraction of the numbers seen that lie outside.
+        cut: fraction of the observed values that lie outside.
     """
 
     low: float
@@ -54,15 +54,15 @@ def observe(
     observer: str,
     percentile: float,
 ) -> dict[TensorPlace, TensorRange]:
-    """The range of numbers that the grid at each place should hold.
+    """Determines the quantisation range of each activation tensor.
 
     Args:
-        net: in eval mode; stays as it is.
-        places: where to look; those that nothing passes are missing in what is returned.
+        net: in eval mode; not modified.
+        places: the tensors to observe; those that never occur are missing in the result.
         batches: inputs as the net takes them, the same ones at each call.
-        observer: ``minmax``, all that were seen; ``percentile``, all but the outermost; ``mse``, the range whose grid
-            makes the least squared error.
-        percentile: of the numbers, how many to keep within the range; 99.99 gives up one in 10,000.
+        observer: ``minmax``, all observed values; ``percentile``, all but the outermost; ``mse``, the range whose grid
+            has the least squared error.
+        percentile: percentage of the values within the range; 99.99 clips one in 10,000.
     """
     ends: dict[TensorPlace, tuple[float, float]] = {}
 
@@ -90,7 +90,7 @@ def observe(
 
 
 def _outside(counts: Tensor, first: float, last: float, low: float, high: float) -> float:
-    """The fraction of the numbers counted between ``first`` and ``last`` that is not between ``low`` and ``high``."""
+    """The fraction of a histogram over ``first`` to ``last`` that is not between ``low`` and ``high``."""
     total = float(counts.sum())
     if last <= first or not total:
         return 0.0

@@ -1,4 +1,4 @@
-"""What quantisation did to each layer, in words."""
+"""Describes the change of each layer by quantisation, for the table of layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from bmx.compression.method import LayerChange
 from bmx.compression.recipe import Step
 
-# Bits of a weight that stays as it is.
+# Bits of a weight that is not quantised.
 FLOAT = 32
 
 
@@ -26,10 +26,10 @@ def changes(
 
     Args:
         net: the original.
-        folded: each batch normalisation that went into a convolution, and that convolution.
-        notes: for each module why it is left alone, or None.
-        bits: of the weights of the others; ``FLOAT`` where accuracy needed it.
-        step: of the recipe.
+        folded: each folded batch normalisation, and its convolution.
+        notes: for each module why it is skipped, or None.
+        bits: of the weights of the others; ``FLOAT`` where the score required it.
+        step: the recipe step.
         cut: by layer, the fraction of ``inputs``, ``outputs`` and ``weights`` beyond the ends of their grids.
     """
     rows = []
@@ -62,6 +62,6 @@ def _note(module: nn.Module, bits: int, fields: Mapping[str, Any]) -> str:
 
 
 def _cut(shares: Mapping[str, float]) -> str:
-    """``, cut off: 0.1 % of the inputs``: what lies beyond a grid takes the number at its end."""
+    """The note on clipped values, such as ``, cut off: 0.1 % of the inputs``."""
     words = [f"{100 * share:.2g} % of the {what}" for what, share in shares.items() if share >= 5e-5]
     return f", cut off: {', '.join(words)}" if words else ""

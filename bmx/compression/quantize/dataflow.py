@@ -1,4 +1,4 @@
-"""Where the outputs of a model's layers go, watched in one forward pass rather than read off its code."""
+"""Traces which layers consume each layer's output, in one forward pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-# A rounding behind these is the same as one before them, but for a ReLU, which a grid that starts at zero is itself.
+# Rounding commutes with these, except for ReLU, which a grid that starts at zero applies itself.
 _RELU = {"relu", "relu_", "threshold"}
 _TRANSPARENT = {
     *("max_pool1d", "max_pool2d", "_max_pool1d", "_max_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d"),
@@ -21,16 +21,16 @@ _TRANSPARENT = {
 
 @dataclass
 class Flow:
-    """What became of one layer's outputs.
+    """Consumers of one layer's output.
 
     Attributes:
-        calls: how often the layer was called.
-        layers: watched layers that take it, perhaps behind a ReLU, a max-pooling or a change of shape.
-        elsewhere: something else takes it too, such as an addition.
-        returned: it is the model's own output.
-        always_relu: nothing sees it but through a ReLU.
-        norm: the batch normalisation that takes it first.
-        readers: how often the output itself was read.
+        calls: number of calls of the layer.
+        layers: traced layers that consume it, directly or after a ReLU, max-pooling or reshape.
+        elsewhere: whether something else consumes it too, such as an addition.
+        returned: whether it is the model's own output.
+        always_relu: whether every consumer reads it through a ReLU.
+        norm: the batch normalisation that consumes it first.
+        readers: number of reads of the output itself.
     """
 
     calls: int = 0
@@ -43,11 +43,11 @@ class Flow:
 
 
 def flows(net: nn.Module, names: Collection[str], example: Tensor) -> dict[str, Flow]:
-    """Where the outputs of the modules ``names`` go when ``net`` runs on ``example``.
+    """Traces the consumers of the outputs of the modules ``names`` in a forward pass on ``example``.
 
     Args:
-        net: in eval mode; stays as it is.
-        names: paths of the modules to watch.
+        net: in eval mode; not modified.
+        names: paths of the modules to trace.
         example: inputs as the net takes them.
     """
     watch = _Watch(net, names)
@@ -62,7 +62,7 @@ def flows(net: nn.Module, names: Collection[str], example: Tensor) -> dict[str, 
 
 @dataclass
 class _Value:
-    """A tensor that came from a watched layer, kept so that its identity stays its own."""
+    """A tensor derived from a traced layer's output, held so that its id is not reused."""
 
     tensor: Any
     source: str
@@ -101,7 +101,7 @@ class _Watch(TorchFunctionMode):
             return returned
         name = getattr(func, "__name__", "")
         read = self._found([*args, *kwargs.values()])
-        self.values.pop(id(returned), None)  # What was changed in place is no longer what the layer gave.
+        self.values.pop(id(returned), None)  # A tensor modified in place is no longer the layer's output.
         for value in read:
             self._read(value)
             if isinstance(returned, Tensor) and name in _RELU | _TRANSPARENT:
@@ -136,7 +136,7 @@ class _Watch(TorchFunctionMode):
             for value in self._found(arguments):
                 self._read(value)
                 self.flows[value.source].layers.add(name)
-                # The grid of the layer that takes it may reach below zero, so this says nothing of its own grid.
+                # The input grid of the consuming layer may reach below zero, so it does not replace a ReLU here.
                 self.flows[value.source].always_relu &= value.relu
             self.inside += 1
 

@@ -1,7 +1,7 @@
-"""Layers with few-bit weights and inputs, in plain torch: tuned with float weights, stored with whole numbers.
+"""Quantised layers in plain torch: fake-quantised float weights while tuned, integers when stored.
 
-torch has no integer kernels to offer here, so a layer computes in floats that lie on the integers' grids. The same
-numbers go through integer kernels in onnxruntime, once the model is exported.
+torch has no suitable integer kernels, so a layer computes in floats that lie on the integers' grids. Once the model is
+exported, the same values go through integer kernels in onnxruntime.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ COVERED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding)
 
 
 class StoredWeights(nn.Module):
-    """Weights as whole numbers: int8 codes, or two four-bit codes in a byte, and the step of each group's grid.
+    """Weights stored as integers: int8 codes, or two four-bit codes in a byte, and the scale of each group.
 
     Args:
         shape: of the weights.
-        bits: 8 or 4; 7 for codes of eight bits that stay within 63.
+        bits: 8 or 4; 7 for int8 codes within ±63.
         group: weights that share a step; 0 is all of one output.
     """
 
@@ -43,7 +43,7 @@ class StoredWeights(nn.Module):
 
     @classmethod
     def of(cls, weight: Tensor, bits: int, group: int, clip: Tensor) -> StoredWeights:
-        """The weights nearest to ``weight`` on grids that end at ``clip`` (O, G) times the largest of each group."""
+        """Rounds ``weight`` to grids that end at ``clip`` (O, G) times the largest absolute weight of each group."""
         stored = cls(weight.shape, bits, group)
         groups = quantization_grid.grouped(weight.detach(), group)
         scale = quantization_grid.weight_scale(groups, bits, clip)
@@ -55,7 +55,7 @@ class StoredWeights(nn.Module):
         return stored
 
     def integers(self) -> Tensor:
-        """The whole numbers (O, …), int8."""
+        """The integer codes (O, …), int8."""
         if self.bits != 4:
             return self.codes
         return quantization_grid.ungrouped(quantization_grid.unpack(self.codes).unsqueeze(1), self.shape)
@@ -65,7 +65,7 @@ class StoredWeights(nn.Module):
         return self.scale[:, 0]
 
     def forward(self) -> Tensor:
-        """The weights in the type of the steps."""
+        """The dequantised weights, in the dtype of the scales."""
         if not self.group:
             scale = self.scale.view(-1, *[1] * (len(self.shape) - 1))
             return self.integers().to(scale.dtype) * scale
@@ -74,10 +74,10 @@ class StoredWeights(nn.Module):
 
 
 class TunedWeights(nn.Module):
-    """Weights in float that are rounded to their grids whenever they are used, and learn as if they were not.
+    """Fake-quantised float weights: rounded to their grids on use, trained by straight-through gradients.
 
     Args:
-        weight: the weights to begin with.
+        weight: the initial weights.
         bits: 8, 7 or 4.
         group: weights that share a step; 0 is all of one output.
         clip: (O, G), where each grid ends, as a fraction of its largest weight.
@@ -92,7 +92,7 @@ class TunedWeights(nn.Module):
         self.register_buffer("clip", clip.to(weight.dtype))
 
     def stored(self) -> StoredWeights:
-        """What is kept of them when the tuning is over; the same numbers."""
+        """The stored form of the weights, with the same values, for the end of tuning."""
         return StoredWeights.of(self.values, self.bits, self.group, self.clip)
 
     def step(self) -> Tensor:
@@ -109,7 +109,7 @@ class TunedWeights(nn.Module):
 
 
 class StaticGrid(nn.Module):
-    """Rounds to an eight-bit grid that was chosen beforehand."""
+    """Static fake quantisation of activations to a calibrated eight-bit grid."""
 
     scale: Tensor
     zero: Tensor
@@ -124,7 +124,7 @@ class StaticGrid(nn.Module):
 
 
 class DynamicGrid(nn.Module):
-    """Rounds each batch to the eight-bit grid that spans it, as the ONNX operation DynamicQuantizeLinear does."""
+    """Dynamic fake quantisation to the eight-bit grid that spans each batch, as ONNX's DynamicQuantizeLinear."""
 
     def forward(self, x: Tensor) -> Tensor:
         first, last = quantization_grid.ACTIVATION_RANGE
@@ -137,11 +137,11 @@ class DynamicGrid(nn.Module):
 
 
 class QuantizedLayer(nn.Module):
-    """What all layers with few-bit weights share.
+    """Base class of layers with quantised weights.
 
     Attributes:
-        weights: called without arguments, gives the weights as floats on their grids.
-        input: rounds what comes in; the identity where only the weights are quantised.
+        weights: module that returns the weights as floats on their grids.
+        input: rounds the input; the identity where only the weights are quantised.
     """
 
     def __init__(self, weights: StoredWeights | TunedWeights, bias: Tensor | None, input: nn.Module | None) -> None:
@@ -152,12 +152,12 @@ class QuantizedLayer(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """For modules that compute with the weights of another, as torch's fused attention does."""
+        """The weights, for modules that read the weights of another, as torch's fused attention does."""
         return cast(Tensor, self.weights())
 
     @property
     def added(self) -> Tensor | None:
-        """The bias; behind a fixed grid of inputs a multiple of the products' step, as integer kernels have it."""
+        """The bias; with a static input grid rounded to multiples of the products' step, as in integer kernels."""
         if self.bias is None or not isinstance(self.input, StaticGrid):
             return self.bias
         step = self.input.scale.float() * cast(StoredWeights | TunedWeights, self.weights).step().float()
@@ -165,11 +165,11 @@ class QuantizedLayer(nn.Module):
 
     @property
     def bits(self) -> int:
-        """Of a weight."""
+        """Bits of a weight."""
         return cast(int, self.weights.bits)
 
     def needs(self) -> Tensor | None:
-        """The least step of each output's grid (O,) at which a 32-bit integer holds the bias; None for any."""
+        """The smallest step of each output's grid (O,) at which a 32-bit integer holds the bias; None for any."""
         if self.bias is None or not isinstance(self.input, StaticGrid):
             return None
         return quantization_grid.least_step(self.bias.detach(), self.input.scale)
@@ -179,7 +179,7 @@ class QuantizedLayer(nn.Module):
 
 
 class QuantizedLinear(QuantizedLayer):
-    """nn.Linear with few-bit weights: (…, I) to (…, O)."""
+    """nn.Linear with quantised weights: (…, I) to (…, O)."""
 
     def __init__(
         self, linear: nn.Linear, weights: StoredWeights | TunedWeights, input: nn.Module | None = None
@@ -193,10 +193,10 @@ class QuantizedLinear(QuantizedLayer):
 
 
 class QuantizedConv(QuantizedLayer):
-    """nn.Conv1d or nn.Conv2d with few-bit weights.
+    """nn.Conv1d or nn.Conv2d with quantised weights.
 
     Attributes:
-        output: rounds the result where no other quantised layer does, so that an integer kernel can give it.
+        output: rounds the output where no other quantised layer does, so that an integer kernel can compute it.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class QuantizedConv(QuantizedLayer):
         self.stride, self.padding, self.dilation, self.groups = conv.stride, conv.padding, conv.dilation, conv.groups
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The convolution itself, with whatever weights."""
+        """The convolution itself, with the given weights."""
         convolution = F.conv1d if len(self.kernel_size) == 1 else F.conv2d
         return convolution(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
@@ -222,7 +222,7 @@ class QuantizedConv(QuantizedLayer):
 
 
 class QuantizedEmbedding(QuantizedLayer):
-    """nn.Embedding with few-bit vectors: ids to vectors on the grid of each."""
+    """nn.Embedding with quantised vectors: ids to vectors, each on its own grid."""
 
     def __init__(self, embedding: nn.Embedding, weights: StoredWeights | TunedWeights) -> None:
         super().__init__(weights, None, None)
@@ -231,14 +231,14 @@ class QuantizedEmbedding(QuantizedLayer):
 
     def forward(self, ids: Tensor) -> Tensor:
         if isinstance(self.weights, StoredWeights) and self.weights.bits == 8:
-            # Only the rows that are asked for are turned into floats.
+            # Only the requested rows are dequantised.
             scale = self.weights.scale
             return self.weights.codes[ids].to(scale.dtype) * scale[ids]
         return F.embedding(ids, self.weight, self.padding_idx)
 
 
 def finish_layers(net: nn.Module) -> None:
-    """Turns weights that were tuned into stored ones, in place; a weight that layers share is stored once."""
+    """Converts tuned weights to stored ones, in place; a weight that layers share is stored once."""
     stored: dict[nn.Module, StoredWeights] = {}
     layers = [layer for layer in net.modules() if isinstance(layer, QuantizedLayer)]
     make_room(layers)
@@ -250,7 +250,7 @@ def finish_layers(net: nn.Module) -> None:
 
 
 def make_room(layers: Sequence[QuantizedLayer]) -> None:
-    """Widens the grids of tuned weights that are so small beside a bias that its integers would be cut off."""
+    """Widens the grids of tuned weights so small relative to a bias that its integer would overflow."""
     for layer in layers:
         needed, weights = layer.needs(), layer.weights
         if needed is not None and isinstance(weights, TunedWeights) and not weights.group:

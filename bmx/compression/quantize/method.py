@@ -1,4 +1,4 @@
-"""Weights and activations of few bits: after training, or tuned with the rounding in place."""
+"""Quantisation of weights and activations, post-training (PTQ) or quantisation-aware (QAT)."""
 
 from __future__ import annotations
 
@@ -36,28 +36,30 @@ _NOT_COVERED = "stays in floats"
 
 @dataclass
 class Quantize:
-    """Weights as integers of 8 or 4 bits with a step for each output, and the inputs of layers as 8-bit integers.
+    """Quantises weights to 8 or 4 bits with a scale per output, and the inputs of layers to 8 bits.
 
-    Linear layers, 1-d and 2-d convolutions and embeddings; batch normalisations go into the convolutions before them.
-    Large parameters of other modules, such as a table of positions, are stored as int8 and used as floats.
-    Attention's products, softmax and layer normalisation stay in floats. Recurrent layers keep int8 weights.
-    Jacob et al. 2018; Nagel et al. 2021, "A white paper on neural network quantization".
+    Covers linear layers, 1-d and 2-d convolutions and embeddings; batch normalisations are folded into the convolutions
+    before them. Large parameters of other modules, such as a table of positions, are stored as int8 and used as floats.
+    Attention's products, softmax and layer normalisation stay in floats. Recurrent layers keep int8 weights. Jacob et
+    al. 2018; Nagel et al. 2021, "A white paper on neural network quantization".
 
     Args:
         weights: bits of a weight, 8 or 4. Four bits are for linear layers; the other layers then get eight.
-        activations: ``int8``, whose ranges are found on training samples; ``dynamic``, found anew in each batch, for
-            linear layers only; ``none``, floats.
-        range: of eight-bit weights that meet eight-bit inputs. ``reduced`` keeps them within 63, so that their products
-            are right on every processor; ``full`` goes to 127, for processors with VNNI or of other kinds than x86.
-        observer: how a range follows from what was seen: ``minmax``, ``percentile`` or ``mse``. With ``mse``, and
-            always at four bits, the grids of weights are narrowed for the least squared error too.
-        percentile: of the numbers that a range holds, with ``observer=percentile``.
-        samples: training samples that ranges are found on.
-        group: neighbouring weights that share a step at four bits; a power of two from 16.
-        qat: keep float weights and round them in every step of the fine-tuning; without it they are integers at once.
-        skip: paths of layers, or of modules that hold some, that stay as they are; patterns as in file names.
-        mixed: percentage points (or the unit of ``Context.score``) that the validation score may fall. The layers
-            that suffer most then get more bits, until it holds. Null gives every layer the same.
+        activations: ``int8``, with ranges calibrated on training samples; ``dynamic``, with the range of each batch,
+            for linear layers only; ``none``, floats.
+        range: of eight-bit weights that are multiplied with eight-bit inputs. ``reduced`` keeps them within ±63, so
+            that their products do not overflow on any processor; ``full`` goes to 127, for processors with VNNI or of
+            other kinds than x86.
+        observer: how a range follows from the calibration values: ``minmax``, ``percentile`` or ``mse``. With ``mse``,
+            and always at four bits, the grids of weights are narrowed for the least squared error too.
+        percentile: of the values that a range covers, with ``observer=percentile``.
+        samples: training samples for calibration.
+        group: neighbouring weights that share a scale at four bits; a power of two from 16.
+        qat: quantisation-aware training: keep float weights and round them in every step of the fine-tuning; otherwise
+            they are integers at once.
+        skip: paths of layers, or of modules that contain some, to skip; patterns as in file names.
+        mixed: percentage points (or the unit of ``Context.score``) that the validation score may fall. The most
+            sensitive layers get more bits until the drop is within it. Null gives every layer the same bits.
     """
 
     place: ClassVar[int] = 4
@@ -79,7 +81,7 @@ class Quantize:
         """Compresses ``net``.
 
         Raises:
-            UsageError: a field that cannot be, or a net of which nothing can be quantised.
+            UsageError: an invalid field, or a net of which nothing can be quantised.
         """
         self._check(net)
         folded_net = copy.deepcopy(net)
@@ -149,7 +151,7 @@ class Quantize:
                 raise UsageError(f"no layer '{path}'", f"compression.skip=[{path}]", did_you_mean(path, known))
 
     def _notes(self, net: nn.Module) -> dict[str, str | None]:
-        """For each module with weights of its own why it is left alone, or None."""
+        """For each module with weights of its own why it is skipped, or None."""
         notes: dict[str, str | None] = {}
         inside: list[str] = []
         for name, module in net.named_modules():
@@ -168,7 +170,7 @@ class Quantize:
 
 @dataclass(frozen=True)
 class _Finish:
-    """Turns the weights of a tuned net into integers."""
+    """Converts the weights of a tuned net to integers."""
 
     step: Step
     layers: Sequence[LayerChange]

@@ -1,4 +1,4 @@
-"""Numbers on grids of few bits: scales, rounding, and two four-bit codes in a byte."""
+"""Uniform quantisation grids: scales, rounding, clipping, and packing of two four-bit codes in a byte."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 # without VNNI, x86 adds two products of an eight-bit input and a weight in 16 bits, which 2 * 255 * 63 never fills.
 WEIGHT_RANGE = {8: (-127, 127), 7: (-63, 63), 4: (-8, 7)}
 ACTIVATION_RANGE = (0, 255)
-# Of 32-bit integers, and a float.
+# The largest 32-bit integer that is exact in float32.
 _MOST = 2.0**31 - 128
-# Half of them: products are added to a bias.
+# Half of that range: products are added to a bias.
 _ROOM = 2.0**30
-# Fractions of the largest weight that are tried as the end of a grid.
+# Candidate ends of a grid as fractions of the largest weight.
 _CLIPS = [step / 20 for step in range(20, 9, -1)]
 
 
 def grouped(weight: Tensor, group: int) -> Tensor:
-    """Weights (O, …) as (O, G, g): one scale for each of G groups of g neighbours, zeros filling up the last.
+    """Weights (O, …) as (O, G, g): one scale for each of G groups of g neighbours, the last one zero-padded.
 
     Args:
         weight: the first dimension is that of the outputs.
@@ -46,13 +46,13 @@ def weight_scale(groups: Tensor, bits: int, clip: Tensor | float = 1.0) -> Tenso
 
 
 def weight_codes(groups: Tensor, scale: Tensor, bits: int) -> Tensor:
-    """The whole numbers (O, G, g) nearest to ``groups / scale``, int8; halves go to the even neighbour."""
+    """The integers (O, G, g) nearest to ``groups / scale``, int8; ties round to even."""
     low, high = WEIGHT_RANGE[bits]
     return (groups / scale.unsqueeze(-1)).round().clamp(low, high).to(torch.int8)
 
 
 def cut_off(groups: Tensor, bits: int, clip: Tensor) -> float:
-    """The fraction of weights (O, G, g) that lie more than half a step beyond the ends of their grids."""
+    """The fraction of weights (O, G, g) that are clipped: more than half a step beyond the ends of their grids."""
     low, high = WEIGHT_RANGE[bits]
     codes = groups / weight_scale(groups, bits, clip).unsqueeze(-1)
     outside = (codes < low - 0.5) | (codes > high + 0.5)
@@ -85,10 +85,10 @@ def activation_grid(low: float, high: float) -> tuple[float, int]:
 
 
 def on_grid(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
-    """``x`` rounded to an eight-bit grid and clipped to its ends; gradients pass straight through between the ends.
+    """``x`` rounded to an eight-bit grid and clipped to its ends; straight-through gradients between the ends.
 
     The straight-through estimator of Bengio et al. 2013, "Estimating or propagating gradients through stochastic
-    neurons"; what is clipped gets none.
+    neurons"; clipped values get none.
     """
     first, last = ACTIVATION_RANGE
     scale = scale.float()
@@ -101,7 +101,7 @@ def on_grid(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
 
 
 def weights_on_grid(weight: Tensor, bits: int, group: int, clip: Tensor) -> Tensor:
-    """Weights rounded to their grids; gradients pass straight through to every weight."""
+    """Weights rounded to their grids, with straight-through gradients to every weight."""
     groups = grouped(weight.detach(), group)
     scale = weight_scale(groups, bits, clip)
     rounded = ungrouped(weight_codes(groups, scale, bits) * scale.unsqueeze(-1), weight.shape)
@@ -111,7 +111,7 @@ def weights_on_grid(weight: Tensor, bits: int, group: int, clip: Tensor) -> Tens
 
 
 def steps_of(bias: Tensor, step: Tensor) -> Tensor:
-    """A bias rounded to whole multiples of ``step``, as 32-bit integers hold them; gradients pass straight through."""
+    """A bias rounded to multiples of ``step`` within 32-bit integers, with straight-through gradients."""
     exact = (bias.detach().float() / step).round().clamp(-_MOST, _MOST) * step
     if not (torch.is_grad_enabled() and bias.requires_grad):
         return exact.to(bias.dtype)
@@ -124,12 +124,12 @@ def least_step(bias: Tensor, input_step: Tensor) -> Tensor:
 
 
 def widening(step: Tensor, least: Tensor) -> Tensor:
-    """What a grid's step has to be multiplied by to be at least ``least``; 1 where it is."""
+    """The factor that raises a grid's step to at least ``least``; 1 where it is."""
     return (least.to(step.dtype) / step).clamp(min=1.0)
 
 
 def pack(codes: Tensor) -> Tensor:
-    """Four-bit codes (…, 2n) in -8 … 7 as bytes (…, n): the first of each pair in the low half, 8 added to both."""
+    """Four-bit codes (…, 2n) in -8 … 7 as bytes (…, n): the first of each pair in the low nibble, 8 added to both."""
     low, high = (codes.to(torch.int16) + 8).unflatten(-1, (-1, 2)).unbind(-1)
     return (low | high << 4).to(torch.uint8)
 

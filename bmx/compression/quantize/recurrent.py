@@ -1,4 +1,4 @@
-"""Recurrent layers whose weights are stored as eight-bit integers."""
+"""Recurrent layers with weights stored as int8."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bmx.compression.quantize.layers import StoredWeights
 
 
 class QuantizedRecurrent(nn.Module):
-    """nn.LSTM, nn.GRU or nn.RNN with int8 weights; what passes through it stays in floats.
+    """nn.LSTM, nn.GRU or nn.RNN with int8 weights; activations stay in floats.
 
     Each weight matrix has one step, as in onnxruntime's integer LSTM, which therefore computes with the same weights.
 
     Args:
         layer: the recurrent layer; its weights are rounded to the nearest integers.
-        bits: 8, or 7 for integers within 63.
+        bits: 8, or 7 for integers within ±63.
     """
 
     def __init__(self, layer: nn.RNNBase, bits: int) -> None:
@@ -32,7 +32,7 @@ class QuantizedRecurrent(nn.Module):
                 continue
             whole = parameter.detach().flatten().unsqueeze(0)
             self.matrices[name] = StoredWeights.of(whole, bits, 0, torch.ones((), device=whole.device))
-        # Only its settings are used: it must not show up among the modules, nor its weights among the parameters.
+        # Only its settings are used: it must not be registered as a submodule, nor its weights as parameters.
         self._shapes = {name: parameter.shape for name, parameter in layer.named_parameters()}
         self._settings = (copy.deepcopy(layer).to("meta"),)
 

@@ -1,4 +1,4 @@
-"""Which layers of a model become quantised ones, written as a recipe's step, and done again from it."""
+"""Rebuilds the recipe step ``quantize``: replaces layers of a model by quantised ones."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Weights = StoredWeights | TunedWeights
 
 
 def rebuild(net: nn.Module, step: Step) -> nn.Module:
-    """Makes the layers of ``net`` that a ``quantize`` step names into quantised ones, in place.
+    """Replaces the layers of ``net`` that a ``quantize`` step names by quantised ones, in place.
 
     Args:
-        net: the model before it was quantised, or the tuned one, whose layers are then turned into stored ones.
-        step: ``layers`` by path, each with ``bits`` (7 is 8 within 63), ``group``, ``input`` (static, dynamic or null)
-            and ``output``; ``folded``, the batch normalisations that went into convolutions; ``tables``, parameters
-            of other modules; ``tuning``, whether weights stay floats.
+        net: the model before quantisation, or the tuned one, whose layers are then converted to stored ones.
+        step: ``layers`` by path, each with ``bits`` (7 is int8 within ±63), ``group``, ``input`` (static, dynamic or
+            null) and ``output``; ``folded``, the folded batch normalisations; ``tables``, parameters of other modules;
+            ``tuning``, whether weights stay floats.
     """
     fold(net, step["folded"])
     made: dict[int, Weights] = {}  # a weight that several layers share is rounded once
@@ -64,7 +64,7 @@ def rebuild(net: nn.Module, step: Step) -> nn.Module:
 
 
 def round_tables(net: nn.Module, names: dict[str, list[str]], tuning: bool) -> None:
-    """Rounds parameters that no covered layer holds, given by the path of their module, in place."""
+    """Quantises parameters outside the covered layers, given by the path of their module, in place."""
     for path, held in names.items():
         module = net.get_submodule(path)
         for name in held:
@@ -75,7 +75,7 @@ def round_tables(net: nn.Module, names: dict[str, list[str]], tuning: bool) -> N
 
 
 def is_quantised(module: nn.Module) -> bool:
-    """Whether any layer has few-bit weights."""
+    """Whether any layer has quantised weights."""
     return any(
         isinstance(layer, QuantizedLayer | QuantizedRecurrent) or any(True for _ in rounded_tables(layer))
         for layer in module.modules()
@@ -83,7 +83,7 @@ def is_quantised(module: nn.Module) -> bool:
 
 
 def quantized(layer: nn.Module, weights: Weights, input: nn.Module | None, output: Any) -> QuantizedLayer:
-    """The quantised version of a layer; ``output`` is a grid, or true for one whose numbers come later."""
+    """The quantised version of a layer; ``output`` is a grid, or true for one whose values are loaded later."""
     if isinstance(layer, nn.Linear):
         return QuantizedLinear(layer, weights, input)
     if isinstance(layer, nn.Embedding):

@@ -1,4 +1,4 @@
-"""Parameters that no covered layer holds, such as tables of positions, as eight-bit integers."""
+"""Int8 storage of parameters outside the quantised layers, such as position embeddings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.nn.utils import parametrize
 
 from bmx.compression.quantize import quantization_grid
 
-# Below this many numbers, and this many that share a step, there is nothing to gain.
+# Below this many elements, and this many that share a step, there is nothing to gain.
 _LEAST, _LEAST_ROW = 1024, 16
 BITS = 8
 
 
 class RoundedTable(nn.Module):
-    """A parameter as a table of int8 rows with a step each; floats that are rounded when used, while it is tuned.
+    """Parametrization of a parameter as int8 rows with a step each; while tuned, fake-quantised floats.
 
     Args:
         table: the parameter.
@@ -31,14 +31,14 @@ class RoundedTable(nn.Module):
         self.register_buffer("scale", torch.ones(len(rows(table)), 1))
 
     def forward(self, stored: Tensor) -> Tensor:
-        """The numbers on their grids, of ``stored`` floats or int8 codes."""
+        """The values on their grids, from ``stored`` floats or int8 codes."""
         if stored.is_floating_point():
             clip = torch.ones_like(self.scale, dtype=stored.dtype)
             return quantization_grid.weights_on_grid(rows(stored), BITS, 0, clip).view(self.shape)
         return (rows(stored).to(self.scale.dtype) * self.scale).view(self.shape)
 
     def store(self, parameter: nn.Parameter) -> None:
-        """Turns the floats of ``parameter`` into codes, in place."""
+        """Converts the floats of ``parameter`` to codes, in place."""
         if parameter.is_floating_point():
             groups = rows(parameter.detach()).unsqueeze(1)
             self.scale = quantization_grid.weight_scale(groups, BITS)
@@ -65,7 +65,7 @@ def tables(module: nn.Module) -> list[str]:
 
 
 def round_table(module: nn.Module, name: str, tuning: bool) -> None:
-    """Makes a parameter of ``module`` a rounded one, in place."""
+    """Quantises a parameter of ``module``, in place."""
     table = cast(nn.Parameter, getattr(module, name))
     parametrize.register_parametrization(module, name, RoundedTable(table), unsafe=True)
     if not tuning:
@@ -73,14 +73,14 @@ def round_table(module: nn.Module, name: str, tuning: bool) -> None:
 
 
 def store_tables(module: nn.Module, recurse: bool = True) -> None:
-    """Turns tables that were tuned into stored ones, in place; they hold the same numbers."""
+    """Converts tuned tables to stored ones, in place, with the same values."""
     for holder in module.modules() if recurse else [module]:
         for _, held, rounded in rounded_tables(holder):
             rounded.store(cast(nn.Parameter, held.original))
 
 
 def rounded_tables(module: nn.Module) -> Iterator[tuple[str, parametrize.ParametrizationList, RoundedTable]]:
-    """Name, holder and rounding of each rounded table of one module."""
+    """Name, parametrization list and :class:`RoundedTable` of each quantised parameter of one module."""
     if parametrize.is_parametrized(module):
         for name, found in cast(nn.ModuleDict, module.parametrizations).items():
             held = cast(parametrize.ParametrizationList, found)

@@ -1,1 +1,1 @@
-"""The kinds of data, a file each: what bmx does for images that it does not do for tokens stands here."""
+"""Kinds of data (images, tokens, tables), one file each, with everything that differs between them."""

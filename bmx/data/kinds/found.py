@@ -1,7 +1,8 @@
-"""Which kinds of data there are: found by the name of their file, not listed.
+"""Registry of the kinds of data, discovered by file name.
 
-Those of bmx lie beside this file; other packages bring theirs in a namespace package ``bmx_kinds``. A name is enough to
-find one, so a checkpoint is loaded, and a sweep's worker runs, without the data set that the kind came with.
+Those of bmx are modules next to this one; other packages contribute theirs to the namespace package ``bmx_kinds``. A
+name is enough to find one, so a checkpoint is loaded, and a sweep's worker runs, without importing the data set that
+the kind came with.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ NAMESPACE = "bmx_kinds"
 
 
 def kind_named(name: str, source: Path | None = None) -> Kind | None:
-    """The kind of data of a name, or None where nothing brings it.
+    """The kind of data called ``name``, or None if no package has it.
 
     Args:
         name: as in ``DataSpec.kind``.
-        source: the run directory or the file that names it; None where the user's own code does.
+        source: the run directory or file that the name comes from; None for the user's own code.
 
     Raises:
-        UsageError: its module is not one to be imported for that source, fails, or holds no kind.
+        UsageError: its module must not be imported for that source, fails to import, or has no kind.
     """
     known = _own().get(name)
     if known is not None:
@@ -45,7 +46,7 @@ def kind_of_file(name: object, source: Path) -> Kind:
     """The kind of the data that a stored model was trained on.
 
     Raises:
-        UsageError: nothing brings it, or it is not to be imported for that file.
+        UsageError: no package has it, or it must not be imported for that file.
     """
     found = kind_named(str(name), source)
     if found is None:
@@ -56,7 +57,7 @@ def kind_of_file(name: object, source: Path) -> Kind:
 
 
 def names() -> list[str]:
-    """The names of all kinds; those of other packages are not imported for it."""
+    """The names of all kinds, without importing those of other packages."""
     return [*_own(), *(name for name in names_in(NAMESPACE) if name not in _own())]
 
 

@@ -1,4 +1,4 @@
-"""Images: (C, H, W), usually uint8."""
+"""Image data: (C, H, W), usually uint8."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bmx.data.kinds.kind import Kind
 if TYPE_CHECKING:
     from bmx.data.spec import DataSpec
 
-# How bright red, green and blue look (ITU-R BT.601), as for the "L" images of Pillow.
+# Luma weights of red, green and blue (ITU-R BT.601), as for the "L" images of Pillow.
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -47,10 +47,10 @@ class Image(Kind):
         return len(channels) == 1 or channels == {1, 3}
 
     def view(self, raw: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Raw images (N, C, H, W) as images of another shape (C, H, W).
+        """Converts raw images (N, C, H, W) to another shape (C, H, W).
 
-        One channel is repeated, three are joined to their brightness, and the size is changed by bilinear interpolation
-        with antialiasing. What is not changed keeps its dtype; what is computed with becomes floating.
+        One channel is repeated, three are reduced to their luma, and the size is changed by bilinear interpolation with
+        antialiasing. The dtype stays unless values are computed, which makes it floating.
         """
         if raw.shape[1] != shape[0]:
             if raw.shape[1] == 1:

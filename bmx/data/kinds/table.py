@@ -1,4 +1,4 @@
-"""Rows of a table: (F,) measurements, each with a unit of its own."""
+"""Tabular data: rows of (F,) measurements, each with a unit of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequences of token ids: (T,), the short ones filled up with the pad."""
+"""Token data: sequences of token ids, padded to (T,)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tokens(Kind):
         return {"max_length": spec.input_shape[0]}
 
     def random_inputs(self, spec: DataSpec, samples: int, dtype: torch.dtype, generator: torch.Generator) -> Tensor:
-        """Ids (``samples``, T) without pads, int64 whatever ``dtype`` is."""
+        """Ids (``samples``, T) without padding, int64 whatever ``dtype`` is."""
         ids = torch.randint(0, max(1, spec.vocab_size - 1), (samples, *spec.input_shape), generator=generator)
         return ids + (ids >= spec.pad_id) if spec.vocab_size > 1 else ids
 

@@ -1,4 +1,4 @@
-"""Which samples come in which batch: an order that depends on (seed, epoch) alone, and a position that can be saved."""
+"""Batch order of each epoch, which depends on (seed, epoch) alone, and a position in it that can be saved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SEED_STRIDE = 1_000_003
 
 @dataclass
 class Position:
-    """Where training stands: ``step`` optimiser steps of epoch ``epoch`` are done (both count from 0)."""
+    """Progress of training: ``step`` optimiser steps of epoch ``epoch`` are done (both count from 0)."""
 
     epoch: int = 0
     step: int = 0
@@ -77,13 +77,13 @@ class BatchOrder:
 
 
 def part_sizes(samples: int, parts: int, least: int = 1) -> list[int]:
-    """How a batch is split into parts that are computed one after another.
+    """Sizes of the parts (micro-batches) into which a batch is split for gradient accumulation.
 
     Args:
         samples: of the batch.
-        parts: so many at most, of equal size but for the last.
-        least: samples that a part must have; a last part of fewer is shared out among the others, which are then
-            fewer, or of sizes that differ by one.
+        parts: maximum number of parts, of equal size but for the last.
+        least: minimum size of a part; a smaller last part is distributed over the others, which are then fewer, or of
+            sizes that differ by one.
     """
     size = max(-(-samples // parts), least)
     sizes = [min(size, samples - first) for first in range(0, samples, size)]

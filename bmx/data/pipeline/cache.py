@@ -1,4 +1,4 @@
-"""Arrays that are slow to make are made once and kept on disk, safely under concurrent runs."""
+"""Disk cache of arrays that are slow to compute, safe under concurrent runs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 _LOG = logging.getLogger(__name__)
-# A process that waits longer than this for another to finish building makes the arrays for itself.
+# A process that waits longer than this for another to finish building builds the arrays itself.
 _PATIENCE_SECONDS = 300
 _INDEX = "index.json"
 
 
 def cache_folder() -> Path:
-    """``$BMX_CACHE``, or the platform's cache folder for bmx; not necessarily there yet."""
+    """``$BMX_CACHE``, or the platform's cache folder for bmx; it may not exist yet."""
     if chosen := os.environ.get("BMX_CACHE"):
         return Path(chosen).expanduser()
     from platformdirs import user_cache_path
@@ -31,15 +31,15 @@ def cache_folder() -> Path:
 
 
 def cached_arrays(key: str, build: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The arrays that ``build`` makes, from disk if they were made before.
+    """Returns the arrays that ``build`` computes, from the cache if it has them.
 
-    An entry is a folder of .npy files that appears by one rename, so a reader never sees half of it; one process builds
-    while the others wait. An entry that is damaged is made anew. Where the cache cannot be written the arrays are
-    built every time, and a warning says so once.
+    An entry is a folder of .npy files that appears by one rename, so a reader never sees a partial one; one process
+    builds while the others wait. A damaged entry is rebuilt. Where the cache cannot be written the arrays are built
+    every time, with one warning.
 
     Args:
-        key: names the entry; holds every version that the contents depend on.
-        build: makes the arrays; plain numbers and fixed-width strings, no objects.
+        key: name of the entry; includes every version that the contents depend on.
+        build: computes the arrays; plain numbers and fixed-width strings, no objects.
     """
     root = cache_folder() / "arrays"
     entry = root / re.sub(r"[^\w.=-]+", "-", key)
@@ -76,7 +76,7 @@ def _save(entry: Path, arrays: Mapping[str, np.ndarray]) -> None:
             np.save(fresh / f"{name}.npy", array, allow_pickle=False)
         (fresh / _INDEX).write_text(json.dumps({name: _digest(array) for name, array in arrays.items()}))
         if entry.exists():
-            # A folder cannot be renamed over a full one: the damaged entry steps aside first.
+            # A folder cannot be renamed over a non-empty one: the damaged entry is renamed first.
             aside = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
             entry.rename(aside)
             shutil.rmtree(aside, ignore_errors=True)
@@ -86,7 +86,7 @@ def _save(entry: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _load(entry: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an entry, or None where it is missing or not what was written."""
+    """The arrays of an entry, or None if it is missing or damaged."""
     try:
         digests = json.loads((entry / _INDEX).read_text())
         arrays = {name: np.load(entry / f"{name}.npy", allow_pickle=False) for name in digests}
@@ -108,5 +108,5 @@ def _digest(array: np.ndarray) -> str:
 
 @cache
 def warn_once(root: Path, reason: str) -> None:
-    """Says, once per folder and reason, that nothing is cached there."""
+    """Warns, once per folder and reason, that nothing is cached there."""
     _LOG.warning("nothing is cached: %s cannot be written (%s); set $BMX_CACHE to a folder that can", root, reason)

@@ -1,4 +1,4 @@
-"""Where downloaded sets live, and how torchvision fetches one into there."""
+"""Downloads data sets by torchvision into the data folder."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from bmx.data.pipeline.cache import cache_folder
 from bmx.errors import UsageError
 
 _LOG = logging.getLogger(__name__)
-# torchvision opens its connections without a limit of its own.
+# torchvision opens its connections without a timeout.
 _SILENCE_SECONDS = 30
 _LOCK = ".bmx-download.lock"
 
 
 def data_folder(folder: str | os.PathLike[str] | None) -> Path:
-    """The folder that ``data.dir`` means; null is ``data`` in bmx's cache folder."""
+    """The folder of ``data.dir``; null is ``data`` in bmx's cache folder."""
     return Path(folder).expanduser() if folder else cache_folder() / "data"
 
 
 def fetch(
     name: str, folder: Path, needed: str, present: Callable[[], bool], download: Callable[[Path], object]
 ) -> None:
-    """Download a set into ``folder``, all of it or nothing, once however many processes ask for it.
+    """Downloads a data set into ``folder``, completely or not at all, once for any number of processes.
 
     Args:
-        name: the data word, for the messages.
-        folder: where the set belongs.
-        needed: the path inside ``folder`` at which the files are looked for, such as ``MNIST/raw``.
-        present: whether the files are there.
-        download: is given an empty folder to download into.
+        name: the option of ``data``, for the messages.
+        folder: destination folder.
+        needed: the path inside ``folder`` at which the files are expected, such as ``MNIST/raw``.
+        present: returns whether the files exist.
+        download: downloads into the empty folder that it gets.
 
     Raises:
         UsageError: the folder cannot be written, or the set cannot be downloaded.
@@ -43,7 +43,7 @@ def fetch(
     from filelock import FileLock
 
     try:
-        # Opening the lock is the first thing that a read-only folder refuses.
+        # Opening the lock is the first operation that fails in a read-only folder.
         with _kept_if_filled(folder), FileLock(folder / _LOCK):
             if present():
                 return
@@ -57,13 +57,13 @@ def fetch(
 
 @contextlib.contextmanager
 def _kept_if_filled(folder: Path) -> Iterator[None]:
-    """Makes a folder, and takes it back, with those above it that were made for it, where nothing was put into it."""
+    """Creates a folder; removes it again, with the parents created for it, if it is still empty at the end."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # another process is at it, or has put something there
+        with contextlib.suppress(OSError):  # another process is using it, or has put something there
             if made:
                 (folder / _LOCK).unlink(missing_ok=True)
             for path in made:
@@ -74,7 +74,7 @@ def _kept_if_filled(folder: Path) -> Iterator[None]:
 def _download(name: str, wanted: Path, fresh: Path, download: Callable[[Path], object]) -> None:
     said = io.StringIO()
     try:
-        # The library prints each mirror that fails; what matters of it is in the error below.
+        # The library prints each mirror that fails; the error below has the relevant part.
         with _impatient(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             download(fresh)
     except Exception as error:
@@ -93,7 +93,7 @@ def _impatient() -> Iterator[None]:
 
 
 def _move(fresh: Path, folder: Path) -> None:
-    """Move what was downloaded into place, but not the archives that were unpacked."""
+    """Moves the downloaded files to their destination, except the archives that were unpacked."""
     files = {path for path in fresh.rglob("*") if path.is_file()}
     for path in sorted(files):
         unpacked = path.name.endswith(".tar.gz") or (path.suffix == ".gz" and path.with_suffix("") in files)
@@ -104,7 +104,7 @@ def _move(fresh: Path, folder: Path) -> None:
 
 
 def _in_one_line(error: Exception) -> str:
-    """What an error says, without the lines between the first and the last: torchvision lists its mirrors there."""
+    """The first and last line of an error message: torchvision lists its mirrors between them."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
 

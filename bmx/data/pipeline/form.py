@@ -1,4 +1,4 @@
-"""Whether data have the form that their spec says: shapes, and types that can be turned into what a model takes."""
+"""Validates shapes and dtypes of data against their spec."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bmx.data.spec import DataSpec
 
 
 def sound_form(source: Source, where: str) -> Source:
-    """The source with targets of the type that its task has, once shapes and types are found to be what they must.
+    """Validates shapes and dtypes of a source and returns it with targets in the dtype of its task.
 
-    Whole numbers of any type are class numbers, any real numbers are targets of a regression.
+    Whole numbers of any dtype are class numbers, any real numbers are targets of a regression.
 
     Args:
-        source: what a source function returned.
-        where: names it, for messages.
+        source: the result of a source function.
+        where: its name, for messages.
 
     Raises:
-        UsageError: an empty split, samples of another shape than the spec says, or types that mean nothing here.
+        UsageError: an empty split, samples of another shape than in the spec, or unsupported dtypes.
     """
     problems, spec = Problems(), source.spec
     parts = {}

@@ -1,4 +1,4 @@
-"""The file format of MNIST and its relatives: a header that says the shape, then bytes."""
+"""Reader of the IDX file format of MNIST: a header with the shape, then bytes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _UBYTE = 8
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """The array of unsigned bytes in an idx file, gzipped if its name ends in .gz.
+    """Reads the uint8 array of an IDX file, gzipped if its name ends in .gz.
 
     The format is the one of http://yann.lecun.com/exdb/mnist/: two zero bytes, a type, the number of dimensions, and
     each dimension as a big-endian 32-bit integer.
 
     Args:
         path: the file.
-        dimensions: how many the array must have; 3 for images, 1 for labels.
+        dimensions: required number of dimensions; 3 for images, 1 for labels.
 
     Raises:
-        UsageError: the file cannot be read, is another format, or is shorter or longer than its header says.
+        UsageError: the file cannot be read, is of another format, or its length does not match its header.
     """
     try:
         raw = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) if path.suffix == ".gz" else _bytes(path)
@@ -41,12 +41,12 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     if len(raw) != needed:
         raise _damaged(path, f"its header says {needed:,} bytes, it has {len(raw):,}")
     array = raw[start:].reshape(shape)
-    # torch refuses to share memory that must not be written to.
+    # torch does not share read-only memory.
     return array if array.flags.writeable else array.copy()
 
 
 def idx_rows(path: Path, dimensions: int) -> FileRows | None:
-    """The samples of an idx file left on disk, or None if the file is gzipped.
+    """The samples of an IDX file as rows on disk, or None if the file is gzipped.
 
     Arguments and errors are those of :func:`read_idx`; only the header is read.
     """

@@ -1,4 +1,4 @@
-"""Turns a batch as it is stored into what a model takes, on the device of the batch."""
+"""Input stage: normalisation and conversion of stored batches to model inputs, on the device of the batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bmx.data.arrays import Arrays
 from bmx.data.pipeline.rows import FileRows
 from bmx.data.spec import DataSpec
 
-# Samples that are converted at once when statistics are taken: some megabytes for small images, and in cache.
+# Samples that are converted at once for the statistics: some megabytes for small images, which fit the CPU cache.
 _CHUNK = 200
 
 
@@ -17,8 +17,8 @@ class InputStage(nn.Module):
     """Normalises images and tables by fixed statistics, ``x * scale + shift``, and widens token ids to int64.
 
     The statistics are buffers, so they travel in a checkpoint, and the result has their dtype: ``stage.double()`` or
-    ``stage.to(torch.bfloat16)`` changes what the model is given. A new stage is the identity until
-    :meth:`fitted` or a checkpoint gives it statistics.
+    ``stage.to(torch.bfloat16)`` changes the dtype of the model's inputs. A new stage is the identity until
+    :meth:`fitted` or a checkpoint sets its statistics.
 
     Args:
         spec: of the data; images get ``scale`` and ``shift`` of shape (C, 1, 1), table rows of shape (F,), ids none.
@@ -35,10 +35,10 @@ class InputStage(nn.Module):
 
     @classmethod
     def fitted(cls, spec: DataSpec, train: Arrays) -> InputStage:
-        """A stage that gives the training samples mean 0 and standard deviation 1.
+        """Creates a stage that standardises the training samples to mean 0 and standard deviation 1.
 
-        Per channel of an image, per feature of a table; a channel or feature that never changes is only shifted.
-        Pass the training split alone, without what is held out of it.
+        Per channel of an image, per feature of a table; a constant channel or feature is only shifted. Pass the
+        training split alone, without the held-out samples.
         """
         stage = cls(spec)
         if stage.scale is not None and stage.shift is not None:
@@ -49,12 +49,12 @@ class InputStage(nn.Module):
         return stage
 
     def forward(self, x: Tensor) -> Tensor:
-        # Looked up once: a module finds its buffers slowly.
+        # Looked up once: buffer access of a module is slow.
         scale, shift = self.scale, self.shift
         if scale is None or shift is None:
             return x.long()
         if x.dtype == scale.dtype:
-            # Converting would hand the caller's own tensor back, which must not be written to.
+            # Converting would return the caller's own tensor, which must not be modified.
             return torch.mul(x, scale).add_(shift)
         # Convert, then multiply and add in place: for uint8 images three times as fast as addcmul, which broadcasts
         # the statistics element by element.
@@ -90,6 +90,6 @@ def statistics(inputs: Tensor | FileRows) -> tuple[Tensor, Tensor]:
     centre = mean.view(-1, *[1] * (inputs.ndim - 2)).to(inputs.device)
     for chunk in inputs.split(_CHUNK):
         squares_f += (chunk.double() - centre).square().sum(others).cpu()
-    # A constant column leaves rounding dust, which must not be blown up to a standard deviation of 1.
+    # A constant column leaves a rounding error, which must not be scaled to a standard deviation of 1.
     std = (squares_f / count).sqrt()
     return mean, torch.where(std > 1e-12 * mean.abs(), std, 0.0)

@@ -1,7 +1,7 @@
-"""Inputs that cannot be right: values that are not finite or that no such data have, features without a normal form.
+"""Validates input values: finite, valid for their kind of data, and possible to normalise.
 
-Whole columns are looked at, chunk by chunk; single values only where a column gives reason to. Pixels in bytes cannot
-be wrong, and are read no further than to know that no channel is constant.
+Whole columns are checked, chunk by chunk; single values only where a column fails. uint8 pixels cannot be invalid, and
+are read only until no channel can be constant.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from bmx.data.pipeline.problems import EXAMPLES, SPLITS, Problems, more
 from bmx.data.pipeline.rows import FileRows
 from bmx.data.spec import DataSpec
 
-# A feature whose values differ by less, or by a factor of more, has no normal form in 32 bits.
+# A feature whose training range is smaller, or whose test range is further off in units of it, cannot be normalised in
+# float32.
 _LEAST_SPAN, _MOST_SPANS = 1e-30, 1e30
 
 
 def check_inputs(source: Source, problems: Problems) -> None:
-    """Looks through the inputs of both splits."""
+    """Checks the inputs of both splits."""
     spec = source.spec
     for split, arrays in zip(SPLITS, (source.train, source.test), strict=True):
         spec.form.check_values(arrays.inputs, spec, split, problems)
@@ -44,7 +45,7 @@ def check_inputs(source: Source, problems: Problems) -> None:
 
 
 def _extremes(inputs: Tensor | FileRows, until_all_vary: bool = False) -> tuple[Tensor, Tensor]:
-    """Least and largest value of each feature or channel, float64; NaN where there is one."""
+    """Minimum and maximum of each feature or channel, float64; NaN where there is one."""
     others = [dim for dim in range(inputs.ndim) if dim != 1]
     low = torch.full((inputs.shape[1],), math.inf, dtype=torch.float64)
     high = -low

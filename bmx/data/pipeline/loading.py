@@ -1,7 +1,7 @@
-"""How a batch gets from the data set to the device: slices of tensors in memory, or worker processes.
+"""Batch loading onto the device: from tensors in memory, or by worker processes.
 
-Both ways give the same batches in the same order. Data that fits is held as one tensor on the training device and a
-batch is an index; data that does not is read by a DataLoader with workers.
+Both yield the same batches in the same order. Data that fits is held as one tensor on the training device and a batch
+is an index; data that does not is read by a DataLoader with workers.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Reader(Protocol):
 
 
 class MemoryReader:
-    """Batches as index slices of tensors that live on the device.
+    """Yields batches as index slices of tensors that reside on the device.
 
     Args:
         arrays: the samples; moved to ``device`` once.
-        order: which indices make which batch.
-        device: where the batches are wanted.
+        order: the indices of each batch.
+        device: device of the batches.
     """
 
     def __init__(self, arrays: Arrays, order: BatchOrder, device: torch.device) -> None:
@@ -46,7 +46,7 @@ class MemoryReader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         inputs, targets = self.inputs, self.targets
         if not self.order.shuffle or len(self.order) == 1:
-            # Whole or consecutive batches need no gathering.
+            # Complete or consecutive batches need no gathering.
             yield from self._slices(start)
             return
         for indices in self.order.batches(epoch, start):
@@ -60,7 +60,7 @@ class MemoryReader:
 
 
 class _Indexed(Dataset[Batch]):
-    """Serves a whole batch for a tensor of indices."""
+    """Map-style data set whose items are whole batches, indexed by a tensor of indices."""
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
@@ -70,7 +70,7 @@ class _Indexed(Dataset[Batch]):
 
 
 class _EpochSampler(Sampler[Tensor]):
-    """Hands the index batches of the current position to the DataLoader's workers."""
+    """Yields the index batches from the current position to the DataLoader's workers."""
 
     def __init__(self, order: BatchOrder) -> None:
         self.order = order
@@ -84,13 +84,13 @@ class _EpochSampler(Sampler[Tensor]):
 
 
 class WorkerReader:
-    """The same batches as :class:`MemoryReader`, read by worker processes ahead of time.
+    """Yields the same batches as :class:`MemoryReader`, prefetched by worker processes.
 
     Args:
         arrays: the samples, which may be on disk and larger than memory.
-        order: which indices make which batch.
-        device: where the batches are wanted; memory is pinned for CUDA.
-        workers: worker processes, kept from epoch to epoch.
+        order: the indices of each batch.
+        device: device of the batches; memory is pinned for CUDA.
+        workers: number of worker processes, which persist between epochs.
     """
 
     def __init__(self, arrays: Arrays, order: BatchOrder, device: torch.device, workers: int = 2) -> None:
@@ -104,7 +104,7 @@ class WorkerReader:
             multiprocessing_context=_context() if workers else None,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
-            # The workers draw no random numbers, and the loader must not move the training's own stream.
+            # The workers draw no random numbers, and the loader must not advance the random state of training.
             generator=torch.Generator().manual_seed(0),
         )
 
@@ -115,23 +115,23 @@ class WorkerReader:
 
 
 def _context() -> str | None:
-    """How workers are started: forked on Linux, whatever the default is.
+    """Start method of workers: fork on Linux, whatever the default is.
 
-    A worker ends when it sees that its parent is gone. Of a fork server, the default from Python 3.14 on, that is the
-    server, which waits for its workers in turn: both would outlive a killed run for ever.
+    A worker exits when its parent is gone. With a fork server, the default from Python 3.14 on, the parent is the
+    server, which in turn waits for its workers: both would outlive a killed run for ever.
     """
     return "fork" if sys.platform == "linux" else None
 
 
 def reader_for(arrays: Arrays, order: BatchOrder, device: torch.device, workers: int = 2) -> Reader:
-    """Reads from memory what is there, and by ``workers`` processes what is on disk."""
+    """The reader for samples in memory, or by ``workers`` processes for samples on disk."""
     if arrays.on_disk:
         return WorkerReader(arrays, order, device, workers)
     return MemoryReader(arrays, order, device)
 
 
 def available_memory() -> int:
-    """Bytes of memory that can still be taken without swapping; 8 GiB where the system does not say."""
+    """Available memory in bytes, without swapping; 8 GiB where the system does not report it."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123  (a pseudo file, read once)
             for line in file:
@@ -143,5 +143,5 @@ def available_memory() -> int:
 
 
 def fits_in_memory(arrays: Arrays) -> bool:
-    """Whether samples on disk may be held as one tensor: they take at most half of the memory that is free."""
+    """Whether samples on disk may be loaded as one tensor: they take at most half of the available memory."""
     return not isinstance(arrays.inputs, FileRows) or arrays.inputs.nbytes <= available_memory() // 2

@@ -1,4 +1,4 @@
-"""From a source to the three parts that a run uses."""
+"""Prepares the training, validation and test sets of a run from a source."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bmx.errors import UsageError, did_you_mean
 
 @dataclass(frozen=True)
 class DataSet:
-    """Training, validation and test samples of one spec; ``val`` is None where nothing is held out.
+    """Training, validation and test sets of one spec; ``val`` is None where nothing is held out.
 
-    ``notes`` says what is odd about them; ``marks`` are those of the source, see :func:`.fingerprint.marks`.
+    ``notes`` are warnings about the data; ``marks`` are the hashes of the source, see :func:`.fingerprint.marks`.
     """
 
     train: Arrays
@@ -35,18 +35,18 @@ class DataSet:
 def prepare(
     source: Source, val_size: float = 0.1, seed: int = 0, leave_out: Sequence[int | str] = (), where: str = ""
 ) -> DataSet:
-    """Hold the validation samples out of the training set; the test set is passed on untouched.
+    """Validates a source and holds a validation set out of its training set; the test set does not change.
 
     Args:
-        source: what a source function returned.
+        source: the result of a source function.
         val_size: a count or a fraction of the training set; 0 holds nothing out.
         seed: decides which samples are held out.
-        leave_out: classes, by number or label, that training and validation samples are not taken from.
-        where: names the source in messages; its word if left out.
+        leave_out: classes, by number or label, to exclude from training and validation.
+        where: name of the source in messages; by default its option of ``data``.
 
     Raises:
-        UsageError: a ``val_size`` that cannot be, a class that does not exist, a source without training or test
-            samples, or with values that cannot be right.
+        UsageError: an invalid ``val_size``, a class that does not exist, a source without training or test samples, or
+            with invalid values.
     """
     where = where or f"data={source.spec.name}"
     source = sound_form(source, where)

@@ -1,4 +1,4 @@
-"""What is found wrong or odd about data, of all kinds at once, and how it is told."""
+"""Collects and reports problems of a data set, all of them in one error."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from bmx.data.spec import DataSpec
 from bmx.errors import UsageError
 
 SPLITS = ("training", "test")
-# Of each kind so many are named.
+# Number of examples in a message.
 EXAMPLES = 3
 
 
 @dataclass
 class Problems:
-    """Everything that was found, of all kinds, to be told at once."""
+    """All problems found in a data set, to be reported in one error."""
 
     found: list[str] = field(default_factory=list)
     fixes: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Problems:
         self.fixes.append(fix)
 
     def check(self, where: str) -> None:
-        """Raises UsageError if anything was found."""
+        """Raises UsageError if there are any problems."""
         if self.found:
             raise UsageError("; ".join(self.found), where, "; ".join(dict.fromkeys(self.fixes)))
 
@@ -45,13 +45,13 @@ def tell_targets(bad: Tensor, targets: Tensor, split: str, what: str, problems: 
 
 
 def class_name(spec: DataSpec, number: int) -> str:
-    """A class as a message names it: its number, and its label if it has one."""
+    """Name of a class in messages: its number, and its label if it has one."""
     label = spec.labels[number] if spec.labels else ""
     return f"{number} ({label})" if label and label != str(number) else str(number)
 
 
 def absent(spec: DataSpec, present: Tensor, what: str) -> str:
-    """Which classes are not there: how many, and the first of them."""
+    """Message on missing classes: how many, and the first of them."""
     missing = (~present).nonzero().flatten().tolist()
     named = ", ".join(class_name(spec, number) for number in missing[:EXAMPLES])
     noun = "class is" if len(missing) == 1 else "classes are"

@@ -1,4 +1,4 @@
-"""Batches of noise in the shape of a data set, for measurements that do not look at the answers."""
+"""Random batches in the shape of a data set, for measurements that do not depend on values."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bmx.data.spec import DataSpec
 
 
 def random_inputs(spec: DataSpec, samples: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
-    """A batch as a model takes it behind the input stage: (N, …) normal numbers, or ids without pads.
+    """A random batch as the input stage returns it: (N, …) standard normal values, or ids without padding.
 
     Args:
         spec: of the data.
         samples: the batch size.
         dtype: that of the model's weights; ids are int64.
-        seed: of the numbers.
+        seed: of the random values.
     """
     generator = torch.Generator().manual_seed(seed)
     return spec.form.random_inputs(spec, samples, dtype, generator)

@@ -1,4 +1,4 @@
-"""Samples that stay on disk: rows of a file, read when they are asked for."""
+"""Samples on disk: rows of a file, read on access."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Rows that lie next to each other are read in one go, up to this many bytes.
+# Consecutive rows are read at once, up to this many bytes.
 _CHUNK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
 class FileRows:
-    """Equal-sized samples one after another in a file; takes the place of a tensor in :class:`bmx.data.arrays.Arrays`.
+    """Equal-sized consecutive samples in a file; replaces a tensor in :class:`bmx.data.arrays.Arrays`.
 
     Reading goes through the system's file cache and never maps the file, so the memory of the process stays flat.
 
@@ -27,7 +27,7 @@ class FileRows:
         dtype: of an element, in the machine's byte order.
         row_shape: of one sample.
         offset: bytes before the first sample.
-        rows: which samples are meant, int64 (N,).
+        rows: indices of the samples, int64 (N,).
     """
 
     path: Path
@@ -108,7 +108,7 @@ class FileRows:
 
 
 def _runs(rows: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
-    """Where consecutive rows begin in ``rows`` and how many there are, at most ``most`` in one go."""
+    """Runs of consecutive rows as (start in ``rows``, length), at most ``most`` rows each."""
     if not len(rows):
         return
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1

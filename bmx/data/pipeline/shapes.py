@@ -1,4 +1,4 @@
-"""The specs of data sets that need not be loaded, or downloaded, for their shapes to be known."""
+"""Known specs of data sets, so that their shapes need no loading or download."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from bmx.data.spec import DataSpec
 
 _GREY, _COLOUR = (1, 28, 28), (3, 32, 32)
-# By the function that reads the set. Labels are left out: these specs are for what a model costs, not for its answers.
+# By source function. Labels are left out: these specs are for the cost of a model, not for its predictions.
 _KNOWN = {
     "bmx.data.mnist_5k.mnist_5k": DataSpec("mnist_5k", "image", _GREY, 10),
     "bmx.data.mnist.mnist": DataSpec("mnist", "image", _GREY, 10),
@@ -21,10 +21,10 @@ _KNOWN = {
 
 
 def known_spec(target: str, fields: Mapping[str, Any]) -> DataSpec | None:
-    """The spec of a data set without its labels, or None where only loading it tells.
+    """The spec of a data set without its labels, or None where the data must be loaded for it.
 
     Args:
-        target: the function that reads the set, as in ``data._target_``.
+        target: the source function, as in ``data._target_``.
         fields: the other fields of the data group.
     """
     if target == "bmx.data.synthetic.synthetic" and {"shape", "classes"} <= fields.keys():

@@ -1,6 +1,6 @@
-"""Data that cannot be right: found when they are loaded, in one pass, and told by split, row and column.
+"""Validates the values of a data set in one pass, and reports problems by split, row and column.
 
-What was found of a large set is kept by its fingerprint, and not looked for again.
+The findings on a large set are cached by its fingerprint.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from bmx.data.pipeline.cache import cache_folder
 from bmx.data.pipeline.input_values import check_inputs
 from bmx.data.pipeline.problems import SPLITS, Problems, absent, class_name, tell_targets
 
-# Bytes from which what was found is worth keeping.
+# Bytes from which findings are cached.
 LARGE = 64 << 20
 _VERSION = 1
 
 
 def check_values(source: Source, fingerprint: str, where: str) -> tuple[str, ...]:
-    """What is odd about the values of a source and can be worked with; what cannot is an error.
+    """Validates the values of a source; returns warnings, and raises an error on invalid values.
 
     Args:
-        source: of a form that :func:`bmx.data.pipeline.form.sound_form` gave.
+        source: as :func:`bmx.data.pipeline.form.sound_form` returns it.
         fingerprint: of its contents.
-        where: names it, for messages.
+        where: its name, for messages.
 
     Raises:
         UsageError: values that are not finite, classes or tokens that do not exist, a single class, empty sequences,

@@ -1,4 +1,4 @@
-"""Holds a part of a data set out: seeded, stratified, exact in size."""
+"""Hold-out split of a data set: seeded, stratified, exact in size."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from torch import Tensor
 
 from bmx.errors import UsageError
 
-# Sets this stream apart from others that derive from the same seed.
+# Separates this random stream from others that derive from the same seed.
 _STREAM = 0x5E_11
 
 
 def hold_out(
     targets: Tensor, size: float, seed: int, stratify: bool = True, leave_one: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Split a data set in two by its targets, the same way for the same seed on every machine and version.
+    """Splits a data set in two by its targets, the same way for the same seed on every machine and version.
 
-    With ``stratify``, each class gives its share of the held-out part, rounded by the largest-remainder method, so that
-    the total is exact and no class is off by a whole sample. Float targets (regression) are split at random.
+    With ``stratify``, each class contributes its share of the held-out part, rounded by the largest-remainder method,
+    so that the total is exact and no class is off by a whole sample. Float targets (regression) are split at random.
 
     Args:
         targets: shape (N,); int64 class numbers or float32 values.
         size: a count (an integer, 0 allowed) or a fraction between 0 and 1; a fraction takes at least one sample.
         seed: decides which samples are taken.
         stratify: keep the proportions of the classes.
-        leave_one: of each class at least; others then give more than their share.
+        leave_one: keep at least one sample of each class; other classes then contribute more than their share.
 
     Returns:
-        Sorted int64 indices of the part that is kept and of the part that is held out.
+        Sorted int64 indices of the remaining part and of the held-out part.
 
     Raises:
-        UsageError: a size that is negative, neither count nor fraction, or leaves nothing to keep, or nothing of a
-            class.
+        UsageError: a size that is negative, neither count nor fraction, or leaves no samples, or none of a class.
     """
     total = len(targets)
     count = _count(size, total)
@@ -59,7 +58,7 @@ def hold_out(
 
 
 def _count(size: float, total: int) -> int:
-    """The number of samples that ``size`` means."""
+    """Converts ``size`` to a number of samples."""
     where = f"data.val_size={size}"
     number = isinstance(size, int | float) and not isinstance(size, bool) and math.isfinite(size)
     if not number or size < 0 or (size > 1 and size != int(size)):
@@ -79,7 +78,7 @@ def _count(size: float, total: int) -> int:
 
 
 def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
-    """How many each class gives to make ``count``: largest remainders first, larger classes first among equals."""
+    """Samples of each class, ``count`` in total: largest remainders first, larger classes first among equals."""
     exact = sizes * count
     shares, remainders = np.divmod(exact, max(int(sizes.sum()), 1))
     largest = np.lexsort((-sizes, -remainders))[: count - int(shares.sum())]
@@ -88,7 +87,7 @@ def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
 
 
 def _leaving_one(shares: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The shares, where no class gives its last sample: those that have given the smallest part give one more."""
+    """Adjusts the shares so that every class keeps a sample: classes with the smallest share contribute one more."""
     most = sizes - 1
     missing = int(np.maximum(shares - most, 0).sum())
     shares = np.minimum(shares, most)
@@ -101,7 +100,7 @@ def _leaving_one(shares: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def _rank_in_group(group: np.ndarray) -> np.ndarray:
-    """For each entry, how many earlier entries are of the same group."""
+    """For each entry, the number of earlier entries of the same group."""
     by_group = np.argsort(group, kind="stable")
     ordered = group[by_group]
     starts = np.searchsorted(ordered, ordered, side="left")

@@ -1,4 +1,4 @@
-"""Puts a set that was read into memory onto disk, in the form that batches are read from."""
+"""Writes a data set in memory to disk, as rows from which batches are read."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CHUNK = 4096
 
 
 def keep_on_disk(source: Source) -> Source:
-    """The same source with the training inputs in a file of the cache folder; the test set stays as it is.
+    """The same source with the training inputs in a file of the cache folder; the test set does not change.
 
-    The file is named by the content, so the same set is written once.
+    The file is named by a content hash, so the same set is written once.
 
     Raises:
         UsageError: the cache folder cannot be written.
@@ -38,7 +38,7 @@ def keep_on_disk(source: Source) -> Source:
 
 
 def write_rows(path: Path, chunks: Iterable[torch.Tensor]) -> None:
-    """Writes samples one after another into a file that is either whole or not there.
+    """Writes consecutive samples to a file, atomically.
 
     Raises:
         UsageError: the folder cannot be written.

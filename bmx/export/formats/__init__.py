@@ -1,1 +1,1 @@
-"""What each format is, without what writes and reads it; found by :mod:`bmx.config.formats`."""
+"""Declarations of the export formats, without their writers and readers; found by :mod:`bmx.config.formats`."""

@@ -1,4 +1,4 @@
-"""onnx: a graph of operations that onnxruntime and most other programs compute."""
+"""onnx: a graph of operations that onnxruntime and most other runtimes execute."""
 
 from bmx.config.formats import Engine, Format
 

@@ -1,4 +1,4 @@
-"""packed: weights in as few bytes as they need, for bmx alone."""
+"""packed: entropy-coded weights in as few bytes as they need, readable by bmx only."""
 
 from bmx.config.formats import Format
 

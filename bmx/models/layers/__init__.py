@@ -1,1 +1,1 @@
-"""The layers that several architectures are built from, and what all of them check."""
+"""Layers shared by several architectures, and checks of model arguments."""

@@ -1,4 +1,4 @@
-"""Activation functions by name, and where they stand beside a pooling layer."""
+"""Activation functions by name, and their order relative to pooling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POOLS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "avg": nn.A
 
 
 def activation(name: str) -> nn.Module:
-    """A new module of the activation called ``name``.
+    """Creates the activation module called ``name``.
 
     Never in place: that gains nothing measurable, and hooks that read a layer's output would see it overwritten.
 
@@ -39,7 +39,7 @@ def activation(name: str) -> nn.Module:
 
 
 def pool_and_activation(pool: str, act: str, size: int = 2) -> list[nn.Module]:
-    """A ``size`` x ``size`` pooling of that stride and an activation, in the cheaper order that means activation first.
+    """A ``size`` x ``size`` pooling of that stride and an activation, in the cheaper order equal to activation first.
 
     Max pooling commutes with every non-decreasing function, and pooling first leaves a quarter of the elements.
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2) on torch's fused kernel.
 
-    The width of a head follows from ``qkv.out_features``, not from a number kept beside it, so that both linear
+    The width of a head follows from ``qkv.out_features``, not from a separately stored number, so that both linear
     layers can be pruned or factored in place.
 
     Args:

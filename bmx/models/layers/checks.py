@@ -1,4 +1,4 @@
-"""What a model insists on before it is built: the shape of the data and the range of its fields."""
+"""Validation of model arguments: the shape of the data and the range of each field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def image_shape(model: str, input_shape: Sequence[int]) -> tuple[int, int, int]:
     """``input_shape`` as (channels, height, width).
 
     Raises:
-        ValueError: it is the shape of something else than an image.
+        ValueError: it is not the shape of an image.
     """
     if len(input_shape) != 3:
         raise ValueError(f"{model} reads images of shape (C, H, W), got data of shape {tuple(input_shape)}")

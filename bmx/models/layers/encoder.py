@@ -1,4 +1,4 @@
-"""The pre-norm encoder that the transformer and the vision transformer share."""
+"""Pre-norm transformer encoder, shared by the transformer and the vision transformer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bmx.models.layers.checks import above_zero, probability, whole
 
 
 class EncoderBlock(nn.Module):
-    """Attention, then an MLP, each on normalised inputs and added to them (pre-norm: Xiong et al. 2020)."""
+    """Pre-norm encoder block: attention, then an MLP, each on normalised inputs, with residuals (Xiong et al. 2020)."""
 
     def __init__(self, width: int, heads: int, mlp_width: int, activation: str, dropout: float) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class EncoderBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """``depth`` encoder blocks: (N, T, width) to (N, T, width); the last norm comes after pooling, in the model.
+    """Stack of ``depth`` encoder blocks: (N, T, width) to (N, T, width); the last norm is the model's, after pooling.
 
     Args:
         depth: number of blocks.
@@ -62,7 +62,7 @@ class Encoder(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Draws the weights of linear layers and embeddings from a normal of deviation 0.02 cut at ±2, biases zero.
+    """Initialises linear and embedding weights from a normal of standard deviation 0.02 truncated at ±2, biases zero.
 
     For ``nn.Module.apply``; what BERT (Devlin et al. 2019) and the vision transformers use.
     """

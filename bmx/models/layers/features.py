@@ -1,4 +1,4 @@
-"""The input stage of models that read one vector a sample: it fits images, tables and token sequences."""
+"""Turns images, table rows or token sequences into one feature vector per sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class BagOfTokens(nn.Module):
-    """The relative frequency of every symbol: (N, T) token ids to (N, vocab_size) float. Pads are not counted."""
+    """Bag of tokens: relative frequency of every token id, (N, T) to (N, vocab_size) float. Padding is not counted."""
 
     def __init__(self, vocab_size: int, pad_id: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class BagOfTokens(nn.Module):
 def feature_stage(input_shape: Sequence[int], vocab_size: int, pad_id: int) -> tuple[nn.Module, int]:
     """The module that turns a batch into (N, features), and the number of features.
 
-    A ``vocab_size`` of 0 says that the data are numbers, an image or a table, which are flattened.
+    A ``vocab_size`` of 0 means that the data are numbers, an image or a table row, which are flattened.
     """
     if vocab_size:
         return BagOfTokens(vocab_size, pad_id), vocab_size

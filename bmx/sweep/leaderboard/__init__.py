@@ -1,1 +1,1 @@
-"""The end of a sweep: which configuration is best, and how sure that is."""
+"""The leaderboard of a sweep: ranks configurations, with confidence intervals and significance tests."""

@@ -1,4 +1,4 @@
-"""The end of a sweep: the leaderboard as file and table, the plots, and the command that runs the best again."""
+"""Writes the result of a sweep: leaderboard file and table, plots, and the command that repeats the best job."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ Ended = Sequence[tuple[Job, Path, JobState]]
 
 
 def gather(plan: Plan, sweep: Path, jobs: Sequence[Job]) -> list[tuple[Job, Path, JobState]]:
-    """How every job of a sweep stands now."""
+    """The current state of every job of a sweep."""
     return [(job, job.run_dir(sweep), job_status.read(job.run_dir(sweep))) for job in jobs]
 
 
 def conclude(
     plan: Plan, sweep: Path, ended: Ended, interrupted: str, shares: dict[str, float] | None = None
 ) -> dict[str, Any]:
-    """Write leaderboard.csv, plots and result.json, print what came out, and return the result.
+    """Writes leaderboard.csv, plots and result.json, prints a summary, and returns the result.
 
     Args:
-        plan: what was done.
+        plan: the planned sweep.
         sweep: the sweep's directory.
-        ended: every job with what became of it.
+        ended: every job with its outcome.
         interrupted: why it was stopped before its end; empty if it was not.
-        shares: the importance of each key, of a search.
+        shares: the importance of each key, for a search.
     """
     objectives = settle(plan.objectives, [end.result for _, _, end in ended])
     board = ranking.make(ended, objectives, plan.bounds)
@@ -154,7 +154,7 @@ def _say_where(plan: Plan, board: Board, sweep: Path, plots: list[Path], failed:
 
 
 def _best_job(board: Board, best: BoardEntry) -> tuple[Job, Path, JobState]:
-    """The best seed's job of the best configuration."""
+    """The job of the best configuration with the best seed."""
     first = board.objectives[0]
     done = [item for item in best.jobs if item[2].state == "done"]
     values = best.values[0]
@@ -167,7 +167,7 @@ def _best_job(board: Board, best: BoardEntry) -> tuple[Job, Path, JobState]:
 
 
 def _plots(board: Board, sweep: Path, shares: dict[str, float]) -> list[Path]:
-    """Every plot that there is something to draw for; a plot that cannot be drawn is no reason to lose the rest."""
+    """Every plot with data to show; a failing plot does not prevent the rest."""
     folder, drawn = sweep / "plots", []
     for name, draw in _drawings(board, shares):
         try:

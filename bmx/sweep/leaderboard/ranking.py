@@ -1,4 +1,4 @@
-"""Which configuration is best, and which cannot be told from the best."""
+"""Ranks the configurations of a sweep, and finds those not significantly different from the best."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bmx.sweep.leaderboard.statistics import ALPHA, Mean, holm, mean, paired
 from bmx.sweep.objective import Objective, value
 
 BOARD = "leaderboard.csv"
-# Shown beside the objective; the test set's never choose.
+# Shown next to the objective; test metrics are never used for selection.
 _BESIDE = (*main_names("test"), f"test/{LOSS.name}")
 
 
@@ -27,15 +27,15 @@ class BoardEntry:
 
     Attributes:
         point: the swept keys and their values.
-        jobs: the jobs of its seeds, with what became of each.
+        jobs: the jobs of its seeds, with the outcome of each.
         values: of each objective, the value for each seed.
         means: of each objective, the mean over the seeds.
-        bounded: of each bound, the mean over the seeds.
-        kept: it keeps to every bound.
-        rank: 1 is best; None if it has no value, or does not keep to the bounds.
-        tied: cannot be told from the best, going by at least two common seeds.
+        bounded: of each constraint, the mean over the seeds.
+        kept: it satisfies every constraint.
+        rank: 1 is best; None if it has no value, or violates a constraint.
+        tied: not significantly different from the best, by at least two common seeds.
         p: Holm-corrected p-value of the paired comparison with the best; None where there is nothing to compare.
-        front: no other is at least as good in every objective and better in one.
+        front: on the Pareto front: no other is at least as good in every objective and better in one.
     """
 
     point: Mapping[str, str]
@@ -50,7 +50,7 @@ class BoardEntry:
     front: bool = False
 
     def count(self, state: str) -> int:
-        """How many of its jobs ended so."""
+        """How many of its jobs ended in this state."""
         return sum(end.state == state for _, _, end in self.jobs)
 
     @property
@@ -59,7 +59,7 @@ class BoardEntry:
         return " ".join(f"{key}={text}" for key, text in self.point.items()) or "as configured"
 
     def average(self, group: str, name: str) -> float | None:
-        """The mean over its finished jobs of a number in their results."""
+        """The mean of a number in the results of its finished jobs."""
         numbers = [(end.result.get(group) or {}).get(name) for _, _, end in self.jobs if end.state == "done"]
         known = [float(number) for number in numbers if is_number(number)]
         return sum(known) / len(known) if known else None
@@ -88,19 +88,19 @@ class Board:
 
     @property
     def ties(self) -> list[BoardEntry]:
-        """Those that cannot be told from the best, without the best."""
+        """The configurations not significantly different from the best, without the best."""
         return [entry for entry in self.entries[1:] if entry.tied]
 
 
 def make(
     ended: Sequence[tuple[Job, Path, JobState]], objectives: list[Objective], bounds: Sequence[Objective] = ()
 ) -> Board:
-    """Groups jobs by their point, compares, and sorts.
+    """Groups jobs by their point, compares the configurations, and sorts them.
 
     Args:
-        ended: every job with its run directory and what became of it.
-        objectives: what to choose by, ``auto`` settled.
-        bounds: what an entry has to keep to; one that does not is put behind those that do, and has no rank.
+        ended: every job with its run directory and its outcome.
+        objectives: what is optimised, ``auto`` resolved.
+        bounds: constraints; an entry that violates one is sorted last, without a rank.
     """
     grouped: dict[tuple[tuple[str, str], ...], BoardEntry] = {}
     for job, run, end in ended:
@@ -188,10 +188,10 @@ def _dominates(a: list[float], b: list[float]) -> bool:
 
 
 def write_csv(board: Board, path: Path) -> None:
-    """Write a row for every configuration, the best first.
+    """Writes a row for every configuration, the best first.
 
-    Columns: rank, tied, the swept keys, and for each objective mean, half width of the 95 % interval and the values
-    for each seed; then what is shown for information only.
+    Columns: rank, tied, the swept keys, and for each objective mean, half-width of the 95 % confidence interval and the
+    values for each seed; then what is shown for information only.
     """
     keys = list(dict.fromkeys(key for entry in board.entries for key in entry.point))
     names = [objective.name for objective in board.objectives]

@@ -1,4 +1,4 @@
-"""How sure one may be: intervals of a mean over seeds, and whether one configuration is better than another."""
+"""Statistics over seeds: confidence intervals of means, paired tests, and multiple-testing correction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over seeds with its 95 % interval (Student's t); ``half`` is None for a single value."""
+    """A mean over seeds with its 95 % confidence interval (Student's t); ``half`` is None for a single value."""
 
     value: float
     half: float | None
@@ -21,7 +21,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Whether a first configuration is better than a second, from the differences on their common seeds.
+    """A paired comparison of two configurations, by the differences on their common seeds.
 
     Attributes:
         difference: mean of first minus second.
@@ -35,7 +35,7 @@ class PairedComparison:
 
 
 def mean(values: Sequence[float]) -> Mean:
-    """The mean of at least one value and the half width of its 95 % interval."""
+    """The mean of at least one value and the half-width of its 95 % confidence interval."""
     n, centre = len(values), statistics.fmean(values)
     if n < 2:
         return Mean(centre, None, n)
@@ -43,10 +43,10 @@ def mean(values: Sequence[float]) -> Mean:
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> PairedComparison:
-    """Compare two configurations by their values on the seeds that both have.
+    """Compares two configurations by their values on common seeds: paired t-test.
 
-    Differences that are all equal leave a t-test nothing to divide by; then the sign test speaks, which needs six of
-    them to be sure.
+    Equal differences have no variance to test with; then the sign test is used, which needs six of them to be
+    significant.
     """
     common = sorted(first.keys() & second.keys())
     differences = [first[seed] - second[seed] for seed in common]
@@ -57,14 +57,14 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> PairedCom
     if n < 2:
         return PairedComparison(centre, None, n)
     spread = statistics.stdev(differences)
-    # Rounding leaves a spread of 1e-17 where there is none.
+    # Rounding leaves a standard deviation of 1e-17 where there is none.
     if spread <= 1e-12 * max(1.0, abs(centre)):
         return PairedComparison(centre, 1.0 if abs(centre) <= 1e-12 else 2 * 0.5**n, n)
     return PairedComparison(centre, t_two_sided(centre / (spread / math.sqrt(n)), n - 1), n)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """P-values corrected for their number, so that the chance of even one false alarm keeps its level (Holm 1979)."""
+    """P-values with Holm's correction, which controls the family-wise error rate (Holm 1979)."""
     order = sorted(range(len(ps)), key=lambda i: ps[i])
     corrected, highest = [0.0] * len(ps), 0.0
     for rank, i in enumerate(order):
@@ -74,14 +74,14 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def t_two_sided(t: float, freedom: int) -> float:
-    """The chance of a Student's t at least this far from zero."""
+    """Two-sided p-value of a t statistic."""
     from scipy.special import stdtr  # only where something is compared: a list of runs does without
 
     return float(2 * stdtr(freedom, -abs(t)))
 
 
 def t_quantile(probability: float, freedom: int) -> float:
-    """The t below which a Student's t lies with this probability."""
+    """Quantile of Student's t distribution."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, probability))

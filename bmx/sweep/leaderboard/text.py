@@ -1,4 +1,4 @@
-"""What a leaderboard says, in sentences."""
+"""Summary of a leaderboard in sentences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMED = 3
 
 
 def sentences(board: Board) -> list[str]:
-    """One to three sentences about the best and those that cannot be told from it."""
+    """One to three sentences about the best configuration and those not significantly different from it."""
     best = board.best
     if best is None and any(not entry.kept for entry in board.entries):
         return [f"No configuration keeps to {bounds_said(board.bounds)}{_nearest(board)}."]
@@ -44,7 +44,7 @@ def sentences(board: Board) -> list[str]:
 
 
 def bounds_said(bounds: Sequence[Objective]) -> str:
-    """Bounds in words: ``val accuracy of at least 97.0 %``."""
+    """Constraints as text: ``val accuracy of at least 97.0 %``."""
     limits = [(one, "at least" if one.higher else "at most", Mean(one.bound or 0.0, None, 1)) for one in bounds]
     return " and ".join(f"{one.said} of {which} {said(one, limit)}" for one, which, limit in limits)
 
@@ -63,7 +63,7 @@ def _nearest(board: Board) -> str:
 
 
 def said(objective: Objective, centre: Mean | None, n: float | None = None) -> str:
-    """A mean with its interval: ``97.1 ± 0.4 %``."""
+    """A mean with its confidence interval: ``97.1 ± 0.4 %``."""
     if centre is None:
         return numbers.MISSING
     if objective.metric.percent:

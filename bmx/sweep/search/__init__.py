@@ -1,1 +1,1 @@
-"""Searches over a space of configurations: Optuna's studies, shared by every process that works on one."""
+"""Hyperparameter search with Optuna studies, shared by every process that works on one."""

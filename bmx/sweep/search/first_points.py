@@ -1,4 +1,4 @@
-"""The points that a search begins with, because its user knows that they are good."""
+"""Initial points of a search, given by the user."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def first_points(space: Space, points: Iterable[Any]) -> list[dict[str, Any]]:
 
     Args:
         space: what is searched.
-        points: each a mapping from keys to values; keys may be nested, and those that are not named are drawn.
+        points: each a mapping from keys to values; keys may be nested, and missing ones are sampled.
 
     Raises:
-        UsageError: not a mapping, a key that is not searched over, or a value outside of what it may be.
+        UsageError: not a mapping, a key that is not searched over, or a value outside its range.
     """
     return [_named(space, point) for point in points]
 

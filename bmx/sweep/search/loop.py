@@ -1,4 +1,4 @@
-"""Runs a search: asks for points, runs their jobs, tells what they were worth."""
+"""The loop of a hyperparameter search: asks the study for points, runs their jobs, reports their values."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from bmx.sweep.search.study import Study
 
 _REPEATS = 60
-"""So many points in a row that were tried before mean that the space is exhausted."""
+"""Consecutive repeated points after which the space counts as exhausted."""
 _REFUSED = 40
-"""So many jobs in a row that cannot run mean that hardly anything of the space can."""
+"""Consecutive jobs that cannot run after which the search gives up."""
 _UNKNOWN = 1e6
-"""Excess over a bound of what could not be measured."""
+"""Constraint violation of a trial that could not be measured."""
 
 
 @dataclass
 class _Open:
-    """A trial under way: its jobs, one for each seed, and those that have ended."""
+    """A running trial: its jobs, one for each seed, and those that have ended."""
 
     trial: Trial
     jobs: list[Job]
@@ -44,16 +44,16 @@ class _Open:
 
 
 class Search:
-    """A source of jobs that a study thinks up.
+    """A job source that takes its jobs from a study.
 
     Args:
-        plan: what is searched.
+        plan: the planned search.
         sweep: the sweep's directory.
-        study: thinks up the points.
-        trials: how many; None for any number.
-        deadline: when to begin no further one, by the monotonic clock; None for no such time.
-        prunes: whether hopeless jobs are to be ended.
-        take_over: take results that an earlier sweep has made with the same code.
+        study: proposes the points.
+        trials: their number; None for any number.
+        deadline: when to begin no further trial, by the monotonic clock; None for no limit.
+        prunes: whether unpromising jobs are stopped early.
+        take_over: reuse results that an earlier sweep has made with the same code.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Search:
         self.queue: deque[Job] = deque()
         self.over = False
         self.why = ""
-        """Why the search ended before its budget was spent, in words."""
+        """Why the search ended before its budget was spent, as text."""
         self._waits = False
         self._repeats = 0
         self._refused = 0
@@ -94,13 +94,13 @@ class Search:
                 self.over = True
                 return
             asked = self.study.ask(self.plan.space, self.trials)
-            if asked is None:  # what is under way may turn out not to count
+            if asked is None:  # running trials may turn out not to count
                 self._waits = bool(self.open)
                 self.over = not self._waits
                 return
             trial, point = asked
             jobs = [self.plan.job(point, seed)[0] for seed in (self.plan.words.seeds or (None,))]
-            if any(job.key in self.open for job in jobs):  # under way in this process
+            if any(job.key in self.open for job in jobs):  # running in this process
                 self.study.repeated(trial, None)
                 self._repeated()
                 continue
@@ -153,7 +153,7 @@ class Search:
             return False
         if item.hopeless:
             return True
-        if job is item.jobs[0]:  # the first seed speaks for the others
+        if job is item.jobs[0]:  # the first seed decides for the others
             item.hopeless = self.study.report(item.trial, rows, self.plan.objectives[0].name, item.seen)
             item.seen = int(rows[-1]["epoch"]) if rows else item.seen
         return item.hopeless
@@ -162,14 +162,14 @@ class Search:
         return self.over and not self.queue
 
     def _report_rest(self, item: _Open, job: Job) -> None:
-        """The epochs of a job that ended between two looks are something to measure the others by."""
+        """Reports the last epochs of a job that ended between two polls, for the pruner to compare others with."""
         file = item.jobs[0].run_dir(self.sweep) / "metrics.csv"
         if file.exists():
             rows = epoch_rows(read_rows(file))
             self.study.report(item.trial, rows, self.plan.objectives[0].name, item.seen)
 
     def _excesses(self, jobs: list[Job]) -> dict[str, float]:
-        """By how much a trial misses each bound; far more than any could where nothing was measured."""
+        """The violation of each constraint by a trial; a huge value where nothing was measured."""
         bounds = self.plan.bounds
         reached = self._values(jobs, bounds)
         if reached is None:
@@ -190,10 +190,10 @@ class Search:
 
 
 def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Search until the budget is spent, and conclude.
+    """Searches until the budget is spent, and writes the sweep's result.
 
     Args:
-        plan: what is searched.
+        plan: the planned search.
         sweep: the sweep's directory.
         launcher: bmx's own or any other Hydra launcher.
         settings: the keys of ``conf/hydra/sweeper/tpe.yaml``.
@@ -234,7 +234,7 @@ def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any])
             deadline = None if minutes is None else time.monotonic() + 60 * float(minutes)
             reuses = bool(settings.get("reuse"))
             search = Search(plan, sweep, study, settings.get("trials"), deadline, pruner != "none", reuses)
-            # Not those that had ended when their process died before it could say so: they are asked for again.
+            # Not those that ended when their process died before reporting them: they are asked for again.
             told = {key for trial in study.told() for key in trial.user_attrs.get("jobs", ())}
             over = [job for job, s in zip(before, stand, strict=True) if s in ("done", "pruned") and job.key in told]
             search.jobs.update({job.key: job for job in over})
@@ -252,14 +252,14 @@ def run_search(plan: Plan, sweep: Path, launcher: Any, settings: dict[str, Any])
             shares = study.importances()
         finally:
             study.close()
-        # What cannot run was found to be outside of the space, which is no failure.
+        # Configurations that cannot run are outside the space, not failures.
         ended = [item for item in gather(plan, sweep, jobs) if item[2].state not in ("missing", "refused")]
         finished = conclude(plan, sweep, ended, interrupted, shares)
     return finished, failures(ended)
 
 
 def note_over(plan: Plan, sweep: Path, trials: int) -> None:
-    """Keep what was found out before the first trial, so that the same command need not when there is nothing to do."""
+    """Records what was found out before the first trial, so that a repeated command with nothing to do can skip it."""
     directory.write(
         sweep,
         {
@@ -275,7 +275,7 @@ def note_over(plan: Plan, sweep: Path, trials: int) -> None:
 
 
 def _in_batches(search: Search, launcher: Any, sweep: Path, size: int) -> None:
-    """Other launchers take a batch at a time and say nothing until all of it has ended."""
+    """Runs the search in batches, for other launchers, which report nothing until a whole batch has ended."""
     number = 0
     while True:
         batch: list[Job] = []

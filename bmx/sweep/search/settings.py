@@ -1,4 +1,4 @@
-"""What a search may be told, checked before anything is written; needs no Optuna but asks whether it is there."""
+"""Checks the settings of a search before anything is written; imports no Optuna, only checks that it is installed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PRUNERS = ("auto", "none", "median", "halving")
 
 
 def check(settings: dict[str, Any], objectives: int) -> None:
-    """Complain of the first setting that does not fit.
+    """Checks the settings of a search.
 
     Args:
         settings: the keys of ``conf/hydra/sweeper/tpe.yaml``.
-        objectives: how many things are chosen by.
+        objectives: the number of objectives.
 
     Raises:
-        UsageError: a value that does not fit, or Optuna is missing.
+        UsageError: an invalid value, or Optuna is missing.
     """
     sampler = settings["sampler"]
     word = f"sweeper={sampler}"
@@ -41,11 +41,11 @@ def check(settings: dict[str, Any], objectives: int) -> None:
 
 
 def need_optuna(what: str, where: str, instead: str) -> None:
-    """Makes sure that Optuna is there.
+    """Checks that Optuna is installed.
 
     Args:
-        what: what needs it.
-        where: the key or argument that asks for it.
+        what: the feature that needs it.
+        where: the key or argument that requires it.
         instead: what can be done without it.
 
     Raises:

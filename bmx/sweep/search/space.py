@@ -1,4 +1,4 @@
-"""The space of a search: what each key may be, and which keys there are only where another has been chosen."""
+"""The search space: the range of each key, and conditional keys, which exist only under another choice."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 SPACES = "space"
-"""The folder in ``conf/`` with a file for each word: ``space/optim/sgd.yaml``."""
+"""The folder in ``conf/`` with a file for each option: ``space/optim/sgd.yaml``."""
 
 _TRIED = 24
-"""A range of so many whole numbers is tried at each of them, a longer one at its ends."""
+"""An integer range of at most this size is tried at each value, a longer one at its ends."""
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """What one key may be.
+    """The range of one key.
 
     Attributes:
         key: the key.
         choices: its values as text, where they are listed; else ``low`` to ``high``.
-        low, high: the ends, both included.
-        whole: whether it is a whole number.
-        step: between two whole numbers, or of a range of fractions; None for any value between the ends.
-        log: whether factors count, rather than differences.
-        given: the choice that brings this key along: group and word.
+        low, high: the bounds, both included.
+        whole: whether it is an integer.
+        step: of an integer range, or of a range of floats; None for any value between the bounds.
+        log: whether it is sampled on a logarithmic scale.
+        given: the choice under which this key exists: group and option.
     """
 
     key: str
@@ -46,11 +46,11 @@ class Dimension:
 
     @property
     def name(self) -> str:
-        """The key, told apart from the same key under another choice: ``lr (optim=sgd)``."""
+        """The key, distinguished from the same key under another choice: ``lr (optim=sgd)``."""
         return f"{self.key} ({self.given[0]}={self.given[1]})" if self.given else self.key
 
     def ends(self) -> list[str]:
-        """Values that stand for all: every listed one, or both ends."""
+        """Representative values: every listed one, or both bounds."""
         if self.choices:
             return list(self.choices)
         if self.whole and self.high - self.low <= _TRIED * (self.step or 1):
@@ -58,7 +58,7 @@ class Dimension:
         return list(dict.fromkeys([self.text(self.low), self.text(self.high)]))
 
     def without(self, texts: Collection[str]) -> Dimension:
-        """The same without some values: of a range those at its ends go, since the rest stays one range."""
+        """A copy without some values; of a range only its ends can be removed, since it stays one range."""
         if self.choices:
             return replace(self, choices=tuple(choice for choice in self.choices if choice not in texts))
         left, step = [self.low, self.high], self.step or 1
@@ -70,7 +70,7 @@ class Dimension:
         return replace(self, low=left[0], high=left[1])
 
     def draw(self, random: Random) -> str:
-        """Any value."""
+        """A random value."""
         if self.choices:
             return random.choice(self.choices)
         if self.whole:
@@ -78,7 +78,7 @@ class Dimension:
         return self.text(random.uniform(self.low, self.high))
 
     def text(self, value: Any) -> str:
-        """A value as a word of the command line has it; six figures tell any two settings apart."""
+        """A value in override syntax; six figures distinguish any two settings."""
         if self.choices:
             return str(value)
         return str(int(value)) if self.whole else f"{float(value):.6g}"
@@ -86,18 +86,18 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Space:
-    """All dimensions: those that are always there, and those that a choice brings along."""
+    """All dimensions: the unconditional ones, and those that a choice adds."""
 
     dimensions: tuple[Dimension, ...]
     conditional: Mapping[tuple[str, str], tuple[Dimension, ...]] = field(default_factory=dict)
 
     def without(self, left_out: Mapping[str, Collection[str]]) -> Space:
-        """The same without some values of some keys."""
+        """A copy without some values of some keys."""
         kept = tuple(one.without(left_out[one.key]) if one.key in left_out else one for one in self.dimensions)
         return replace(self, dimensions=kept)
 
     def around(self, key: str, text: str, count: int) -> list[dict[str, str]]:
-        """Points drawn at random in which one key has a given value."""
+        """Random points in which one key has a given value."""
         random, found = Random(0), []
         for _ in range(count):
             point = {one.key: one.draw(random) for one in self.dimensions} | {key: text}
@@ -105,20 +105,20 @@ class Space:
         return found
 
     def brought_along(self, point: Mapping[str, str]) -> list[Dimension]:
-        """The dimensions that there are because of what has been chosen."""
+        """The conditional dimensions that exist at a point."""
         return [one for choice in point.items() for one in self.conditional.get(choice, ())]
 
 
 def make_space(words: Words, composer: Composer, files: Any = None) -> Space:
-    """The space that the words of a command line span.
+    """The search space of the overrides of a command line.
 
     Args:
-        words: the command line, taken apart.
+        words: the overrides, split into fixed and swept ones.
         composer: finds the space files.
-        files: the groups whose chosen words bring their own space along: a group, a list of groups, or ``all``.
+        files: the groups whose chosen options add their own space: a group, a list of groups, or ``all``.
 
     Raises:
-        UsageError: nothing to search over, or a space that cannot be read.
+        UsageError: nothing to search over, or an invalid space.
     """
     own = [dimension(override) for override in words.swept]
     keys = {one.key for one in own} | {word.partition("=")[0].lstrip("+~") for word in words.fixed}
@@ -139,7 +139,7 @@ def make_space(words: Words, composer: Composer, files: Any = None) -> Space:
 
 
 def dimension(override: Override, given: tuple[str, str] | None = None) -> Dimension:
-    """What a swept word says its key may be.
+    """The dimension of a swept override.
 
     Raises:
         UsageError: an empty range.
@@ -172,7 +172,7 @@ def dimension(override: Override, given: tuple[str, str] | None = None) -> Dimen
 
 
 def corners(space: Space) -> list[dict[str, str]]:
-    """Points that try every listed value and both ends of everything else, one key at a time."""
+    """Points that cover every listed value and both bounds of everything else, one key at a time."""
     first = {one.key: one.ends()[0] for one in space.dimensions}
     found = [first | {one.key: end} for one in space.dimensions for end in one.ends()]
     for choice, brought in space.conditional.items():
@@ -206,7 +206,7 @@ def _chosen(group: str, words: Words, composer: Composer) -> str | None:
 
 
 def _from_file(composer: Composer, group: str, word: str, taken: set[str]) -> list[Dimension]:
-    """The dimensions of a word's space file, if it has one, but for the keys that the command line settles itself."""
+    """The dimensions of an option's space file, if it has one, without the keys that the command line sets."""
     repository = getattr(composer.loader, "repository")  # noqa: B009  (not in the loader's abstract class)
     path = f"{SPACES}/{group}/{word}"
     if not repository.config_exists(path):

@@ -1,4 +1,4 @@
-"""Optuna's study of a search: in a file of the sweep's directory, shared by every process that works on it."""
+"""The Optuna study of a search, in a file of the sweep's directory, shared by every process that works on it."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _OVER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Study:
-    """Asks for points and tells what they were worth.
+    """An Optuna study with ask-and-tell interface, constraints, and recovery of trials from dead processes.
 
     A process that works on the study holds a lock for as long as it lives. Trials of a process whose lock is free
-    were left behind when it died: they are asked for again, with the same point, so that their jobs go on.
+    were abandoned when it died: they are asked for again, with the same point, so that their jobs are resumed.
 
     Args:
         sweep: the sweep's directory.
-        identity: names the study in the file.
-        objectives: what to choose by.
+        identity: the name of the study in the file.
+        objectives: what to optimise.
         sampler: random, tpe, gp or nsga2.
         pruner: none, median or halving.
         seed: of the sampler.
-        places: how many trials are open at a time.
+        places: how many trials run at a time.
         trials: how many there will be; None for any number.
-        first: points to begin with, as names and values of dimensions.
+        first: initial points, as names and values of dimensions.
     """
 
     def __init__(
@@ -72,20 +72,20 @@ class Study:
             self.study.set_user_attr("processes", entered + 1)
             for point in first if not entered else ():
                 self.study.enqueue_trial(dict(point), skip_if_exists=True)
-            # The second process on a study, or the same one later, must not draw the first one's points again.
+            # The second process on a study, or the same one later, must not sample the first one's points again.
             drawn = None if seed is None else seed + entered
             self.study.sampler = _sampler(sampler, drawn, places, trials)
             self._take_up_what_was_left()
 
     def close(self) -> None:
-        """Leave the study."""
+        """Leaves the study and releases its lock."""
         if self._alive is not None:
             self._life(self.me).unlink(missing_ok=True)
             self._alive.release()
             self._alive = None
 
     def ask(self, space: Space, most: int | None) -> tuple[Trial, dict[str, str]] | None:
-        """A trial and its point; None once ``most`` trials are over or under way."""
+        """A trial and its point; None once ``most`` trials have ended or are running."""
         with alone(self.sweep / _LOCK), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._take_up_what_was_left()
@@ -101,25 +101,25 @@ class Study:
             return trial, point
 
     def counted(self) -> int:
-        """Trials that are over or under way and that count: not those that repeat another, or that cannot run."""
+        """The number of ended or running trials, without repeated points and configurations that cannot run."""
         states = (*_OVER, TrialState.RUNNING)
         trials = self.study.get_trials(deepcopy=False, states=states)
         return sum(not trial.user_attrs.get("uncounted") for trial in trials)
 
     def known(self) -> list[FrozenTrial]:
-        """Every trial that is over, also those that a process left when it died."""
+        """Every ended trial, including those that a process left when it died."""
         return self.study.get_trials(deepcopy=False, states=_OVER)
 
     def told(self) -> list[FrozenTrial]:
-        """The trials of which it was said what they were worth."""
+        """The ended trials whose outcome was reported."""
         return [trial for trial in self.known() if not trial.user_attrs.get("left")]
 
     def tell(self, trial: Trial, values: Sequence[float] | None, state: str = "done") -> None:
-        """Say what a trial was worth.
+        """Reports the outcome of a trial.
 
         Args:
-            trial: what was asked for.
-            values: of each objective; None if there is none.
+            trial: as returned by ``ask``.
+            values: of each objective; None if there are none.
             state: done, pruned, failed, or ``refused`` if its configuration cannot run.
         """
         if state == "refused":
@@ -127,30 +127,30 @@ class Study:
         if values is not None:
             self.study.tell(trial, list(values))
         elif state in ("pruned", "refused") and len(self.study.directions) == 1:
-            # A sampler keeps away from what was pruned; of a failed trial it learns nothing.
+            # A sampler avoids the region of pruned trials; from failed trials it learns nothing.
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, state=TrialState.FAIL)
 
     def bound(self, trial: Trial, excesses: Mapping[str, float]) -> None:
-        """Say by how much a trial misses each bound, before what it was worth; 0 or less where it keeps to it."""
+        """Reports a trial's constraint violations, before its values; 0 or less where a constraint is satisfied."""
         for name, excess in excesses.items():
             trial.set_constraint(name, excess)
 
     def repeated(self, trial: Trial, values: Sequence[float] | None) -> None:
-        """Say that a trial came out at the point of an earlier one, whose values it has."""
+        """Reports a trial at the point of an earlier one, with that one's values."""
         trial.set_user_attr("uncounted", True)
         self.tell(trial, values, "failed")
 
     def report(self, trial: Trial, rows: Sequence[Mapping[str, Any]], name: str, seen: int) -> bool:
-        """Report the epochs of a job after ``seen``; whether the trial is hopeless."""
+        """Reports the epochs of a job after ``seen``; whether the trial should be pruned."""
         for row in rows:
             if int(row["epoch"]) > seen and isinstance(row.get(name), int | float):
                 trial.report(float(row[name]), int(row["epoch"]))
         return bool(trial.should_prune())
 
     def importances(self) -> dict[str, float]:
-        """How much of the differences each key explains; empty where there are too few trials to say."""
+        """Parameter importances by key; empty where there are too few trials."""
         done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if len(self.study.directions) > 1 or len(done) < 8:
             return {}
@@ -158,7 +158,7 @@ class Study:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 found = optuna.importance.get_param_importances(self.study)
-        except Exception:  # all values the same, or a space in which no key is always there
+        except Exception:  # all values equal, or a space in which every key is conditional
             return {}
         return {name: float(share) for name, share in found.items()}
 
@@ -190,7 +190,7 @@ class Study:
 
 
 def suggest(trial: Trial, one: Dimension) -> str:
-    """A value for a dimension, as text."""
+    """Samples a value of a dimension, as text."""
     if one.choices:
         return str(trial.suggest_categorical(one.name, one.choices))
     if one.whole:
@@ -210,8 +210,8 @@ def _sampler(name: str, seed: int | None, places: int, trials: int | None) -> op
         return optuna.samplers.NSGAIISampler(seed=seed, population_size=16)
     # A short search cannot spend half of its trials at random.
     startup = 8 if trials is None else min(8, max(3, trials // 3))
-    # `constant_liar`: what is being tried elsewhere is not tried here. `group`: keys that are not always there are
-    # learned together with those they come with.
+    # `constant_liar`: points being tried elsewhere are avoided. `group`: conditional keys are modelled together with
+    # those they occur with.
     return optuna.samplers.TPESampler(
         seed=seed,
         multivariate=True,

@@ -1,1 +1,1 @@
-"""The processes that jobs of a sweep run in: as many at a time as there are places."""
+"""The process pool of a sweep: starts, schedules and monitors the processes of jobs."""

@@ -1,4 +1,4 @@
-"""What a job does first in its process: its own group, its own output, its share of cores and devices."""
+"""Setup of a job's process: process group, output, and its share of cores and devices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 
 class Spec(TypedDict):
-    """What a process is to do, in plain values.
+    """The task of a process, in plain values.
 
     ``call`` is ``module:function``, called with ``arguments``; the integer it returns is the exit code. Output goes
     to the file ``log``.
@@ -27,7 +27,7 @@ class Spec(TypedDict):
 
 
 def run(spec: Spec) -> int:
-    """Do what is asked for and return the exit code; nothing is raised."""
+    """Executes a spec and returns the exit code; raises nothing."""
     try:
         _settle(spec)
         module, _, name = spec["call"].partition(":")
@@ -43,7 +43,7 @@ def run(spec: Spec) -> int:
 
 
 def leave(code: int) -> None:
-    """End the process now: what exit handlers have to close is closed, a million objects are not freed one by one."""
+    """Ends the process now: exit handlers run, but objects are not freed one by one."""
     try:
         atexit._run_exitfuncs()
     except BaseException:
@@ -71,11 +71,11 @@ def _settle(spec: Spec) -> None:
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.update(spec["env"])
-    # A rank's identity is its own run's, not that of whoever started the sweep.
+    # A run sets its own rank variables; those of the process that started the sweep do not apply.
     for name in ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         os.environ.pop(name, None)
     if spec["threads"]:
-        # Read when OpenMP is loaded, which in a forked job has been; torch is told by itself.
+        # Read when OpenMP is loaded, which in a forked job has happened; torch's own count is set too.
         os.environ["OMP_NUM_THREADS"] = str(spec["threads"])
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(spec["threads"])
@@ -89,7 +89,7 @@ def main() -> None:
 
     die_with_parent(int(sys.argv[1]))
     spec = json.loads(sys.stdin.read())
-    # What a module finds in sys.argv, and in the list of processes.
+    # sys.argv as modules see it, and the name in the process list.
     sys.argv = ["bmx", *map(str, spec["arguments"][0])] if spec["arguments"] else ["bmx"]
     leave(run(spec))
 

@@ -1,4 +1,4 @@
-"""Times as they are written on the command line."""
+"""Parses durations of the command line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d
 
 
 def seconds(value: float | str | None, key: str) -> float | None:
-    """Reads ``90`` (seconds), ``30s``, ``10min``, ``1.5h``, ``1d`` or null.
+    """Seconds of ``90`` (seconds), ``30s``, ``10min``, ``1.5h``, ``1d``; None for null.
 
     Raises:
-        UsageError: it is none of them, or not greater than 0.
+        UsageError: an invalid duration, or one not greater than 0.
     """
     if value is None:
         return None

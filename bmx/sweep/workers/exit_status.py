@@ -1,4 +1,4 @@
-"""What became of a job whose process has ended, and how a sweep itself is ended."""
+"""Outcome of a job whose process has ended, and orderly interruption of a sweep."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bmx.sweep import job_status
 from bmx.sweep.job_status import JobState
 
 USAGE = 2
-"""Exit code of a job whose configuration cannot run: trying again would not help."""
+"""Exit code of a job whose configuration cannot run: a retry would not help."""
 INTERRUPTED = 130
 
 
 def judge(run: Path, code: int | None, stopped: str, epochs: int, timeout: float | None) -> JobState:
-    """What became of a job; what it could not write itself is written for it.
+    """The outcome of a job; a failure that the job could not record itself is recorded here.
 
     Args:
         run: its run directory.
         code: the exit code of its process, negative for a signal.
-        stopped: why it was told to stop: ``pruned``, ``timeout``, or empty if it was not.
+        stopped: why the pool stopped it: ``pruned``, ``timeout``, or empty if it did not.
         epochs: how many it had finished.
         timeout: the longest time that it may take, seconds.
     """
@@ -48,14 +48,14 @@ def judge(run: Path, code: int | None, stopped: str, epochs: int, timeout: float
 
 
 def orderly(interrupt: Callable[[str], None]) -> AbstractContextManager[None]:
-    """While it lasts, the signals that ask for a stop call ``interrupt`` with the reason, in words."""
+    """Context in which termination signals call ``interrupt`` with the reason as text."""
     return handled(lambda number, frame: interrupt(stop_reason(number)))
 
 
 def _failed(run: Path, reason: str, refused: bool = False) -> JobState:
     job_status.set_failed(run, reason, refused)
     end = job_status.read(run)
-    # Where it could not be written down, it is no less so.
+    # Failed even where that could not be recorded.
     return end if end.state not in ("missing", "half") else JobState("refused" if refused else "failed", {}, reason)
 
 

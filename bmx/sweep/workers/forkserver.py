@@ -1,8 +1,8 @@
-"""The process that jobs are forked from: it has imported torch and Lightning once, and does nothing else.
+"""Fork server of jobs: imports torch and Lightning once, and forks each job.
 
 Reads one JSON object a line on its socket and answers in kind. It is single-threaded, so that the kernel's
-death signal, which belongs to the thread that forks, reaches the jobs when it dies. When the socket closes, whoever
-asked is gone: the jobs are asked to stop, which writes their checkpoints, and are killed if they do not.
+death signal, which belongs to the thread that forks, reaches the jobs when it dies. When the socket closes, the client
+has died: the jobs are asked to stop, which writes their checkpoints, and are killed if they do not.
 """
 
 from __future__ import annotations
@@ -84,17 +84,17 @@ class _Nursery:
                 return
             number = self.children.pop(pid, None)
             if number is not None:
-                # What the job itself has left behind, such as workers that load data.
+                # Processes that the job has left behind, such as data loading workers.
                 kill_group(pid, signal.SIGKILL)
                 code = os.waitstatus_to_exitcode(status)
                 self.say({"number": number, "code": code, "peak": usage.ru_maxrss * 1024})
 
     def say(self, answer: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more: serve() finds out
+        with contextlib.suppress(OSError):  # the client is gone: serve() finds out
             self.channel.sendall(json.dumps(answer).encode() + b"\n")
 
     def clear(self) -> None:
-        """Ask every job to stop, and make sure."""
+        """Asks every job to stop, and kills those that do not."""
         for pid in self.children:
             kill_group(pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE
@@ -106,11 +106,11 @@ class _Nursery:
 
 
 def warm_up(modules: list[str]) -> None:
-    """Import what every job needs, and do once what is quicker the second time.
+    """Imports what every job needs, and makes calls that are faster the second time.
 
     Args:
-        modules: names of modules; of ``module:function:word`` the function is called too, with the word if there is
-            one. What does not work here is left to the job, which says so.
+        modules: names of modules; of ``module:function:word`` the function is called too, with the word as argument if
+            there is one. Errors here are left to the job, which reports them.
     """
     for name in modules:
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""Runs a job, then times its model, for sweeps that choose by latency."""
+"""Runs a job, then measures its model's latency, for sweeps with latency as objective or constraint."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from bmx.sweep.job_status import JobState
 from bmx.targets.standing import KEY, trusting
 
 SECONDS = 0.5
-"""How long a model is timed."""
+"""Duration of the latency measurement."""
 CALL = "bmx.sweep.workers.latency:main"
 
 
 def known(end: JobState) -> bool:
-    """Whether a job that is done has been timed; it has not if it was stopped in between, or belongs elsewhere."""
+    """Whether a finished job has a latency; it has not if it was stopped in between, or is another sweep's."""
     return "latency" in (end.result.get("cost") or {})
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command line of bmx in a given run directory, and add ``cost.latency`` to the result of the run.
+    """Runs a command line of bmx in a given run directory, and adds ``cost.latency`` to the result of the run.
 
-    The latency is the median of one sample, in seconds, on the job's own cores, while other jobs are running. A run
-    that is done already is only timed.
+    The latency is the median for one sample, in seconds, on the job's own cores, while other jobs are running. A run
+    that is done already is only measured.
     """
     named = [word.partition("=")[2].strip("'") for word in arguments if word.startswith("hydra.run.dir=")]
     run = Path(named[-1]) if named else None
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _trust(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """What the job's command line trusts, and the targets that it names itself."""
+    """The modules that the job's command line trusts, and the targets that it names itself."""
     words = [(key.lstrip("+"), value) for key, _, value in (word.partition("=") for word in arguments)]
     trust = next((value for key, value in reversed(words) if key == KEY and value != "null"), "")
     own = [(key.partition(".")[0], value) for key, value in words if key.endswith("._target_")]
@@ -45,7 +45,7 @@ def _trust(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def measure(run: Path) -> float:
-    """Time the best model of a run and write it into its result; seconds."""
+    """Measures the latency of a run's best model and writes it into its result; seconds."""
     import torch
 
     from bmx.engine.fit import best_file

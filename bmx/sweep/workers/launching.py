@@ -1,4 +1,4 @@
-"""From the settings of a launcher to a pool."""
+"""Creates a pool from the settings of a launcher."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ON_ERROR = ("continue", "stop")
 
 
 def rules(options: dict[str, Any]) -> Rules:
-    """What a launcher's settings say of jobs that do not end well.
+    """The rules for jobs that fail, from a launcher's settings.
 
     Raises:
-        UsageError: a value that does not fit.
+        UsageError: an invalid value.
     """
     on_error, retries = options["on_error"], options["retries"]
     if on_error not in _ON_ERROR:
@@ -37,7 +37,7 @@ def rules(options: dict[str, Any]) -> Rules:
 
 
 def is_over(plan: Plan, sweep: Path) -> bool:
-    """Whether every job of a grid has been done, so that there is nothing to run and nothing to check."""
+    """Whether every job of a grid is done, so that there is nothing to run and nothing to check."""
     complete = latency.known if _timed(plan) else anything
     ends = (job_status.read(job.run_dir(sweep)) for job in plan.jobs)
     return all(end.state == "done" and complete(end) for end in ends)
@@ -48,10 +48,10 @@ def _timed(plan: Plan) -> bool:
 
 
 def make_pool(plan: Plan, sweep: Path, options: dict[str, Any], device: str) -> Pool:
-    """A pool for a plan's jobs.
+    """Creates the pool for a plan's jobs.
 
     Args:
-        plan: what is to be done.
+        plan: the planned sweep.
         sweep: the sweep's directory.
         options: the keys of ``conf/hydra/launcher/bmx.yaml``.
         device: the ``device`` of the jobs.

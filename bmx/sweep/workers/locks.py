@@ -1,4 +1,4 @@
-"""Who runs a job: at most one process at a time, on however many machines share the directory."""
+"""Job locks: at most one process runs a job, on however many machines share the directory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ CLAIM = ".claim"
 
 
 def take(run: Path) -> HeldFile | None:
-    """Claim a job's directory, which is made if it is missing; None where another process holds it.
+    """Locks a job's directory, which is created if missing; None where another process holds the lock.
 
-    Where a file system has no locks every claim succeeds, and the lock of the run itself still refuses a second writer.
+    Without file-system locks every attempt succeeds, and the lock of the run itself still rejects a second writer.
     """
     return take_file(run / CLAIM)
 
 
 def take_file(path: Path, wait: bool = False) -> HeldFile | None:
-    """Claim a file, as :func:`take`; with ``wait`` stay until it is free."""
+    """Locks a file, as :func:`take`; with ``wait`` blocks until it is free."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not inherited by jobs: their parent holds the claim for them.
+    # Not inherited by jobs: their parent holds the lock for them.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     if not try_lock(descriptor, wait=wait):
         os.close(descriptor)
@@ -33,7 +33,7 @@ def take_file(path: Path, wait: bool = False) -> HeldFile | None:
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """While it lasts, no other process is between the same two lines."""
+    """Critical section across processes, guarded by a lock file."""
     claim = take_file(path, wait=True)
     try:
         yield

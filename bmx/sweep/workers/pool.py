@@ -1,4 +1,4 @@
-"""Runs jobs in processes, as many at a time as there are places, and knows what became of each."""
+"""Process pool: runs jobs in processes, one per slot, and records the outcome of each."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from bmx.sweep.workers.protocols import JobSource, Rules, Watcher
 from bmx.sweep.workers.resources import Slot
 
 RUN = "bmx.__main__:main"
-"""What a job's process calls with its command line."""
+"""The function that a job's process calls with its command line."""
 _TICK = 0.1
 _LOOK = 0.5
-"""Seconds between two looks at the metrics of the running jobs, and at jobs that another process runs."""
+"""Seconds between two polls of the metrics of running jobs, and of jobs that another process runs."""
 GRACE_SECONDS = 15.0
-"""Seconds that a job gets to write its checkpoint when it is to stop."""
+"""Seconds that a job gets to write its checkpoint when it is stopped."""
 
 
 @dataclass
 class Running:
-    """A job in its process."""
+    """A running job with its process, lock and slot."""
 
     job: Job
     run: Path
@@ -51,22 +51,22 @@ class Running:
 
 
 def anything(end: JobState) -> bool:
-    """Whatever a job that is done has left is enough."""
+    """Accepts every finished job as complete."""
     return True
 
 
 class Pool:
-    """Runs the jobs of a source to their end.
+    """Runs the jobs of a source until all have ended.
 
     Args:
         sweep: the sweep's directory.
         starter: starts the processes.
-        slots: the places for jobs.
-        rules: for jobs that do not end well.
-        arguments: the command line of a job in its run directory; with ``resume`` it goes on from its checkpoint.
-        resumes: whether its verb can go on with a run that was stopped.
-        call: what a job's process calls with its command line, ``module:function``.
-        complete: whether a job that is done has all that the sweep wants of it; called again if it has not.
+        slots: the resources for concurrent jobs, one slot each.
+        rules: for jobs that fail.
+        arguments: the command line of a job in its run directory; with ``resume`` it resumes from its checkpoint.
+        resumes: whether its verb can resume an interrupted run.
+        call: the function that a job's process calls with its command line, ``module:function``.
+        complete: whether a finished job has all results that the sweep needs; it is called again if it has not.
     """
 
     def __init__(
@@ -129,14 +129,14 @@ class Pool:
                 watcher.elsewhere(len(self.elsewhere))
 
     def _begin(self, job: Job, tries: int, source: JobSource, watcher: Watcher) -> bool:
-        """Start a job unless it has ended already; False if another process runs it."""
+        """Starts a job unless it has ended already; False if another process runs it."""
         run = job.run_dir(self.sweep)
         if run.is_symlink() and not run.exists():
-            run.unlink()  # a result that was reused, and has been deleted since
+            run.unlink()  # a reused result that has been deleted since
         claim = locks.take(run)
         if claim is None:
             return False
-        if is_locked(run):  # its sweep has died, and it is about to
+        if is_locked(run):  # its sweep has died, and it will soon
             claim.release()
             return False
         stands = job_status.read(run)
@@ -151,7 +151,7 @@ class Pool:
             job_status.clear(run)
         slot = self.free.pop()
         if getattr(self.starter, "broken", False):
-            self.starter = Fresh()  # the nursery was killed from outside
+            self.starter = Fresh()  # the fork server was killed from outside
         spec: Spec = {
             "call": self.call,
             "arguments": [self.arguments(job, run, resume)],
@@ -165,7 +165,7 @@ class Pool:
         return True
 
     def _look_elsewhere(self, source: JobSource, watcher: Watcher) -> None:
-        """Jobs that another process runs end there, or become free when it dies."""
+        """Retries jobs that another process runs: they end there, or become free when it dies."""
         now = time.monotonic()
         if not self.elsewhere or not self.free or now - self._looked_elsewhere < _LOOK or self.stopped:
             return
@@ -196,7 +196,7 @@ class Pool:
                     self._stop(item, "pruned")
 
     def _read_rows(self, item: Running) -> bool:
-        """Read the epochs of a running job; whether there are new ones."""
+        """Reads the epochs of a running job; whether there are new ones."""
         try:
             stat = (item.run / "metrics.csv").stat()
             seen = (stat.st_size, stat.st_mtime)
@@ -228,7 +228,7 @@ class Pool:
                 continue
             if end.state in ("failed", "refused") and self.rules.stop_on_error:
                 self.stopped = True
-            if end.state == "half":  # somebody else has stopped this job alone
+            if end.state == "half":  # this job alone was stopped from outside
                 end = JobState("failed", end.result, end.reason or "it was stopped from outside")
             source.finished(item.job, end)
             watcher.ended(item.job, end, seconds, before=False)
@@ -238,7 +238,7 @@ class Pool:
         return again and item.tries < self.rules.retries
 
     def _stop_all(self, source: JobSource, watcher: Watcher) -> None:
-        """Let every running job write its checkpoint, so that the same command goes on from there."""
+        """Stops every running job, which writes its checkpoint, so that the same command resumes from there."""
         for item in self.running:
             if not item.stopping:
                 self._stop(item, "interrupted")
@@ -257,5 +257,5 @@ class Pool:
 
     def _interrupt(self, reason: str) -> None:
         if self.interrupted is not None:
-            raise KeyboardInterrupt  # a second one does not wait
+            raise KeyboardInterrupt  # a second interrupt does not wait
         self.interrupted = reason

@@ -1,4 +1,4 @@
-"""Keeps a job from outliving the process that started it."""
+"""Process groups of jobs, which do not outlive the process that started them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
-    """Have the kernel send ``number`` to this process when its parent dies; at once if it has died already.
+    """Has the kernel send ``number`` to this process when its parent dies; at once if it has died already.
 
-    Linux only; elsewhere a dead parent is noticed by the closed pipe.
+    Linux only; elsewhere a dead parent is detected by the closed pipe.
 
     Args:
         parent: the process id of the parent, as the parent knew it.
@@ -29,6 +29,6 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
 
 
 def kill_group(pid: int, number: int) -> None:
-    """Send a signal to a job and to every process that it has started; one that has ended is left alone."""
+    """Sends a signal to a job and all its child processes; ignored if it has ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)

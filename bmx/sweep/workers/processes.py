@@ -1,4 +1,4 @@
-"""Starts the processes of jobs: forked from the nursery, or each anew where that is not possible."""
+"""Starts the processes of jobs: forked from a fork server, or each in a new interpreter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Protocol
 from bmx.sweep.workers.child import Spec
 from bmx.sweep.workers.process_group import kill_group
 
-# Besides the verb itself: what a job imports on its way, most of it on the first optimiser step.
+# Besides the verb itself: what a job imports during its run, most of it on the first optimiser step.
 PRELOAD = (
     "bmx.engine.fast_import:import_lightning",
     "torch._dynamo",
@@ -45,7 +45,7 @@ class Process:
         number: of the request.
         pid: its process and its process group; None until it is known.
         code: the exit code, negative for a signal; None while it runs.
-        peak: the most memory it had, bytes.
+        peak: its peak memory, bytes.
     """
 
     number: int
@@ -54,13 +54,13 @@ class Process:
     peak: int | None = None
 
     def signal(self, number: int) -> None:
-        """Signal the job and all it has started."""
+        """Signals the job and all its child processes."""
         if self.pid is not None and self.code is None:
             kill_group(self.pid, number)
 
 
 class Starter(Protocol):
-    """Starts processes and notices their ends."""
+    """Starts processes and detects their ends."""
 
     def start(self, spec: Spec) -> Process: ...
 
@@ -70,11 +70,11 @@ class Starter(Protocol):
 
 
 class Nursery:
-    """Forks jobs from one process that has imported everything; see :mod:`bmx.sweep.workers.forkserver`.
+    """Forks jobs from a fork server that has imported everything; see :mod:`bmx.sweep.workers.forkserver`.
 
     Args:
         modules: what to import besides ``preload``.
-        preload: what to import first: torch, Lightning, and what every job takes up on its way.
+        preload: what to import first: torch, Lightning, and what every job imports during its run.
     """
 
     def __init__(self, modules: tuple[str, ...] = (), preload: tuple[str, ...] = PRELOAD) -> None:
@@ -89,7 +89,7 @@ class Nursery:
         theirs.close()
 
     def start(self, spec: Spec) -> Process:
-        """Fork a job. It waits until the imports are done."""
+        """Forks a job. It waits until the imports are done."""
         process = Process(self._next)
         self._next += 1
         self._processes[process.number] = process
@@ -100,7 +100,7 @@ class Nursery:
         return process
 
     def wait(self, seconds: float) -> None:
-        """Take in what has happened; returns early when something has."""
+        """Processes events; returns early when there is one."""
         if self.broken:
             time.sleep(seconds)
             return
@@ -127,7 +127,7 @@ class Nursery:
                 del self._processes[process.number]
 
     def close(self) -> None:
-        """End the nursery and with it every job that still runs."""
+        """Ends the fork server and with it every running job."""
         self._channel.close()
         if not self.ready:  # still importing: it has no jobs
             self._server.kill()
@@ -140,7 +140,7 @@ class Nursery:
             self._server.wait()
 
     def _lost(self) -> None:
-        """The nursery was killed: the kernel has killed its jobs, which a new process can run again."""
+        """Handles a killed fork server: the kernel has killed its jobs, which a new process can run again."""
         self.broken = True
         for process in self._processes.values():
             if process.code is None:
@@ -150,12 +150,12 @@ class Nursery:
 
 
 def serve(channel: socket.socket, modules: list[str]) -> subprocess.Popen[bytes]:
-    """The process of a nursery, which answers at the other end of a channel."""
+    """Starts the process of a fork server at the other end of a channel."""
     return subprocess.Popen(
         [sys.executable, "-m", "bmx.sweep.workers.forkserver", str(channel.fileno()), str(os.getpid()), *modules],
         pass_fds=(channel.fileno(),),
         stdin=subprocess.DEVNULL,
-        # Its own session: a terminal's Ctrl-C and hang-up are for the parent to judge.
+        # Its own session: the parent handles a terminal's Ctrl-C and hang-up.
         start_new_session=True,
         env=dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry)),
     )
@@ -170,7 +170,7 @@ class Fresh:
         self.broken = False
 
     def start(self, spec: Spec) -> Process:
-        """Start a job."""
+        """Starts a job."""
         server = subprocess.Popen(
             [sys.executable, "-m", "bmx.sweep.workers.child", str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -191,7 +191,7 @@ class Fresh:
         return process
 
     def wait(self, seconds: float) -> None:
-        """Take in what has happened; returns early when something has."""
+        """Processes events; returns early when there is one."""
         deadline = time.monotonic() + seconds
         while True:
             ended = False
@@ -207,7 +207,7 @@ class Fresh:
             time.sleep(min(0.02, left))
 
     def close(self) -> None:
-        """End every job that still runs."""
+        """Ends every running job."""
         for process, _ in self._running.values():
             process.signal(signal.SIGTERM)
         self.wait(0)
@@ -221,10 +221,10 @@ class Fresh:
 
 
 class Later:
-    """Starts nothing until the first job: a sweep that has nothing left to do imports nothing for it.
+    """Lazy starter: starts nothing until the first job, so that a sweep with nothing left to do imports nothing.
 
     Args:
-        make: makes what starts the jobs.
+        make: creates the actual starter.
     """
 
     def __init__(self, make: Callable[[], Starter]) -> None:
@@ -233,30 +233,30 @@ class Later:
 
     @property
     def broken(self) -> bool:
-        """Whether what it made can start no further job."""
+        """Whether the actual starter can start no further job."""
         return bool(getattr(self._made, "broken", False))
 
     def start(self, spec: Spec) -> Process:
-        """Start a job."""
+        """Starts a job."""
         if self._made is None:
             self._made = self._make()
         return self._made.start(spec)
 
     def wait(self, seconds: float) -> None:
-        """Take in what has happened."""
+        """Processes events."""
         if self._made is None:
             time.sleep(seconds)
         else:
             self._made.wait(seconds)
 
     def close(self) -> None:
-        """End every job that still runs."""
+        """Ends every running job."""
         if self._made is not None:
             self._made.close()
 
 
 def make_starter(fork: bool | str, modules: tuple[str, ...] = ()) -> Nursery | Fresh:
-    """The way to start jobs: forked where the system can fork a process that holds torch, each anew elsewhere.
+    """Creates the starter: a fork server where a process that holds torch can fork, else a new interpreter per job.
 
     Args:
         fork: true, false, or ``auto``.

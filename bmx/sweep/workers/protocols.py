@@ -1,4 +1,4 @@
-"""Who takes part in a pool: where jobs come from, who watches, and the rules for jobs that do not end well."""
+"""Interfaces of a pool: the source of jobs, the progress display, and the rules for jobs that fail."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bmx.sweep.job_status import JobState
 
 @dataclass(frozen=True)
 class Rules:
-    """How a pool deals with jobs that do not end well.
+    """How a pool handles jobs that fail.
 
     Attributes:
         stop_on_error: start no further job once one has failed.
-        timeout: seconds that a job may take; None for any.
+        timeout: seconds that a job may take; None for no limit.
         retries: how often a failed job is started again, from its last checkpoint.
     """
 
@@ -26,23 +26,23 @@ class Rules:
 
 
 class JobSource(Protocol):
-    """Where jobs come from."""
+    """A source of jobs."""
 
     def next(self) -> Job | None:
         """The next job to run; None if there is none now."""
 
     def finished(self, job: Job, end: JobState) -> None:
-        """Told of every job that came to its end, also of those that had before."""
+        """Called for every job that has ended, also those that had before."""
 
     def hopeless(self, job: Job, rows: list[dict[str, Any]]) -> bool:
-        """Whether a running job should be ended; ``rows`` are its epochs so far."""
+        """Whether a running job should be stopped early; ``rows`` are its epochs so far."""
 
     def exhausted(self) -> bool:
         """Whether no further job will come."""
 
 
 class Watcher(Protocol):
-    """Shows what happens; every call is cheap."""
+    """Progress display; every call is cheap."""
 
     def started(self, job: Job, run: Path, again: bool) -> None: ...
 

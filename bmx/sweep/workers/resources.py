@@ -1,4 +1,4 @@
-"""How many jobs fit on this machine at a time, and what each of them gets: cores, and a GPU where there are some."""
+"""Detects CPU cores, memory and GPUs, and divides them among concurrent jobs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from bmx.errors import UsageError
 
-# What a forked job of a small model holds for itself, with room to spare; measured jobs of LeNet-5 take half of it.
+# Memory of a forked job of a small model, with a margin; measured jobs of LeNet-5 take half of it.
 BYTES_PER_JOB = 768 << 20
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place for one job at a time.
+    """The resources of one concurrent job.
 
     Attributes:
-        threads: CPU threads of an operation.
-        gpu: what CUDA_VISIBLE_DEVICES is set to; None leaves it as it is.
+        threads: intra-op CPU threads.
+        gpu: the value of CUDA_VISIBLE_DEVICES; None leaves it unchanged.
     """
 
     threads: int
@@ -27,22 +27,22 @@ class Slot:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment variables that give a job its share."""
+        """The environment variables that restrict a job to its resources."""
         return {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
 
 
 def slots(jobs: int | str = "auto", per_gpu: int = 1, device: str = "auto") -> list[Slot]:
-    """The places for jobs on this machine.
+    """The slots for concurrent jobs on this machine.
 
     Args:
-        jobs: how many at a time; ``auto`` takes one a core on the CPU and ``per_gpu`` a GPU, as far as memory goes.
+        jobs: how many at a time; ``auto`` takes one a core on the CPU and ``per_gpu`` a GPU, as far as memory allows.
         per_gpu: jobs that share a GPU.
-        device: the ``device`` of the jobs; ``cpu`` leaves the GPUs alone.
+        device: the ``device`` of the jobs; ``cpu`` leaves the GPUs unused.
 
     Cores are divided among the jobs, and no job gets more threads than OMP_NUM_THREADS says.
 
     Raises:
-        UsageError: jobs is neither ``auto`` nor a whole number from 1 on.
+        UsageError: jobs is neither ``auto`` nor a positive integer.
     """
     if jobs != "auto" and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"jobs must be a whole number, 1 or more, or auto, not {jobs!r}", f"jobs={jobs}", "jobs=auto")
@@ -58,13 +58,13 @@ def slots(jobs: int | str = "auto", per_gpu: int = 1, device: str = "auto") -> l
 
 
 def _most_threads(available: int) -> int:
-    """The most that OMP_NUM_THREADS allows, as someone sets it who knows what else is running; else all."""
+    """The most threads that OMP_NUM_THREADS allows; all if it is not set."""
     text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(text) if text.isdecimal() and int(text) else available
 
 
 def cores() -> int:
-    """Cores that this process may use: its affinity, and the share that a container grants."""
+    """Cores that this process may use: by its affinity, and by a container's CPU quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
     if quota.isdigit() and period.isdigit() and int(period):
@@ -73,7 +73,7 @@ def cores() -> int:
 
 
 def memory() -> int:
-    """Bytes that can still be taken without swapping; a container's limit counts."""
+    """Bytes available without swapping; a container's limit counts."""
     free = 8 << 30
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
@@ -83,7 +83,7 @@ def memory() -> int:
 
 
 def gpus() -> list[str]:
-    """The CUDA devices as CUDA_VISIBLE_DEVICES names them, found without CUDA: a process that used it cannot fork."""
+    """The CUDA devices as in CUDA_VISIBLE_DEVICES, found without CUDA, whose use would prevent forking."""
     said = os.environ.get("CUDA_VISIBLE_DEVICES")
     if said is not None:
         return [name.strip() for name in said.split(",") if name.strip() and name.strip() != "-1"]

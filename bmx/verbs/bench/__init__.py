@@ -1,4 +1,4 @@
-"""bmx bench: what models cost on this machine."""
+"""bmx bench: the cost of models on this machine: parameters, MACs, memory, latency."""
 
 from bmx.config.verbs import SWEEPING, Verb
 

@@ -1,4 +1,4 @@
-"""bmx bench: what models cost on this machine, side by side, with one ruler."""
+"""bmx bench: the cost of models on this machine, side by side, measured in the same way."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from bmx.verbs.recording.run_data import tell, what_changed
 @conforming("bench")
 @with_its_trust
 def check(cfg: DictConfig) -> Checked[bool]:
-    """Finds out whether the measurement can be made, without writing anything.
+    """Checks that the measurement can be made, without writing anything.
 
     Raises:
-        UsageError: nothing to measure, an unknown engine, a package that is missing, a size that cannot be.
+        UsageError: nothing to measure, an unknown engine, a package that is missing, an impossible batch size.
     """
     return Checked(cfg, _sound(cfg))
 

@@ -1,4 +1,4 @@
-"""What `bmx bench` does with each model: on every engine, at every batch size, in turns."""
+"""Measures the latency and memory of each model on every engine, at every batch size, interleaved."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from bmx.measure.layers import layers_of
 from bmx.measure.memory import Memory, measure_memory, predict_memory
 from bmx.verbs.bench.models import Subject
 
-# Samples of the training set that show engines in integers which values to expect.
+# Samples of the training set that calibrate integer engines.
 CALIBRATION = 512
-# A check of the memory may take this many seconds; the prediction is there without it.
+# A measurement of the memory may take this many seconds; the prediction does not need it.
 _PATIENCE = 5.0
 
 
@@ -42,7 +42,7 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One subject on one engine."""
+    """One model on one engine."""
 
     subject: Subject
     engine: LoadedEngine
@@ -50,16 +50,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Ruler:
-    """How to measure.
+    """Measurement settings.
 
     Attributes:
         engines: the engines to compare.
         batch_sizes: samples computed at once.
-        seconds: spent on each engine at each batch size.
+        seconds: measuring time of each engine at each batch size.
         where: the device of the torch engines.
-        check_memory: run a training step for real too.
-        accuracy: of each engine on the test set, where there are data.
-        layers: each layer's share of the time.
+        check_memory: also measure the memory of a real training step.
+        accuracy: measure each engine's accuracy on the test set, where there are data.
+        layers: measure each layer's share of the time.
     """
 
     engines: list[str]
@@ -72,7 +72,7 @@ class Ruler:
 
 
 def measure(models: list[Subject], ruler: Ruler) -> list[dict[str, Any]]:
-    """One entry for each model, in plain containers: cost, memory, layers, engines, and a row of times for each."""
+    """Measures each model; an entry each, in plain containers: cost, memory, layers, engines with their latencies."""
     with tempfile.TemporaryDirectory(prefix="bmx-bench-") as scratch:
         candidates: list[Candidate] = []
         failures: dict[str, list[dict[str, str]]] = {model.name: [] for model in models}
@@ -113,7 +113,7 @@ def measure(models: list[Subject], ruler: Ruler) -> list[dict[str, Any]]:
 
 
 def _candidates(model: Subject, ruler: Ruler, folder: Path) -> Iterator[Candidate | dict[str, str]]:
-    """The model on each engine that can do it; what the others say instead."""
+    """The model on each engine that can run it; for the others their error message."""
     if model.net is None:
         yield Candidate(model, _as_file(model))
         return
@@ -127,7 +127,7 @@ def _candidates(model: Subject, ruler: Ruler, folder: Path) -> Iterator[Candidat
 
 
 def _as_file(model: Subject) -> LoadedEngine:
-    """An exported graph is its own engine; it takes raw samples."""
+    """The engine of an exported graph, which is the graph itself; it takes raw samples."""
     file = model.loaded.file
 
     def run(raw: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def _as_file(model: Subject) -> LoadedEngine:
 
 
 def _calibration(model: Subject) -> list[Tensor]:
-    """Batches of training samples as the model takes them; noise where there are no data."""
+    """Calibration batches: preprocessed training samples; noise where there are no data."""
     predictor = model.loaded.model
     assert isinstance(predictor, Predictor)
     if model.data is None:
@@ -152,7 +152,7 @@ def _calibration(model: Subject) -> list[Tensor]:
 
 
 def _times(candidates: list[Candidate], ruler: Ruler, failures: dict[str, list[dict[str, str]]]) -> dict[Key, Latency]:
-    """Latency of every candidate at every batch size; those of one size are measured in turns."""
+    """Latency of every candidate at every batch size; candidates of one size are interleaved."""
     found: dict[Key, Latency] = {}
     on_cpu = {c.subject.name: c.subject for c in candidates if c.engine.device.type == "cpu"}
     needs = {name: _output_bytes(subject) for name, subject in on_cpu.items()}
@@ -179,9 +179,9 @@ def _fits(fixed: int, each: int, size: int) -> bool:
 
 
 def _output_bytes(subject: Subject) -> tuple[int, int]:
-    """What all modules of a net return, in bytes: whatever the batch, as weights that are unpacked, and a sample.
+    """Bytes that all modules of a net return: independent of the batch (such as unpacked weights), and per sample.
 
-    Of a file without modules nothing is known: (0, 0).
+    For a file without modules nothing is known: (0, 0).
     """
     net, spec = subject.net, subject.spec
     if net is None:
@@ -195,7 +195,7 @@ def _inputs(candidate: Candidate, size: int) -> Tensor:
     if subject.net is not None:
         return random_inputs(subject.spec, size, dtype_of(subject.net)).to(candidate.engine.device)
     inputs = random_inputs(subject.spec, size)
-    # As stored; a file with its preprocessing beside it gets them as well, and the reader normalises them.
+    # As stored; a file whose preprocessing is not in the graph gets them too, and its reader normalises them.
     return inputs if subject.loaded.description is None else subject.spec.form.as_stored(inputs)
 
 
@@ -207,7 +207,7 @@ def _memory(model: Subject, ruler: Ruler, times: dict[Key, Latency]) -> Iterator
         inputs = random_inputs(model.spec, size, dtype_of(net))
         try:
             memory = predict_memory(net, inputs)
-        except NotImplementedError:  # shapes alone do not say what this model does
+        except NotImplementedError:  # this model cannot be traced by shapes alone
             return
         eager = times.get((model.name, "eager", size))
         # Forward, then forward and backward, which takes twice as long as forward.
@@ -238,7 +238,7 @@ def _layers(model: Subject, ruler: Ruler) -> list[dict[str, Any]]:
 def _engine(candidate: Candidate, want_accuracy: bool) -> dict[str, Any]:
     engine, subject = candidate.engine, candidate.subject
     found = {"engine": engine.name, "bytes": engine.bytes, "seconds_to_make": engine.seconds}
-    # torch.compile computes the same sums, and would compile once more for the batches of the test set.
+    # torch.compile computes the same accuracy, and would compile once more for the batches of the test set.
     if want_accuracy and subject.data is not None and engine.name != "compile":
         known = dict(subject.metrics) if engine.name == "eager" and engine.device.type == "cpu" else {}
         found |= {"metrics": known or _metrics(candidate, subject.data.test)}

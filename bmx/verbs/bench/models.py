@@ -1,4 +1,4 @@
-"""What `bmx bench` measures: models that were never trained, runs, and exported files."""
+"""Resolves the models that `bmx bench` measures: untrained architectures, runs, and exported files."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Subject:
     """One model to be measured.
 
     Attributes:
-        name: what it is called in the table.
-        loaded: the model; of one that was never trained it has no file that exists.
-        run: the file it was read from; None for a model that was never trained.
-        cost: what it costs.
-        data: its data, if they were asked for and can be loaded.
-        note: what there is to know about that.
-        metrics: in torch, on the CPU in 32 bits, on the test set of its data; empty where they are unknown.
+        name: its name in the table.
+        loaded: the model; the file of an untrained one does not exist.
+        run: the file it was read from; None for an untrained model.
+        cost: parameters, MACs and bytes.
+        data: its data, if they were requested and can be loaded.
+        note: a remark on the data, such as why they could not be loaded.
+        metrics: of the float32 model in torch on the CPU, on the test set of its data; empty where unknown.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Subject:
 
 
 def check(cfg: DictConfig) -> None:
-    """Finds out whether there is something to measure.
+    """Checks that there is something to measure.
 
     Raises:
         UsageError: neither a model nor a run, or both, or a model that cannot be built.
@@ -74,7 +74,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def runs(cfg: DictConfig) -> list[str]:
-    """The runs that are named; empty for none."""
+    """The runs that the configuration names; empty for none."""
     if cfg.run is None:
         return []
     return [str(run) for run in cfg.run] if OmegaConf.is_list(cfg.run) else [str(cfg.run)]
@@ -85,7 +85,7 @@ def subjects(cfg: DictConfig, want_data: bool) -> list[Subject]:
 
     Args:
         cfg: of ``bmx bench``.
-        want_data: load the data of runs too; where they cannot be loaded the subject says so.
+        want_data: load the data of runs too; the subject's note tells where they cannot be loaded.
     """
     if not runs(cfg):
         return [untrained(cfg)]
@@ -101,7 +101,7 @@ def subjects(cfg: DictConfig, want_data: bool) -> list[Subject]:
 def untrained(cfg: DictConfig) -> Subject:
     """The model of ``model=``, built for the shapes of ``data=`` without loading data where that can be helped."""
     spec = _spec(cfg)
-    # Only for the weights to be the same each time: nothing that is measured depends on them.
+    # Only so that the weights are the same each time: nothing that is measured depends on them.
     random_state.seed_everything(0)
     net = make_model(cfg.model, spec).eval()
     if spec.form.channels_last:
@@ -136,7 +136,7 @@ def _run_name(run: str, file: Path, loaded: Loaded, cfg: DictConfig) -> str:
 
 
 def _told_apart(found: list[Subject]) -> list[Subject]:
-    """Subjects with names that differ: where two runs are called alike, the id is added."""
+    """Subjects with unique names: the id is added where two runs have the same name."""
     names = [subject.name for subject in found]
     return [replace(s, name=f"{s.name} {_id(s)}") if names.count(s.name) > 1 else s for s in found]
 

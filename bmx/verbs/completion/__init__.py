@@ -1,4 +1,4 @@
-"""bmx completion: the tab completion script of a shell."""
+"""bmx completion: tab completion for bash, zsh and fish."""
 
 from bmx.config.verbs import Verb
 

@@ -1,4 +1,4 @@
-"""Tab completion: ``bmx completion SHELL`` prints the script, whose questions the hidden ``bmx _complete`` answers."""
+"""Tab completion: ``bmx completion SHELL`` prints the script, which calls the hidden ``bmx _complete``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main(words: list[str]) -> int:
     """Print the script of one shell.
 
     Raises:
-        UsageError: unless exactly one shell that is known is named.
+        UsageError: unless exactly one supported shell is named.
     """
     if len(words) != 1 or words[0] not in SCRIPTS:
         where = " ".join(["bmx completion", *words])
@@ -41,9 +41,9 @@ def main(words: list[str]) -> int:
 
 
 def answer() -> int:
-    """Print what may stand at the cursor, a whole word a line; never an error, which a prompt could not show.
+    """Print the completions at the cursor, one argument per line; never an error, which a prompt could not show.
 
-    The line is in ``COMP_LINE``, the cursor's place in it in ``COMP_POINT``, as bash has them.
+    The line is in ``COMP_LINE``, the cursor's position in ``COMP_POINT``, as in bash.
     """
     try:
         line = os.environ.get("COMP_LINE", "")
@@ -55,7 +55,7 @@ def answer() -> int:
 
 
 def candidates(line: str) -> list[str]:
-    """The whole words that may stand at the end of a line such as ``bmx train mod``."""
+    """Completions of the last argument of a line such as ``bmx train mod``, each a whole argument."""
     word = "" if not line.split() or line[-1].isspace() else line.split()[-1]
     before = _words(line.removesuffix(word))[1:]
     if not before:
@@ -71,7 +71,7 @@ def candidates(line: str) -> list[str]:
 
 
 def _words(line: str) -> list[str]:
-    """The words of a line as a shell splits them."""
+    """The arguments of a line as a shell splits them."""
     try:
         return shlex.split(line)
     except ValueError:  # a quote that is not closed yet
@@ -108,14 +108,14 @@ def _of_verb(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
 
 
 def _names(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
-    """Groups and keys; a node of keys is one step (``model.``) until it is typed out."""
+    """Completes config groups and keys; a node of keys is one step (``model.``) until it is typed out."""
     from bmx.config.keys import flatten
     from bmx.config.override_errors import groups
 
     sign = word[: len(word) - len(word.lstrip("+~"))]
     bare = word[len(sign) :]
     composed, chosen = _composed(name, verb, before)
-    if sign == "+":  # what is not chosen from yet
+    if sign == "+":  # groups without a choice so far
         own = {choice.partition("@")[0] for choice in chosen}
         return [f"+{group}=" for group in groups(composed.loader) if group not in own and group.startswith(bare)]
     named = [*verb.aliases, *(choice for choice in chosen if choice not in verb.aliases.values())]
@@ -125,7 +125,7 @@ def _names(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
         keys += [("hydra", composed.config.hydra), *flatten(composed.config.hydra, "hydra.")]
     found += _level(keys, bare)
     matching = _beginning(bare, found)
-    while len(matching) == 1 and matching[0].endswith("."):  # the only way on is into that node
+    while len(matching) == 1 and matching[0].endswith("."):  # the only completion is that node: descend into it
         matching = _beginning(matching[0], _level(keys, matching[0]))
     if sign == "~":  # takes no value
         matching = [option.rstrip("=") for option in matching]
@@ -133,7 +133,7 @@ def _names(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
 
 
 def _level(keys: list[tuple[str, Any]], typed: str) -> list[str]:
-    """The keys that have as many parts as what is typed; targets only once asked for."""
+    """The keys with as many parts as the typed one; those that begin with ``_`` only once one is typed."""
     from bmx.config.keys import is_node
 
     wanted = [(key, value) for key, value in keys if key.count(".") == typed.count(".")]
@@ -146,7 +146,7 @@ def _level(keys: list[tuple[str, Any]], typed: str) -> list[str]:
 
 
 def _values(name: str, verb: Verb, before: list[str], word: str) -> list[str]:
-    """What may follow ``key=``; after a comma, another value of a sweep or a list."""
+    """Completes values after ``key=``; after a comma, another value of a sweep or a list."""
     key, _, value = word.partition("=")
     bare = key.lstrip("+~")
     opened = "[" if value.startswith("[") else ""
@@ -174,7 +174,7 @@ def _of_runs(key: str, before: list[str], composed: Composed) -> list[str]:
 
 
 def _words_of(group: str, composed: Composed) -> list[str]:
-    """The words of a group; the stages of a pipeline are some too."""
+    """The options of a config group; the stages of a pipeline are options too."""
     from bmx.config.experiments import words_of
 
     if group == "stages":
@@ -200,7 +200,7 @@ def _of_key(key: str, composed: Composed) -> list[str]:
 
 
 def _composed(name: str, verb: Verb, before: list[str]) -> tuple[Composed, list[str]]:
-    """The configuration under the words before the cursor, or the default one if they do not compose yet."""
+    """The configuration composed from the overrides before the cursor, or the default one if these do not compose."""
     from bmx.config.flags import parse
     from bmx.config.raw import compose_raw
 

@@ -1,9 +1,9 @@
-"""The completion scripts of the shells. Each asks ``bmx _complete`` for whole words."""
+"""Completion scripts of the supported shells; each calls ``bmx _complete``, which prints whole arguments."""
 
 from __future__ import annotations
 
-# bash breaks words at = and : as well, and replaces only what follows the last break: that much is cut off.
-# A word that can go on (it ends in = . / or ,) gets no space behind it.
+# bash breaks words at = and : as well, and replaces only what follows the last break: what comes before is cut off.
+# A completion that can go on (it ends in = . / or ,) gets no space after it.
 _BASH = r"""# bmx: tab completion for bash. Use it with: eval "$(bmx completion bash)"
 _bmx_complete() {
     local typed="${COMP_LINE:0:COMP_POINT}" IFS=$'\n' cut="" word breaks="${COMP_WORDBREAKS//[[:space:]]/}"
@@ -49,4 +49,4 @@ complete -c bmx -f -a '(__bmx_complete)'
 """
 
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
-"""The script of each shell that is known."""
+"""Completion script by shell."""

@@ -1,4 +1,4 @@
-"""bmx compress: a smaller or faster model out of a run's, and what it cost."""
+"""bmx compress: compresses the model of a run and measures the loss of accuracy."""
 
 from bmx.config.verbs import SWEEPING, Verb
 

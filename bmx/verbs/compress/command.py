@@ -1,4 +1,4 @@
-"""bmx compress: make a smaller or faster model out of a run's, fine-tune it, and weigh both with one ruler."""
+"""bmx compress: compresses the model of a run, fine-tunes it, and compares cost and accuracy of both."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bmx.verbs.recording.run_data import tell
 @conforming("compress")
 @with_its_trust
 def check(cfg: DictConfig) -> Checked[Parent]:
-    """Finds out whether a compression can run, without writing anything; what it has prepared, for the run.
+    """Checks that a compression can run, without writing anything; returns the prepared parts for the run.
 
     Raises:
         UsageError: no such run, a field that its method does not have, or fine-tuning that cannot be done.
@@ -42,7 +42,7 @@ def check(cfg: DictConfig) -> Checked[Parent]:
 @conforming("compress")
 @with_its_trust
 def chooses_by(cfg: DictConfig, checked: Checked[Parent] | None = None) -> str | None:
-    """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
+    """The validation metric that a sweep over this configuration selects by; None without a validation set."""
     return prepared_for(cfg, checked, _prepare).prepared.validation_metric
 
 
@@ -64,7 +64,7 @@ def compress(
 
     Raises:
         UsageError: the configuration cannot run, or the budget cannot be met with this model.
-        RunFailed: fine-tuning could not go on; result.json says ``failed``.
+        RunFailed: fine-tuning failed; the status in result.json is ``failed``.
     """
     begun, target = prepared_for(cfg, checked, _prepare), Target.of(cfg)
     if target is not None:

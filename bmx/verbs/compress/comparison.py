@@ -1,4 +1,4 @@
-"""The original and the compressed model, weighed with one ruler."""
+"""Compares the original and the compressed model: cost, accuracy and latency, measured in the same way."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ BEFORE, AFTER = "before", "after"
 
 @dataclass(frozen=True)
 class Change:
-    """What a compression did.
+    """The changes that a compression made to a model.
 
     Attributes:
-        layers: what became of each layer.
-        facts: what the method has to tell.
+        layers: the change of each layer.
+        facts: what the method reports.
         epochs: of fine-tuning.
     """
 
@@ -53,15 +53,15 @@ def weigh(
     change: Change,
     split: str = "test",
 ) -> dict[str, Any]:
-    """What a compression gained and cost, for ``result.json``; draws it too.
+    """Measures both models and returns the comparison for ``result.json``; draws it too.
 
     Args:
         prepared: the configuration.
-        parent: the model it began with.
-        result: what is known of the run so far.
+        parent: the original model.
+        result: the result of the run so far.
         run_dir: the run, with its final best.ckpt.
-        measured: the compressed model on that part of the data.
-        change: what was done.
+        measured: the metrics of the compressed model on ``split``.
+        change: what the compression changed.
         split: test, or val for a trial that must not look at the test set.
     """
     cfg, data = prepared.cfg, prepared.data
@@ -99,15 +99,15 @@ def weigh(
     return found
 
 
-# Left out where its package is missing, since it is asked for by default; others are there because they were named.
+# Skipped where its package is missing, since it is a default; the other engines were requested by name.
 _LEFT_OUT = "onnx"
 
 
 def check_engines(cfg: DictConfig) -> None:
-    """Finds out whether models can be timed with ``engines=`` here.
+    """Checks that every engine of ``engines=`` is available.
 
     Raises:
-        UsageError: one of them needs what is not installed.
+        UsageError: one of them needs a package that is not installed.
     """
     engines.check([word for word in _engines(cfg) if word != _LEFT_OUT])
 
@@ -118,6 +118,6 @@ def _engines(cfg: DictConfig) -> list[str]:
 
 
 def ruler_of(cfg: DictConfig, where: torch.device) -> Ruler:
-    """How ``engines=``, ``batch_sizes=`` and ``seconds=`` want models to be timed; without engines that are missing."""
+    """Measurement settings from ``engines=``, ``batch_sizes=`` and ``seconds=``, without engines that are missing."""
     words = [word for word in _engines(cfg) if engines.available(word)]
     return Ruler(words, [int(n) for n in cfg.batch_sizes], float(cfg.seconds), where, check_memory=False)

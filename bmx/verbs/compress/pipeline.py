@@ -1,4 +1,4 @@
-"""Compressions in a row: each stage is a run of its own, and takes the model of the one before."""
+"""Compression pipelines: each stage is a run of its own that compresses the model of the stage before."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bmx.verbs.recording.nested_run import compound_run, inner_run
 PIPELINE = "pipeline"
 FOLDER = "stages"
 
-# Compresses by a configuration into a directory: the verb itself.
+# Compresses a model according to a configuration, into a directory: the verb itself.
 Compress = Callable[[DictConfig, Path], dict[str, Any]]
 
 
@@ -39,10 +39,10 @@ def is_pipeline(cfg: DictConfig) -> bool:
 
 
 def words(cfg: DictConfig) -> list[str]:
-    """The words of the stages.
+    """The compression options of the stages.
 
     Raises:
-        UsageError: none, or one that is not a stage.
+        UsageError: no stage, or an option that cannot be a stage.
     """
     stages = [str(word) for word in cfg.compression.stages or []]
     known = [str(key) for key in cfg.compression if OmegaConf.is_dict(cfg.compression[key])]
@@ -70,30 +70,30 @@ def stage(cfg: DictConfig, number: int, run: str) -> DictConfig:
         alone.name = word
         alone.resume = None
         alone.target = dict(NO_TARGET)
-        # What a stage loses, the next can learn again only from the model that had it.
+        # Accuracy that one stage loses, the next can distil only from a model that still had it.
         alone.teacher = cfg.teacher or str(find_parent(cfg))
     return alone
 
 
 def check(cfg: DictConfig) -> Parent:
-    """Checks the pipeline and each of its stages as far as the first model tells; what all of them begin with.
+    """Checks the pipeline and each stage, as far as the first model allows; returns the parent of the first stage.
 
     Raises:
-        UsageError: the first thing that could not work.
+        UsageError: for the first invalid setting.
     """
     _check_order(cfg, words(cfg))
     with sources_kept():
         model = load_plain(find_parent(cfg))
         begun = [prepare_compression(stage(cfg, number, str(cfg.run)), model) for number in range(len(words(cfg)))]
     first = begun[0].prepared.cfg
-    with open_dict(first):  # with what it takes from the model it begins with, but of all stages
+    with open_dict(first):  # with what it takes from its parent model, but of all stages
         for key in ("name", "compression", "target", "teacher"):
             first[key] = cfg.get(key)
     return begun[0]
 
 
 def _check_order(cfg: DictConfig, stages: list[str]) -> None:
-    """Refuses what a stage would find out, or undo in silence, when the stages before it have been made."""
+    """Rejects orders of stages that would fail, or silently be undone, once earlier stages have run."""
     methods = [make_method(cfg.compression[word]) for word in stages]
     epochs = [EPOCHS if cfg.epochs is None else cfg.epochs for _ in stages]
     earlier_stages.check_order(list(zip(stages, methods, epochs, strict=True)))
@@ -108,7 +108,7 @@ def _check_order(cfg: DictConfig, stages: list[str]) -> None:
 def run_stages(
     cfg: DictConfig, folder: Path, run: Path, compress: Compress, quiet: bool = True
 ) -> list[dict[str, Any]]:
-    """Makes each stage in ``folder``, and passes over those that are done there; returns their results.
+    """Runs each stage in ``folder``, skipping those that are done; returns their results.
 
     Raises:
         Interrupted: a stage was stopped.
@@ -143,14 +143,14 @@ def _said(result: dict[str, Any]) -> str:
 
 
 def pipeline(cfg: DictConfig, begun: Parent, run_dir: Path | None, quiet: bool, compress: Compress) -> dict[str, Any]:
-    """Runs all stages and weighs the last model against the first.
+    """Runs all stages and compares the last model with the first.
 
     Args:
         cfg: of ``bmx compress compression=pipeline``.
         begun: what ``check`` returned.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
         quiet: print nothing.
-        compress: makes one stage.
+        compress: runs one stage.
     """
     prepared, parent = begun.prepared, begun.model
 
@@ -168,9 +168,9 @@ def pipeline(cfg: DictConfig, begun: Parent, run_dir: Path | None, quiet: bool, 
 
 
 def take_over(prepared: Prepared, parent: Loaded, model: Path, run_dir: Path, change: Change) -> dict[str, Any]:
-    """Makes a finished model file the one of ``run_dir`` and weighs it against the parent, for ``result.json``.
+    """Copies a finished model file into ``run_dir`` and compares it with the parent, for ``result.json``.
 
-    What it has on the validation set is measured too, so that a sweep can choose by it.
+    It is evaluated on the validation set too, so that a sweep can select by it.
     """
     best_file(run_dir).parent.mkdir(exist_ok=True)
     shutil.copyfile(model, best_file(run_dir))

@@ -1,4 +1,4 @@
-"""After ``bmx compress -m``: all compressions timed in turns, which jobs that ran side by side could not do."""
+"""Report of ``bmx compress -m``: latency of all models, measured interleaved, which parallel jobs could not do."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from bmx.verbs.bench.measuring import measure
 from bmx.verbs.bench.models import Subject
 from bmx.verbs.compress.comparison import ruler_of
 
-# An ONNX file of each takes seconds to make; with more models than this they are timed in torch alone.
+# Exporting each to ONNX takes seconds; with more models than this they are timed in torch alone.
 _FEW = 12
 
 
 def report(sweep: Path, common: DictConfig) -> None:
-    """Measures the original and every compressed model of a sweep with one ruler, then prints and draws them.
+    """Measures the original and every compressed model of a sweep in the same way, then prints and draws them.
 
     Args:
         sweep: the sweep's directory.
-        common: the configuration of its jobs, but for what was swept over.
+        common: the configuration of its jobs, except for the swept keys.
     """
     points = compress_sweep.points(sweep)
     if len(points) < 2:

@@ -1,4 +1,4 @@
-"""What a compressed model has to keep to, and by how much it misses that."""
+"""Compression targets: a bound on accuracy loss, file size or latency, and by how much a model violates it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bmx.errors import UsageError
 from bmx.metrics.standard import main_of
 
 NO_TARGET: dict[str, Any] = {"accuracy_drop": None, "bytes": None, "latency_ms": None, "trials": 8}
-"""The group of a configuration that asks for no search."""
+"""The target group of a configuration without a search."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a compressed model has to keep to; exactly one of the first three is set.
+    """Constraint on a compressed model; exactly one of the first three is set.
 
     Attributes:
-        accuracy_drop: percentage points of validation accuracy that may be lost.
-        bytes: most bytes of the weights' file.
-        latency_ms: most milliseconds for a batch of one.
-        trials: compressions that are tried.
+        accuracy_drop: largest loss of validation accuracy, in percentage points.
+        bytes: largest size of the weights' file.
+        latency_ms: largest latency of a batch of one, in milliseconds.
+        trials: largest number of trial compressions.
     """
 
     accuracy_drop: float | None = None
@@ -56,11 +56,11 @@ class Target:
         return self.accuracy_drop is not None
 
     def objective(self, score: str, before: float) -> tuple[str, str]:
-        """What a sweep is to look for and its bound, as ``objective=`` takes them.
+        """The objective of a sweep and its bound, as ``objective=`` takes them.
 
         Args:
             score: the validation metric.
-            before: what the model has of it before it is compressed.
+            before: its value before compression.
         """
         if self.accuracy_drop is not None:
             return "min:cost/nonzero_parameters", f"{score}:{before - self.accuracy_drop / 100 - 1e-9!r}"
@@ -70,7 +70,7 @@ class Target:
         return score, f"min:cost/latency:{self.latency_ms / 1000!r}"
 
     def excess(self, result: dict[str, Any]) -> float:
-        """By how much a trial misses the target: points, or the logarithm of the ratio; 0 or less if it holds."""
+        """By how much a trial violates the target: points, or the logarithm of the ratio; 0 or less if it holds."""
         if self.accuracy_drop is not None:
             return drop(result) - self.accuracy_drop
         if self.bytes is not None:
@@ -80,7 +80,7 @@ class Target:
 
 
 def drop(result: dict[str, Any]) -> float:
-    """Percentage points of accuracy lost; for regression the rise of the RMSE."""
+    """Loss of accuracy in percentage points; for regression the increase of the RMSE."""
     found = result["compression"]
     before, after = found["before"]["metrics"], found["after"]["metrics"]
     metric = main_of(before)
@@ -90,7 +90,7 @@ def drop(result: dict[str, Any]) -> float:
 
 
 def _latency(result: dict[str, Any]) -> float:
-    """Seconds for one sample; as the sweep measured it that has chosen by it, if there was one."""
+    """Latency of one sample in seconds; as measured by the sweep that selected by it, if there was one."""
     if "latency" in result["cost"]:
         return float(result["cost"]["latency"])
     timings = result["compression"]["after"]["timings"]

@@ -1,4 +1,4 @@
-"""How the fraction that is kept is chosen, trial after trial."""
+"""Bisection search for the kept fraction that meets a compression target."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Two fractions this near to each other are not worth a trial: the ratio of their logarithms.
+# Two fractions this close to each other are not worth a trial: the ratio of their logarithms.
 _NEAR = 1.03
 
 
 @dataclass(frozen=True)
 class SearchTrial:
-    """One trial.
+    """One trial compression.
 
     Attributes:
-        kept: the fraction of each knob.
-        folder: its run.
-        result: of that run; empty where the model could not be compressed so.
-        excess: by how much it misses the target; 0 or less where it holds.
-        size: of what came out.
+        kept: the kept fraction by configuration key.
+        folder: its run directory.
+        result: of that run; empty where the model could not be compressed to this fraction.
+        excess: by how much it violates the target; 0 or less where it holds.
+        size: of the compressed model.
         reason: why there is no result.
     """
 
@@ -34,10 +34,10 @@ class SearchTrial:
 
 
 def single(trial: Callable[[float], SearchTrial], least: float, trials: int, smallest: bool) -> list[SearchTrial]:
-    """Bisects one fraction between ``least`` and 1, by ratios.
+    """Bisects one fraction between ``least`` and 1, on a logarithmic scale.
 
     Args:
-        trial: makes the trial of a fraction.
+        trial: runs the trial of a fraction.
         least: the smallest fraction.
         trials: how many at most.
         smallest: the target holds for large fractions, and the smallest is wanted; otherwise it holds for small

@@ -1,4 +1,4 @@
-"""Compression towards a target: how much can go is searched for on the validation set, and tested once."""
+"""Compression to a target: searches the kept fraction on the validation set, and tests the chosen model once."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from bmx.verbs.recording.chosen_words import in_sweep
 from bmx.verbs.recording.fit_run import part_of
 from bmx.verbs.recording.nested_run import compound_run, inner_run
 
-# What is left of a model, as a field of each method that has a size.
+# The field of a method that sets the fraction of the model that is kept.
 _FIELD = "budget.params"
 
-# Compresses by a configuration into a directory, measured on the validation set.
+# Compresses a model according to a configuration, into a directory; evaluated on the validation set.
 Compress = Callable[[DictConfig, Path], dict[str, Any]]
 
 
 def check(cfg: DictConfig, target: Target, begun: Parent) -> None:
-    """Finds out whether there is something to search over.
+    """Checks that there is something to search over.
 
     Raises:
-        UsageError: a method without a size to vary, no validation set, or a package that is missing.
+        UsageError: a method without a kept fraction, no validation set, or a package that is missing.
     """
     named = knobs(cfg)
     if not named:
@@ -62,7 +62,7 @@ def check(cfg: DictConfig, target: Target, begun: Parent) -> None:
 
 
 def knobs(cfg: DictConfig) -> dict[str, Method]:
-    """The fields that say how much is left, as paths below ``compression``, each with its method."""
+    """The fields that set a kept fraction, as paths below ``compression``, each with its method."""
     if is_pipeline(cfg):
         nodes = {f"{word}.{_FIELD}": cfg.compression[word] for word in words(cfg)}
     else:
@@ -74,22 +74,22 @@ def knobs(cfg: DictConfig) -> dict[str, Method]:
 def search(
     cfg: DictConfig, target: Target, begun: Parent, run_dir: Path | None, quiet: bool, compress: Compress
 ) -> dict[str, Any]:
-    """Searches for the smallest model that keeps to the target, or the best of a size, and tests that one.
+    """Searches for the smallest model that meets the target, or the best of a size, and tests that one.
 
-    One fraction is bisected: what is left and what is lost are taken to rise and fall together. Several, in a
-    pipeline, are searched by a sweep whose bound is the target. Each trial is a run in ``trials/``, with its
-    fine-tuning, and none of them sees the test set.
+    A single fraction is bisected, assuming that accuracy rises and falls with it. Several, in a pipeline, are
+    searched by a sweep whose bound is the target. Each trial is a run in ``trials/``, with its fine-tuning, and none
+    of them sees the test set.
 
     Args:
         cfg: of ``bmx compress`` with a target.
-        target: what has to hold.
+        target: the constraint.
         begun: what the check returned.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
         quiet: print nothing.
-        compress: makes one trial.
+        compress: runs one trial.
 
     Raises:
-        RunFailed: no trial kept to the target; says which came nearest.
+        RunFailed: no trial met the target; the message names the nearest.
     """
     prepared, parent, points = begun.prepared, begun.model, list[SearchTrial]()
 
@@ -111,14 +111,14 @@ def search(
 
 
 def _before(begun: Parent) -> dict[str, float]:
-    """What the model has on the validation set before it is compressed."""
+    """The validation metrics of the model before compression."""
     prepared = begun.prepared
     model = copy.deepcopy(begun.model.predictor).to(prepared.device.where)
     return evaluate(model, part_of(prepared.data, "val"), prepared.data.spec, prepared.device).metrics
 
 
 class _Trials:
-    """Makes trials, or takes up those that an interrupted search has made."""
+    """Runs trials, or reuses those of an interrupted search."""
 
     def __init__(self, cfg: DictConfig, target: Target, folder: Path, compress: Compress, quiet: bool) -> None:
         self.cfg, self.target, self.folder, self.compress, self.quiet = cfg, target, folder, compress, quiet
@@ -129,11 +129,11 @@ class _Trials:
         return single(lambda kept: self._one({path: kept}), least, self.target.trials, smallest=self.target.by_accuracy)
 
     def together(self, least: dict[str, float], begun: Parent) -> list[SearchTrial]:
-        """Searches several fractions, in a sweep."""
+        """Searches several fractions jointly, in a sweep."""
         cfg = self._alone({})
         prepared = begun.prepared
         cfg.seed = prepared.cfg.seed
-        # Trials that are chosen by their time must not disturb each other, nor the other jobs of a sweep.
+        # Trials that are selected by latency must not disturb each other, nor the other jobs of a sweep.
         jobs = "1" if in_sweep(self.folder.parent) or self.target.latency_ms is not None else "auto"
         keys = {f"compression.{path}": low for path, low in least.items()}
         score = objective_for(prepared.data.spec).scored.name
@@ -157,7 +157,7 @@ class _Trials:
 
         try:
             return self._say(self._point(kept, where, inner_run(where, make)))
-        except UsageError as error:  # a budget that this model cannot meet, with the others it could
+        except UsageError as error:  # this model cannot meet the budget; other trials may
             return self._say(self._point(kept, where, {}, error.what))
 
     def _point(self, kept: dict[str, float], where: Path, result: dict[str, Any], reason: str = "") -> SearchTrial:
@@ -168,7 +168,7 @@ class _Trials:
         return SearchTrial(kept, where, result, self.target.excess(result), size)
 
     def _alone(self, kept: dict[str, float], name: str | None = None) -> DictConfig:
-        """The configuration of one trial: measured on the validation set, and not drawn."""
+        """The configuration of one trial: evaluated on the validation set, without plots."""
         alone = copy.deepcopy(self.cfg)
         with open_dict(alone):
             alone.target, alone.resume, alone.name = dict(NO_TARGET), None, name

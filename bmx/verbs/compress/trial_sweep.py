@@ -1,4 +1,4 @@
-"""Trials of several fractions together: a sweep of ``bmx compress`` inside the directory of the search."""
+"""Joint search over several kept fractions: a sweep of ``bmx compress`` inside the directory of the search."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from bmx.sweep.workers.child import Spec
 from bmx.sweep.workers.exit_status import INTERRUPTED
 
 _ROOT = "trial"
-_CONF = "conf"  # not the sweep's own directory: what lies beside a root configuration, as plots/, is taken for a group
-_LADDER = 8  # at most so many trials that treat every fraction alike
+_CONF = "conf"  # not the sweep's own directory: folders next to a root configuration, as plots/, become config groups
+_LADDER = 8  # largest number of trials with equal fractions
 _POLL = 0.2  # seconds
 
 
 @dataclass(frozen=True)
 class TrialSweep:
-    """A search over some fractions for what is best and keeps to a bound.
+    """A constrained search over several fractions by TPE.
 
-    It is what ``bmx compress -m sweeper=tpe`` does, with the same parallel jobs, the same leaderboard, and the same way
-    to go on after it was killed; what it prints is in ``job.log``.
+    It is what ``bmx compress -m sweeper=tpe`` does, with the same parallel jobs, leaderboard, and resumption after a
+    kill; its output is in ``job.log``.
 
     Attributes:
-        cfg: of each trial, but for the fractions.
+        cfg: of each trial, except for the fractions.
         folder: of the sweep.
         least: the smallest value of each fraction, by its key.
-        objective: what is to be low or high, and the bound, as ``objective=`` takes them.
-        trials: how many.
-        jobs: at a time; ``auto`` or a number.
+        objective: what to minimise or maximise, and the bound, as ``objective=`` takes them.
+        trials: number of trials.
+        jobs: number of parallel jobs, or ``auto``.
     """
 
     cfg: DictConfig
@@ -53,11 +53,11 @@ class TrialSweep:
     jobs: str = "auto"
 
     def run(self) -> Iterator[tuple[Path, dict[str, float], JobState]]:
-        """Runs what is missing; yields each trial that has ended, its fractions, and what became of it.
+        """Runs the missing trials; yields each ended trial's directory, fractions and state.
 
         Raises:
             Interrupted: the sweep was stopped.
-            RunFailed: it could not go on.
+            RunFailed: the sweep failed.
         """
         told: set[Path] = set()
         process = self._start()
@@ -72,7 +72,7 @@ class TrialSweep:
         yield from self._ended(told, running=False)
         if process.returncode == INTERRUPTED:
             raise Interrupted("stopped while it searched")
-        # 1 says that some trials have failed, which those that did not may make up for.
+        # Exit status 1: some trials failed; the others may still meet the target.
         if process.returncode not in (0, 1) or not told:
             reason = job_status.last_line(self.folder) or f"exit code {process.returncode}"
             raise RunFailed(f"the search failed: {reason}", str(self.folder / job_status.LOG), "see its last lines")
@@ -111,7 +111,7 @@ class TrialSweep:
         ]
 
     def _first(self) -> Iterator[str]:
-        """Every fraction alike, which together leave a half, a quarter, an eighth, ...."""
+        """First trials: equal fractions, which together keep 1/2, 1/4, 1/8, ...."""
         for halvings in range(1, 1 + min(_LADDER, max(2, 3 * self.trials // 4))):
             left = 0.5 ** (halvings / len(self.least))
             yield "{" + ",".join(f"{key}: {max(left, low):.6g}" for key, low in self.least.items()) + "}"
@@ -121,7 +121,7 @@ class TrialSweep:
             if run in told or (end := job_status.read(run)).state not in ("done", "failed", "refused"):
                 continue
             if running and self._is_timed and end.state == "done" and not latency.known(end):
-                continue  # about to be
+                continue  # its latency is about to be measured
             told.add(run)
             yield run, self._kept(run), end
 
@@ -130,7 +130,7 @@ class TrialSweep:
         return any("cost/latency" in one for one in self.objective)
 
     def _kept(self, run: Path) -> dict[str, float]:
-        """The fractions that a trial was made with, as Hydra has recorded them."""
+        """The fractions of a trial, from the overrides that Hydra recorded."""
         file = run / ".hydra" / "overrides.yaml"
         words = [str(word).partition("=") for word in OmegaConf.load(file)] if file.exists() else []
         return {key: float(value) for key, _, value in words if key in self.least}

@@ -1,4 +1,4 @@
-"""bmx distill: fit a student against frozen teachers."""
+"""bmx distill: knowledge distillation, training a student with frozen teachers."""
 
 from bmx.config.verbs import SWEEPING, Verb
 

@@ -1,4 +1,4 @@
-"""bmx distill: fit a student against frozen teachers, and show what it learned from them."""
+"""bmx distill: trains a student with frozen teachers, and compares it with them and with the student alone."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from bmx.verbs.recording.prerequisite import brief_job, trained
 from bmx.verbs.recording.run_data import what_changed
 from bmx.verbs.train.command import start as start_training
 
-# What `teacher=latest` passes over.
+# The role of a run that `teacher=latest` skips.
 _ALONE = "student alone"
 
 
 @dataclass(frozen=True)
 class Begun:
-    """What a distillation begins with, found sound."""
+    """The validated parts of a distillation."""
 
     prepared: Prepared
     student: Student
@@ -52,10 +52,10 @@ class Begun:
 @conforming("distill")
 @with_its_trust
 def check(cfg: DictConfig) -> Checked[Begun]:
-    """Finds out whether a configuration can run, without writing anything; what it has prepared, for the run.
+    """Checks that a configuration can run, without writing anything; returns the prepared parts for the run.
 
     Raises:
-        UsageError: it cannot; says what, where and what to do.
+        UsageError: it cannot; the message names the key and the remedy.
     """
     return Checked(cfg, _prepare(cfg))
 
@@ -63,7 +63,7 @@ def check(cfg: DictConfig) -> Checked[Begun]:
 @conforming("distill")
 @with_its_trust
 def chooses_by(cfg: DictConfig, checked: Checked[Begun] | None = None) -> str | None:
-    """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
+    """The validation metric that a sweep over this configuration selects by; None without a validation set."""
     return prepared_for(cfg, checked, _prepare).prepared.validation_metric
 
 
@@ -74,8 +74,8 @@ def distill(
 ) -> dict[str, Any]:
     """Fits a student and returns the result, which is also in result.json, with the comparison under ``distillation``.
 
-    Teachers that are model words are trained first, and so is the student alone with ``cfg.baseline``; each in a run
-    directory of its own, and only if no equal run is there.
+    Teachers given as ``model`` options are trained first, and so is the student alone with ``cfg.baseline``; each in a
+    run directory of its own, and only if no equal run exists.
 
     Args:
         cfg: the composed configuration of ``bmx distill``; see :func:`bmx.compose`.
@@ -85,7 +85,7 @@ def distill(
 
     Raises:
         UsageError: the configuration cannot run.
-        RunFailed: a training could not go on; result.json says ``failed``.
+        RunFailed: a training failed; the status in result.json is ``failed``.
     """
     begun = prepared_for(cfg, checked, _prepare)
     prepared, student, named = begun.prepared, begun.student, begun.teachers
@@ -158,7 +158,7 @@ def _prepare(cfg: DictConfig) -> Begun:
 
 
 def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:
-    """The model file of a teacher, trained first if it is a model word."""
+    """The model file of a teacher, trained first if it is given as a ``model`` option."""
     if one.file is not None:
         return one.file
     assert one.cfg is not None
@@ -169,9 +169,9 @@ def _file(one: Named, cfg: DictConfig, quiet: bool) -> Path:
 
 
 def _alone(prepared: Prepared, student: Student, quiet: bool) -> Path:
-    """The run of the student without a teacher: the same data, augmentation, optimiser and epochs."""
+    """The baseline run, the student without a teacher: same data, augmentation, optimiser and epochs."""
     own = copy.deepcopy(prepared.cfg)
-    # What `bmx train` has and this verb has not stays as `bmx train` has it.
+    # Settings of `bmx train` that this verb lacks keep their defaults there.
     cfg = compose_other("train", [])
     with open_dict(cfg):
         for key in cfg:

@@ -1,4 +1,4 @@
-"""Teacher, student alone and distilled student, with one ruler."""
+"""Compares teacher, student alone and distilled student: accuracy, agreement, calibration, latency."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from bmx.measure.latency import clock_for, interleave
 from bmx.measure.significance import only_right
 from bmx.runs.report import distillation as report
 
-# Seconds of measuring each model at each batch size.
+# Seconds of measuring per model and batch size.
 _SECONDS = 0.2
 _BATCHES = (1, 256)
-# Largest shift of a bias that is tried, and the step between two.
+# Range and step of the grid of bias shifts.
 _SHIFT, _STEP = 15.0, 0.1
 
 
@@ -43,7 +43,7 @@ class _Side:
 def compare(
     prepared: Prepared, run_dir: Path, tested: Evaluation, files: list[Path], names: list[str], alone: Path | None
 ) -> dict[str, Any]:
-    """What distillation gained, for ``result.json``; draws it too.
+    """Compares the distilled student with its teachers and with itself alone, for ``result.json``; draws it too.
 
     Args:
         prepared: the configuration of the student.
@@ -85,7 +85,7 @@ def compare(
 
 
 def _ask(side: _Side, prepared: Prepared) -> Teachers:
-    """The logits of a side, their mean where it has several models, each shown the samples as it takes them."""
+    """The predictors of a side as teachers: logits, averaged over several models, each with its own preprocessing."""
     asked = Teachers([Teacher(m.net, m.input_stage, m.spec, m.output_stage) for m in side.models])
     asked.to(prepared.device.where)
     return asked
@@ -123,7 +123,7 @@ def _example(model: Predictor, raw: Tensor) -> Tensor:
 
 
 def _latency(sides: list[_Side], prepared: Prepared) -> dict[str, dict[str, Any]]:
-    """Seconds of a forward pass of each model's net, all measured in turns."""
+    """Latency of a forward pass of each model's net in seconds, interleaved."""
     where = prepared.device.where
     found: dict[str, dict[str, Any]] = {side.name: {"latency": {}} for side in sides}
     for size in _BATCHES:
@@ -149,10 +149,10 @@ def _forward(pairs: list[tuple[nn.Module, Tensor]]) -> None:
 
 @torch.inference_mode()
 def _left_out(side: _Side, classes: list[int], prepared: Prepared) -> dict[str, Any]:
-    """How many test samples of classes it never saw a student knows, as it is and with their biases raised.
+    """Test errors of a student, in all and on the classes it was never shown, as it is and with their biases raised.
 
-    The shift is the one that makes the fewest errors on the test set itself, as in Hinton et al. 2015, section 3; it
-    says what the student knows of the class, not how it would do.
+    The shift minimises the errors on the test set itself, as in Hinton et al. 2015, section 3; the number shows what
+    the student knows of the class, not how it would perform.
     """
     asked, test = _ask(side, prepared), prepared.data.test
     parts = []

@@ -1,4 +1,4 @@
-"""Puts together what a student is taught: the teachers, the layers that are compared, and what is kept of them."""
+"""Builds the distillation task: teachers, layers whose features are compared, cached teacher outputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bmx.tasks.distill import Lesson, prepared_outputs
 
 @dataclass(frozen=True)
 class Layers:
-    """Paths of the layers that a method compares, and what is learned to compare them."""
+    """Paths of the layers whose features a method compares, and the learned projections between them."""
 
     student: tuple[str, ...] = ()
     teacher: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ def load_teachers(files: list[Path], prepared: Prepared) -> list[Predictor]:
     """The teachers' models, on the CPU.
 
     Raises:
-        UsageError: one that cannot be shown these data.
+        UsageError: one that cannot take these data.
     """
     found = []
     for file in files:
@@ -50,10 +50,10 @@ def load_teachers(files: list[Path], prepared: Prepared) -> list[Predictor]:
 
 
 def check_method(prepared: Prepared, teachers: int) -> Distillation:
-    """The method of ``distillation=``.
+    """Builds the method of ``distillation=``.
 
     Raises:
-        UsageError: it does not go with these data or so many teachers.
+        UsageError: it does not support these data or this number of teachers.
     """
     cfg, spec = prepared.cfg, prepared.data.spec
     method = make_distillation(cfg.distillation)
@@ -73,17 +73,17 @@ def check_method(prepared: Prepared, teachers: int) -> Distillation:
 def match_layers(
     method: Distillation, student: nn.Module, teacher: nn.Module, samples: tuple[Tensor, Tensor], targets: Tensor
 ) -> Layers:
-    """The layers that a method compares, and what is learned for that.
+    """Pairs the layers of student and teacher whose features a method compares; builds the learned projections.
 
     Args:
-        method: says which, or of which kind.
-        student: in any mode; comes back in the same.
+        method: names the layers, or their kind.
+        student: in any mode, which is restored.
         teacher: likewise.
-        samples: a batch as each of them takes it.
+        samples: a preprocessed batch for each of them.
         targets: of all training samples.
 
     Raises:
-        UsageError: a path that does not exist, or a net without such a layer.
+        UsageError: a path that does not exist, or a net without a layer of this kind.
     """
     if method.layers is None:
         return Layers()
@@ -118,7 +118,7 @@ def match_layers(
 
 
 def make_lesson(prepared: Prepared, net: nn.Module, predictors: list[Predictor]) -> Lesson:
-    """Everything the task needs besides the student.
+    """Builds everything the task needs besides the student.
 
     Args:
         prepared: the configuration of the student.
@@ -148,7 +148,7 @@ def _keep(
     layers: Layers,
     batch: Tensor,
 ) -> TeacherOutputs | None:
-    """The teachers' outputs of all training samples, where these are the same in each epoch and there is room."""
+    """Caches the teachers' outputs for all training samples, if they are the same in each epoch and memory allows."""
     cfg, data, device = prepared.cfg, prepared.data, prepared.device
     changing = method.mixup or make_augmentation(cfg.get("augmentation"), data.spec) is not None
     if changing or not cfg.keep_outputs:
@@ -179,6 +179,6 @@ def _keep(
 
 
 def _code(teacher: Predictor) -> dict[str, str]:
-    """What a teacher computes with: its own modules by their hashes, what is installed by its version."""
+    """The code of a teacher, for the cache key: user modules by hash, installed packages by version."""
     model = OmegaConf.to_container(teacher.config.model, resolve=True)
     return {name: found["code"] for name, found in own_code(model).items()} | installed(model) | {"bmx": __version__}

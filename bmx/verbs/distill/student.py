@@ -1,4 +1,4 @@
-"""The student of a distillation: a model word, or the model of an earlier run with its weights."""
+"""Resolves the student of a distillation: a ``model`` option, or the model of an earlier run with its weights."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from bmx.engine.warm_start import model_file, weights_for
 
 @dataclass(frozen=True)
 class Student:
-    """How the student is made.
+    """The student's architecture and initial weights.
 
     Attributes:
         cfg: the configuration, with the student's model in it.
-        recipe: what compression did to the model that it comes from.
-        file: that the recipe was read from.
+        recipe: compression steps to apply to the architecture, if it comes from a compressed model.
+        file: the file that the recipe was read from.
     """
 
     cfg: DictConfig
@@ -36,11 +36,11 @@ class Student:
     file: Path | None = None
 
     def make(self) -> Callable[[DataSpec], nn.Module]:
-        """From a data spec to the architecture."""
+        """The function that builds the architecture for a data spec."""
         return lambda spec: rebuild(make_model(self.cfg.model, spec), self.recipe, self.file)
 
     def build(self, prepared: Prepared) -> nn.Module:
-        """The net that training begins with."""
+        """Builds the student with its initial weights."""
         cfg = prepared.cfg
         net = rebuild(fit.build_net(prepared), self.recipe, self.file)
         if cfg.init_from and not prepared.goes_on:
@@ -49,7 +49,7 @@ class Student:
 
 
 def find_student(cfg: DictConfig) -> Student:
-    """What ``student=`` means.
+    """Resolves ``student=``.
 
     Raises:
         UsageError: a run without a model.

@@ -1,4 +1,4 @@
-"""After ``bmx distill -m``: what each distillation gained over the same student alone, over its seeds."""
+"""Report of ``bmx distill -m``: the gain of each distillation over the same student alone, averaged over seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bmx.runs.report.distill_sweep import ConfigurationLine
 from bmx.runs.sweep_jobs import done_jobs, told_apart
 from bmx.sweep.leaderboard.statistics import Mean, mean
 
-# How a role's row is measured on the test set, and what that is multiplied by to be shown.
+# The metric of a role's row on the test set, and its factor for display.
 _MEASURES: tuple[tuple[str, float, Callable[[dict[str, Any]], Any]], ...] = (
     *(
         ("score", 100 if metric.percent else 1, lambda row, name=metric.name: row["metrics"].get(name))
@@ -26,12 +26,12 @@ _MEASURES: tuple[tuple[str, float, Callable[[dict[str, Any]], Any]], ...] = (
 
 @dataclass
 class _Group:
-    """The jobs that differ in their seeds only: a number for each, by role and measure."""
+    """The jobs that differ only in their seed: a value per job, by role and metric."""
 
     found: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        roles = {row["role"]: row for row in rows}  # of several teachers the last one is all together
+        roles = {row["role"]: row for row in rows}  # with several teachers the last one is their ensemble
         numbers = {
             (role, measure): float(value) * scale
             for role, row in roles.items()
@@ -48,7 +48,7 @@ class _Group:
 
 
 def report(sweep: Path, _: object = None) -> None:
-    """Prints a line for each configuration of a sweep of distillations that has a student alone to compare with."""
+    """Prints a line for each configuration of a distillation sweep that has a baseline to compare with."""
     compared = [
         (result, result["distillation"]["rows"])
         for _, result in done_jobs(sweep)

@@ -1,4 +1,4 @@
-"""What ``teacher=`` names: runs and files that are there, and model words that are trained first."""
+"""Resolves ``teacher=``: existing runs and model files, and ``model`` options that are trained first."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from bmx.runs.finding import find, holds_run
 
 @dataclass(frozen=True)
 class Named:
-    """One teacher: a model file, or the configuration that it is trained with.
+    """One teacher: a model file, or the configuration to train it with.
 
     Attributes:
-        word: a model word, or the name of a run.
-        file: None for a model word.
-        cfg: None for a file.
-        seed: of a model word, where it is one of several.
+        word: an option of the ``model`` group, or the name of a run.
+        file: the model file; None for a ``model`` option.
+        cfg: the training configuration; None for a file.
+        seed: of a ``model`` option, where it is one of several.
     """
 
     word: str
@@ -36,7 +36,7 @@ class Named:
 
     @property
     def shown(self) -> str:
-        """The name of its row in a table."""
+        """Its name in a table."""
         return self.word if self.seed is None else f"{self.word}, seed {self.seed}"
 
 
@@ -44,8 +44,8 @@ def named_teachers(cfg: DictConfig) -> list[Named]:
     """The teachers of ``cfg.teacher``, one name or a list.
 
     Raises:
-        UsageError: no teacher, a word that is neither a run nor a model, one that is named twice, or fields for a
-            teacher that is a run.
+        UsageError: no teacher, a name that is neither a run nor a ``model`` option, one that is named twice, or fields
+            for a teacher that is a run.
     """
     words = [str(w) for w in cfg.teacher] if OmegaConf.is_list(cfg.teacher) else [str(cfg.teacher)]
     if not words or cfg.teacher is None:
@@ -55,7 +55,7 @@ def named_teachers(cfg: DictConfig) -> list[Named]:
     _refuse_same([one.shown for one in found if one.file is None], f"teacher={','.join(words)}")
     asked = {
         **{f"teacher.{field}": (True, "leave it out") for field in cfg.teacher_fields},
-        # An experiment may have said these, which are not left out by saying nothing.
+        # An experiment may have set these; leaving them out of the command does not remove them.
         f"teacher_epochs={cfg.teacher_epochs}": (cfg.teacher_epochs, "teacher_epochs=null"),
         f"teacher_seeds={cfg.teacher_seeds}": (cfg.teacher_seeds, "teacher_seeds=[]"),
         f"teacher_words={cfg.teacher_words}": (cfg.teacher_words, "teacher_words=[]"),
@@ -78,7 +78,7 @@ def _named(word: str, seeds: list[int], cfg: DictConfig) -> Iterator[Named]:
 
 
 def _name(file: Path) -> str:
-    """Of the run that a model file belongs to; of the file, where it lies alone."""
+    """The name of the run that a model file belongs to, or else of the file."""
     run = file.parent.parent if file.parent.name == "checkpoints" else file.parent
     return name_of(run) if holds_run(run) else file.stem
 
@@ -95,7 +95,7 @@ def _refuse_same(names: list[str], where: str) -> None:
 
 
 def _file(word: str, outputs: Path) -> Path | None:
-    """The model file of a run; None for what looks like a word."""
+    """The model file of a run; None for what looks like a ``model`` option."""
     looks = word == "latest" or word[:1].isdigit() or "/" in word or word.endswith(".ckpt") or Path(word).exists()
     if not looks:
         try:
@@ -109,15 +109,15 @@ def _file(word: str, outputs: Path) -> Path | None:
 
 
 def training_of(word: str, cfg: DictConfig, seed: int | None = None) -> DictConfig:
-    """How `bmx train` would train a teacher of this model word for a student: same data, seed and machine.
+    """The `bmx train` configuration of a teacher given as a ``model`` option: the student's data, seed and device.
 
     Args:
-        word: the model word.
+        word: the option.
         cfg: of the student.
-        seed: another than the student's.
+        seed: replaces the student's.
 
     Raises:
-        UsageError: no such model word, or fields that it does not have.
+        UsageError: no such option, or fields that it does not have.
     """
     keys = set(_own_words(cfg))
     words = [f"model={word}", *(str(w) for w in cfg.teacher_words)]
@@ -151,24 +151,24 @@ def training_of(word: str, cfg: DictConfig, seed: int | None = None) -> DictConf
 
 
 def choices_of(word: str, cfg: DictConfig, chosen: Mapping[str, str]) -> dict[str, str]:
-    """The words that a teacher of this model word is trained with, as far as others ask for them.
+    """The group choices of a teacher's training, for its record.
 
     Args:
-        word: the model word.
+        word: the ``model`` option of the teacher.
         cfg: of the student.
-        chosen: the student's own words.
+        chosen: the student's group choices.
     """
     data = _own_words(cfg).get("data", chosen.get("data"))
     return {"model": word} | ({"data": data} if data else {})
 
 
 def _own_words(cfg: DictConfig) -> dict[str, str]:
-    """The keys and values of ``teacher_words``."""
+    """The keys and values of the overrides in ``teacher_words``."""
     return {key.lstrip("+~"): value for key, _, value in (str(w).partition("=") for w in cfg.teacher_words)}
 
 
 def _whole(data: DictConfig) -> Any:
-    """The student's data, with the classes that are left out of what it is shown."""
+    """The student's data with all classes, including those that are left out of its training."""
     plain = copy.deepcopy(OmegaConf.to_container(data, resolve=True))
     assert isinstance(plain, dict)
     return {**plain, "leave_out": []}

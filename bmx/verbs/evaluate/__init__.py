@@ -1,4 +1,4 @@
-"""bmx evaluate: metrics of a finished run or an exported file."""
+"""bmx evaluate: metrics of a trained model or an exported file."""
 
 from bmx.config.verbs import SWEEPING, Verb
 

@@ -1,4 +1,4 @@
-"""bmx evaluate: measure a finished run or an exported file, on its own data or on other data of the same shape."""
+"""bmx evaluate: metrics of a trained model or an exported file, on its own data or on others of the same shape."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from bmx.verbs.recording.chosen_words import chosen_facts
 from bmx.verbs.recording.run_data import data_for, tell, what_changed
 
 Asked = tuple[Loaded, DataSet, tuple[Metric, ...]]
-"""The model, its data, and what it is measured by besides the standard metrics."""
+"""The model, its data, and the metrics besides the standard ones."""
 
 
 @conforming("evaluate")
 @with_its_trust
 def check(cfg: DictConfig) -> Checked[Asked]:
-    """Finds out whether the evaluation can run, without writing anything; what it has loaded, for the run.
+    """Checks that the evaluation can run, without writing anything; returns the loaded parts for the run.
 
     Raises:
         UsageError: no such run, split or device, or data that the model does not take.
@@ -52,7 +52,7 @@ def evaluate(
     quiet: bool = False,
     checked: Checked[Asked] | None = None,
 ) -> dict[str, Any]:
-    """Measures a run's best checkpoint, or an exported file, and returns the result, which is also in result.json.
+    """Evaluates a run's best checkpoint, or an exported file, and returns the result, which is also in result.json.
 
     Args:
         cfg: the composed configuration of ``bmx evaluate``.
@@ -108,7 +108,7 @@ def _loaded(cfg: DictConfig) -> Asked:
 
 
 def _measures(cfg: DictConfig, model: Loaded) -> tuple[Metric, ...]:
-    """Those of the run, found harmless, and those that were asked for; of one name the latter."""
+    """The metrics of the run, if trusted, and those requested; of two with one name the latter."""
     kept = model.config.get("metrics")
     own = judged(kept, "metrics", model.file) if kept else OmegaConf.create()
     return make_metrics(OmegaConf.create({**own, **(cfg.get("metrics") or {})}), model.spec)

@@ -1,4 +1,4 @@
-"""bmx export: a finished run as a file that other programs can load."""
+"""bmx export: exports a trained model to ONNX, torch.export, safetensors or packed weights."""
 
 from bmx.config.verbs import SWEEPING, Verb
 

@@ -1,4 +1,4 @@
-"""bmx export: write a finished run as a file that other programs can load, and prove that it is the same model."""
+"""bmx export: exports a trained model to a file and verifies that it computes the same outputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bmx.verbs.recording.run_data import data_for, tell, what_changed
 @conforming("export")
 @with_its_trust
 def check(cfg: DictConfig) -> Checked[tuple[Loaded, DataSet]]:
-    """Finds out whether the export can be made, without writing anything; what it has loaded, for the run.
+    """Checks that the export can be made, without writing anything; returns the loaded parts for the run.
 
     Raises:
         UsageError: no such run or format, a package that is missing, or data that cannot be loaded for the comparison.
@@ -61,7 +61,7 @@ def export(
 ) -> dict[str, Any]:
     """Writes the model of a run to a file, reads it back, compares both on the test set, and returns the result.
 
-    The file gets its name when it has passed; beside it a JSON file says how to feed it and what its answers mean.
+    The file gets its name once it has passed; a JSON file next to it describes its inputs and outputs.
 
     Args:
         cfg: the composed configuration of ``bmx export``.
@@ -71,7 +71,7 @@ def export(
 
     Raises:
         UsageError: the configuration cannot run.
-        RunFailed: the model cannot be written in this format, or what was written is not the same model.
+        RunFailed: the model cannot be written in this format, or the file computes other outputs.
     """
     model, data = prepared_for(cfg, checked, _loaded)
     told = what_changed(model, data, OmegaConf.select(cfg, "data"))
@@ -108,7 +108,7 @@ def export(
 def _write(
     cfg: DictConfig, model: Loaded, data: DataSet, target: Path
 ) -> tuple[Description, ExportComparison, str | None]:
-    """Writes under a name of its own, compares, and only then gives the file its name; says what processor it needs."""
+    """Writes to a temporary name, compares, and then renames; returns what the file needs of a processor too."""
     format, predictor = str(cfg.format), _predictor(model)
     if not formats()[format].of_weights:
         predictor = in_float32(predictor)
@@ -126,7 +126,7 @@ def _write(
         target.with_suffix(".json").write_text(text, encoding="utf-8")
         unchecked.replace(target)
     except Exception as error:
-        # Writers in C++ and Rust have errors of their own for a full disk.
+        # Writers in C++ and Rust raise their own errors for a full disk.
         full = no_room(error, target)
         if full is None and not isinstance(error, OSError):
             raise

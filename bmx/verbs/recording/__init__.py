@@ -1,1 +1,1 @@
-"""A fit in its own run directory, and the runs that it needs or is made of."""
+"""Records a fit in its run directory, with prerequisite runs (teachers) and nested ones (pipeline stages, trials)."""

@@ -1,4 +1,4 @@
-"""Which words were chosen on the command line, for the record."""
+"""Hydra's config choices and overrides of the current command, as result.json records them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bmx.sweep.workers.locks import CLAIM
 
 
 def chosen_words() -> tuple[dict[str, str], list[str]]:
-    """The chosen word of each group, and the overrides as typed; both empty when called from Python."""
+    """The chosen option of each config group, and the overrides as typed; both empty when called from Python."""
     if not HydraConfig.initialized():
         return {}, []
     hydra = HydraConfig.get()
@@ -32,6 +32,6 @@ def chosen_facts() -> dict[str, Any]:
 
 def in_sweep(run_dir: Path) -> bool:
     """Whether the run in this directory is a job of a sweep."""
-    # A job in a process of its own is run by an ordinary command; that it is one says the claim on its directory.
+    # A job in a process of its own is an ordinary command; the claim file in its directory marks it as a job.
     multirun = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     return multirun or (run_dir / CLAIM).exists()

@@ -1,4 +1,4 @@
-"""A run that is made of other runs: the stages of a pipeline, the trials of a search."""
+"""Compound runs, which contain other runs: the stages of a pipeline, the trials of a search."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def compound_run(
     make: Callable[[Path], dict[str, Any]],
     quiet: bool = True,
 ) -> tuple[dict[str, Any], Path]:
-    """Makes a run out of others and returns its result, which is also in result.json, and its directory.
+    """Runs a compound run and returns its result, which is also in result.json, and its directory.
 
     Args:
         prepared: the configuration.
         verb: names the folder of the run directory.
-        parent: the model it begins with.
+        parent: the model it starts from.
         run_dir: the run directory; made under ``cfg.outputs`` if None.
-        make: makes the others inside the directory and says what came of them.
+        make: runs the inner runs inside the directory and returns the fields of the result.
         quiet: print nothing.
     """
     cfg = prepared.cfg
@@ -52,17 +52,17 @@ def compound_run(
 
 
 def _seconds_before(run_dir: Path) -> float:
-    """What the run took before it was stopped; a process that was killed has not written it down."""
+    """Seconds that the run took before it was interrupted; a killed process has not recorded them."""
     found = results.read(run_dir) if (run_dir / results.RESULT).exists() else {}
     return float((found.get("seconds") or {}).get("total") or 0.0)
 
 
 def inner_run(where: Path, make: Callable[[bool], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a run inside a compound one: what is there already, or what ``make`` makes now.
+    """The result of a run inside a compound one: the existing one, or that of ``make``.
 
     Args:
         where: its directory.
-        make: makes it; told whether there is something to go on with.
+        make: runs it; its argument is whether there is something to resume.
 
     Raises:
         Interrupted: it was stopped.

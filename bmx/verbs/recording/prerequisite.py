@@ -1,4 +1,4 @@
-"""Trainings that another verb needs done first: taken from an equal run if there is one, made otherwise."""
+"""Prerequisite trainings of a verb (teachers, baselines): an equal run is reused, otherwise trained."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def trained(
 ) -> Path:
     """The directory of a finished training with this configuration.
 
-    Of processes that want the same one, one trains while the others wait.
+    Of several processes that need the same training, one trains while the others wait.
 
     Args:
         cfg: as `bmx train` composes it.
-        role: what it is wanted as, for what is shown.
+        role: its role, for display.
         job: how it starts.
         quiet: print nothing.
-        make_net: makes the model, where ``cfg.model`` alone does not say it.
+        make_net: builds the model, where ``cfg.model`` alone does not define it.
 
     Raises:
         UsageError: no run can be made where it is to lie.
         RunFailed: it could not be trained.
-        Interrupted: it was stopped; what it had is kept and gone on with next time.
+        Interrupted: it was stopped; its checkpoint is kept and resumed next time.
     """
     vouch(named_in(cfg))
     folder = Path(cfg.outputs) / "train" / folder_name(str(cfg.name))
@@ -74,7 +74,7 @@ def trained(
 
 
 def brief_job(choices: dict[str, str], role: str, base: FitJob) -> FitJob:
-    """A training that shows its progress and one line at the end, recorded with its role and words of its own."""
+    """A training that shows its progress and one line at the end, recorded with its role and its own choices."""
     return FitJob(
         base.verb,
         base.start,
@@ -96,9 +96,9 @@ def _equal(
     statuses: tuple[str, ...],
     make_net: Callable[[DataSpec], nn.Module] | None,
 ) -> Path | None:
-    """The newest run in ``folder`` with the same configuration, of the same data and code.
+    """The newest run in ``folder`` with the same configuration, data and code.
 
-    Only those of the same seed are read whole, and the data only where there is one with the same configuration.
+    Only runs with the same seed are read in full, and the data only if one has the same configuration.
     """
     if not folder.is_dir():
         return None

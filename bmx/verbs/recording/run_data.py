@@ -1,4 +1,4 @@
-"""The data that a finished run is measured on."""
+"""Loads the data that a trained model is evaluated on, and reports what has changed since its run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bmx.runs.origin import changes, origin
 
 
 def data_for(cfg: DictConfig, spec: DataSpec, own: DictConfig, source: Path) -> DataSet:
-    """The run's own data, split as it was, or what ``data=`` names.
+    """Loads the run's own data with the same split, or what ``data=`` names.
 
     Args:
         cfg: of the verb; its ``data`` may be null or missing.
-        spec: what the model was trained on.
+        spec: of the data that the model was trained on.
         own: the configuration of the run.
-        source: the file that it comes from.
+        source: the file that the configuration comes from.
 
     Raises:
         UsageError: the data are of another shape than the model takes, or cannot be loaded.
@@ -48,12 +48,12 @@ def data_for(cfg: DictConfig, spec: DataSpec, own: DictConfig, source: Path) -> 
 
 
 def what_changed(loaded: Loaded, data: DataSet | None = None, group: Any = None) -> list[str]:
-    """What is not as it was when a run was made, in sentences: its data, the user's own code, versions.
+    """Sentences on what has changed since a run was made: its data, the user's code, versions.
 
     Args:
         loaded: the model of the run.
-        data: the data that are looked at now; None for none.
-        group: the ``data`` group that they were made by; None for the run's own. Other data are no change.
+        data: the data to compare with; None for none.
+        group: the ``data`` group they were made from; None for the run's own. Other data are no change.
     """
     config = OmegaConf.to_container(loaded.config, resolve=True)
     assert isinstance(config, dict)
@@ -63,7 +63,7 @@ def what_changed(loaded: Loaded, data: DataSet | None = None, group: Any = None)
 
 
 def _set(group: Any) -> Any:
-    """What of a data group says which set it is, and not how it is split, read or where it lies."""
+    """The fields of a data group that identify the set, without its split, reading options and location."""
     plain = OmegaConf.to_container(group, resolve=True) if OmegaConf.is_config(group) else group
     fields = plain.items() if isinstance(plain, dict) else ()
     return {key: value for key, value in fields if key not in (*BATCHING_KEYS, "dir")}

@@ -1,4 +1,4 @@
-"""bmx runs: what has been run."""
+"""bmx runs: lists the runs of an outputs folder."""
 
 from bmx.config.verbs import Verb
 

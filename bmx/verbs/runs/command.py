@@ -1,4 +1,4 @@
-"""``bmx runs``: what has been run."""
+"""``bmx runs``: lists the runs of an outputs folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KEYS = ("outputs", "limit", "verb")
 
 
 def main(words: list[str]) -> int:
-    """Run one of the sub-verbs of ``bmx runs``; list is what it does alone.
+    """Run one of the sub-verbs of ``bmx runs``; the default is list.
 
     Raises:
         UsageError: for a sub-verb, key or value that does not exist.
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
 
 
 def _plain(value: str) -> str:
-    """A value without quotes and ``${...}``, as the other verbs read it."""
+    """A value without quotes and with ``${...}`` resolved, as the other verbs read it."""
     if value[0] not in "'\"" and "${" not in value:
         return value
     from omegaconf import OmegaConf

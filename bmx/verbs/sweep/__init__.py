@@ -1,4 +1,4 @@
-"""bmx sweep: many trainings, in parallel and resumable."""
+"""bmx sweep: hyperparameter sweeps over trainings, parallel and resumable."""
 
 from bmx.config.verbs import SWEEPING, Verb
 

@@ -1,4 +1,4 @@
-"""bmx train: fit a model, test the best checkpoint, write down everything."""
+"""bmx train: trains a model, tests the best checkpoint, records the run."""
 
 from bmx.config.verbs import SWEEPING, Verb
 

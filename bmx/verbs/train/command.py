@@ -1,4 +1,4 @@
-"""bmx train: fit a model, test the best checkpoint, write down everything."""
+"""bmx train: trains a model, tests the best checkpoint, records the run."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from bmx.verbs.recording.run_data import tell
 @conforming("train")
 @with_its_trust
 def check(cfg: DictConfig) -> Checked[Prepared]:
-    """Finds out whether a configuration can run, without writing anything; what it has prepared, for the run.
+    """Checks that a configuration can run, without writing anything; returns the prepared parts for the run.
 
     Raises:
-        UsageError: it cannot; says what, where and what to do.
+        UsageError: it cannot; the message names the key and the remedy.
     """
     if _compresses(cfg):
         from bmx.verbs.train.with_compression import check_compression
@@ -38,7 +38,7 @@ def check(cfg: DictConfig) -> Checked[Prepared]:
 @conforming("train")
 @with_its_trust
 def chooses_by(cfg: DictConfig, checked: Checked[Prepared] | None = None) -> str | None:
-    """The validation metric that a sweep over this configuration chooses by; None if nothing is held out."""
+    """The validation metric that a sweep over this configuration selects by; None without a validation set."""
     return prepared_for(cfg, checked, prepare).validation_metric
 
 
@@ -49,7 +49,7 @@ def train(
 ) -> dict[str, Any]:
     """Fits the model of ``cfg``, tests its best checkpoint and returns the result, which is also in result.json.
 
-    With ``cfg.plan`` nothing is run or written: what is returned is what it would take.
+    With ``cfg.plan`` nothing is run or written: the result is the estimate of memory, time and disk.
 
     Args:
         cfg: the composed configuration of ``bmx train``; see :func:`bmx.compose`.
@@ -59,7 +59,7 @@ def train(
 
     Raises:
         UsageError: the configuration cannot run.
-        RunFailed: training could not go on; result.json says ``failed``.
+        RunFailed: training failed; the status in result.json is ``failed``.
     """
     if cfg.get("plan"):
         from bmx.verbs.train.plan import plan
@@ -100,7 +100,7 @@ def start(prepared: Prepared, run_dir: Path) -> Start:
 
 
 def _begins_otherwise(prepared: Prepared) -> list[str]:
-    """What of the user's own code is another than when the weights of ``init_from`` were made."""
+    """Changes of the user's code since the weights of ``init_from`` were trained, in sentences."""
     cfg = prepared.cfg
     if not cfg.init_from or prepared.goes_on or not prepared.origin.get("code"):
         return []

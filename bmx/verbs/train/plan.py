@@ -1,4 +1,4 @@
-"""bmx train --plan: what a run will cost, before anything of it is run or written."""
+"""bmx train --plan: estimates the memory, time and disk of a run without making it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from bmx.targets.standing import with_its_trust
 @conforming("train")
 @with_its_trust
 def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
-    """Says what ``bmx train`` with this configuration would take: memory, time and disk; makes no run directory.
+    """Estimates the memory, time and disk of ``bmx train`` with this configuration; makes no run directory.
 
-    Time is measured: a few steps are made, unless the memory for them is not there. What ``auto`` stands for is found
-    first, as the run would.
+    Time is measured on a few steps, unless memory does not suffice for them. Values of ``auto`` are searched first, as
+    in the run.
 
     Args:
         cfg: the composed configuration of ``bmx train``.
@@ -46,7 +46,7 @@ def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
     cost = cost_of(net, InputStage(prepared.data.spec)(prepared.example()))
     memory = memory_needed(prepared, net)
     seconds = asdict(time_needed(prepared, net)) if memory.fits else None
-    # best.ckpt holds the weights, last.ckpt and previous.ckpt those and what the optimiser remembers.
+    # best.ckpt holds the weights, last.ckpt and previous.ckpt those and the optimiser's state.
     disk = {"needed": 3 * cost.bytes + 2 * memory.optimizer, "free": free_bytes(Path(cfg.outputs))}
     planned: dict[str, Any] = {
         "verb": "train",
@@ -75,7 +75,7 @@ def plan(cfg: DictConfig, quiet: bool = False) -> dict[str, Any]:
 
 
 def free_bytes(outputs: Path) -> int:
-    """Bytes left on the disk that the outputs folder is on, or will be."""
+    """Free bytes on the disk of the outputs folder, which need not exist yet."""
     folder = outputs.absolute()
     while not folder.exists():
         folder = folder.parent

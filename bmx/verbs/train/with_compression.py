@@ -1,4 +1,4 @@
-"""bmx train compression=WORD: training and compression in one command, one after the other or both at once."""
+"""bmx train compression=METHOD: compression after the training or during it, in one command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bmx.verbs.recording.fit_run import FitJob, Start, fit_and_test
 
 AFTER, DURING = "after", "during"
 
-# What `bmx compress` has and `bmx train` does not, with its values there.
+# Settings that `bmx compress` has and `bmx train` lacks, with their defaults there.
 _COMPRESS = {
     "target": NO_TARGET,
     "stages": ["prune_structured", "low_rank", "quantize"],
@@ -39,10 +39,10 @@ _COMPRESS = {
 
 
 def check_compression(cfg: DictConfig) -> None:
-    """Checks what ``compression=`` asks of a training.
+    """Checks ``compression=`` of a training.
 
     Raises:
-        UsageError: fields that the method does not have, or a compression that cannot be made while training.
+        UsageError: fields that the method does not have, or a method that cannot compress while training.
     """
     when = str(cfg.compress_when)
     if is_pipeline(cfg):
@@ -61,7 +61,7 @@ def check_compression(cfg: DictConfig) -> None:
         check_tuned(make_callbacks(cfg.trainer.callbacks), method, ", or use tuning_epochs=0")
 
 
-# What a training is told and a compression is not.
+# Settings of a training that a compression lacks.
 _TRAINING = ("init_from", "compress_when", "tuning_epochs", "plan", "model")
 
 
@@ -85,7 +85,7 @@ def compress_trained(cfg: DictConfig, run_dir: Path, quiet: bool) -> str:
 
 
 def train_compressed(prepared: Prepared, run_dir: Path | None, quiet: bool) -> dict[str, Any]:
-    """Trains a model that is compressed as it learns."""
+    """Trains a model with compression during training."""
     work: list[Compressing] = []
 
     def begin(prepared: Prepared, run_dir: Path) -> Start:

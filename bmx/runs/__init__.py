@@ -1,1 +1,1 @@
-"""Run directories: made, locked, found, written, read and listed, without torch; ``report`` draws them."""
+"""Run directories: creating, locking, finding, recording and listing runs, without torch; ``report`` plots them."""

@@ -1,4 +1,4 @@
-"""What a sweep stands for where a run is meant: its best job."""
+"""Resolves a sweep to its best job, where a single run is needed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def is_sweep(path: Path) -> bool:
 
 
 def best_job(sweep: Path) -> Path:
-    """The directory of the job that a sweep has found best, of its seeds the best one.
+    """The directory of a sweep's best job, with the best of its seeds.
 
     Raises:
-        UsageError: it has none yet, or had nothing to choose by.
+        UsageError: it has none yet, or no metric to select by.
     """
     found = _result(sweep)
     names = [found.get("best_job"), *(found.get("best_runs") or [])]
@@ -35,7 +35,7 @@ def best_job(sweep: Path) -> Path:
 
 
 def name_of(run: Path) -> str:
-    """What a run is called: the folder that it lies in, or the one that its sweep lies in."""
+    """The name of a run: its parent folder, or that of its sweep."""
     sweep = run.parent.parent
     return sweep.parent.name if run.parent.name == "jobs" and is_sweep(sweep) else run.parent.name
 
@@ -51,7 +51,7 @@ def sweeps_over(sweep: Path) -> str:
 
 
 def tell(sweep: Path, job: Path) -> None:
-    """Say, once, which job is taken; on standard error, which no program reads."""
+    """Print, once, which job is taken; on standard error, which no program reads."""
     if job in _told:
         return
     _told.add(job)

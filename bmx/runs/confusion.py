@@ -1,8 +1,8 @@
-"""Which class was taken for which, kept as the pairs that occur: as many as there are samples at most.
+"""Sparse confusion matrix: the pairs of true and predicted class that occur, at most one per sample.
 
-The whole table has a cell for every pair of classes: a million of them for a thousand classes, nearly all 0. It is
-written into ``result.json`` where it can be read there, and else the pairs go into ``confusion.csv`` and the classes
-into ``classes.csv`` beside it.
+The dense matrix has a cell for every pair of classes: a million of them for a thousand classes, nearly all 0. With few
+classes it is written into ``result.json``, else the pairs go into ``confusion.csv`` and the classes into
+``classes.csv`` next to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from bmx.files.atomic import replacing
 
-# Classes up to which a result holds the whole table.
+# Classes up to which a result holds the dense matrix.
 WHOLE = 100
 PAIRS, CLASSES = "confusion.csv", "classes.csv"
 
@@ -26,10 +26,10 @@ Numbers = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often each class was taken for each.
+    """A sparse confusion matrix.
 
     Args:
-        classes: how many there are, K.
+        classes: their number, K.
         true: of each pair that occurs, the true class, int64 (P,).
         predicted: the class it was taken for.
         count: how often, at least once.
@@ -42,13 +42,13 @@ class Confusion:
 
     @classmethod
     def counted(cls, true: Numbers, predicted: Numbers, classes: int) -> Confusion:
-        """Of the answers to N samples, class numbers of shape (N,) each."""
+        """From the classes of N samples, each of shape (N,)."""
         pairs, count = np.unique(true.astype(np.int64) * classes + predicted.astype(np.int64), return_counts=True)
         return cls(classes, pairs // max(classes, 1), pairs % max(classes, 1), count)
 
     @classmethod
     def of_table(cls, table: Any) -> Confusion:
-        """Of counts (K, K), rows are the true classes. Raises ValueError where it is not square."""
+        """From counts (K, K), rows are the true classes. Raises ValueError where it is not square."""
         counts = np.asarray(table, dtype=np.int64)
         if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
             raise ValueError(f"a confusion matrix must have shape (K, K), got {counts.shape}")
@@ -56,26 +56,26 @@ class Confusion:
         return cls(len(counts), true, predicted, counts[true, predicted])
 
     def table(self) -> Numbers:
-        """Counts (K, K); for few classes."""
+        """The dense counts (K, K); for few classes."""
         counts = np.zeros((self.classes, self.classes), dtype=np.int64)
         counts[self.true, self.predicted] = self.count
         return counts
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.count.sum())
 
     def samples(self) -> Numbers:
-        """Of each class, int64 (K,)."""
+        """Number of samples of each class, int64 (K,)."""
         return self._sums(self.true, self.count)
 
     def guesses(self) -> Numbers:
-        """How often each class was the answer."""
+        """How often each class was predicted, int64 (K,)."""
         return self._sums(self.predicted, self.count)
 
     def right(self) -> Numbers:
-        """How often it was the right one."""
+        """How often each class was predicted correctly (K,)."""
         hits = self.true == self.predicted
         return self._sums(self.true[hits], self.count[hits])
 
@@ -91,7 +91,7 @@ class Confusion:
 
 
 def keep(run: Path, confusion: Confusion | None, labels: Sequence[str]) -> dict[str, Any]:
-    """What ``result.json`` holds of the answers under ``test``; of many classes the rest goes into files of the run.
+    """The confusion entries of ``test`` in ``result.json``; with many classes the rest goes into files of the run.
 
     Args:
         run: the run directory.
@@ -114,11 +114,11 @@ def keep(run: Path, confusion: Confusion | None, labels: Sequence[str]) -> dict[
 
 
 def read(test: dict[str, Any], run: Path | None = None) -> tuple[Confusion, list[str]] | None:
-    """The answers and the names of the classes that ``result.json`` speaks of; None where there are none.
+    """The confusion matrix and class names of a ``result.json``; None where there are none.
 
     Args:
-        test: what :func:`keep` returned, or a whole table of any size, as results had it before.
-        run: the run directory, for what is in files.
+        test: what :func:`keep` returned, or a dense matrix of any size, as in older results.
+        run: the run directory, for the parts in files.
     """
     table, labels = test.get("confusion"), [str(label) for label in test.get("labels") or ()]
     if isinstance(table, Confusion):

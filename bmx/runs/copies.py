@@ -1,4 +1,4 @@
-"""Launchers that start one command many times over: bmx runs on one device, and copies would not know of each other."""
+"""Detects multi-process launchers (torchrun, mpirun, srun), which bmx rejects since it runs on a single device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bmx.errors import UsageError
 
-# How many copies there are, and what only a copy has besides. A batch script of SLURM is no copy: srun starts those.
+# Variables with the number of processes, and those that only a copy has. SLURM's batch script is no copy: srun's are.
 _LAUNCHERS = (
     ("WORLD_SIZE", ("LOCAL_RANK", "RANK"), "torchrun"),
     ("OMPI_COMM_WORLD_SIZE", ("OMPI_COMM_WORLD_RANK",), "mpirun"),

@@ -1,4 +1,4 @@
-"""Make run directories: ``outputs/<verb>/<name>/<id>/``, each made once and never used again.
+"""Creates run directories, ``outputs/<verb>/<name>/<id>/``, each made once and never reused.
 
 ``create`` costs the same however many runs there are: it reads one small file (see ``stamp``) and lists nothing.
 """
@@ -18,7 +18,7 @@ from bmx.runs.names import folder_name
 __all__ = ["RunLock", "claim", "create", "find", "holds_run", "is_locked", "lock"]
 
 
-# What a run may have written by the time that it turns out to be a wrong command.
+# Files that a run may have written before its command turns out to be invalid.
 _OWN = (*MARKS, ".lock", "log.txt", "plots", "tensorboard")
 
 
@@ -44,7 +44,7 @@ def create(outputs: Path, verb: str, name: str) -> Path:
 
 
 def claim(path: Path, resume: bool = False) -> Path:
-    """Take a directory that the user named for a run, made if it is missing.
+    """Take a directory that the user named for a run; created if it is missing.
 
     Raises UsageError if it already holds a run, unless ``resume``; and where it cannot be made.
     """
@@ -63,9 +63,9 @@ def claim(path: Path, resume: bool = False) -> Path:
 
 
 def discard(run: Path) -> None:
-    """Take back the directory of a run that did not begin, and the folders above that hold nothing else.
+    """Remove the directory of a run that did not begin, and parent folders that become empty.
 
-    What is in it and is not the run's own stays, as in a folder of the user's that was named for the run.
+    Files in it that are not the run's stay, as in a user's folder that was named for the run.
     """
     for name in _OWN:
         path = run / name

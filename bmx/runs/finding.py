@@ -1,4 +1,4 @@
-"""Find runs: all of an outputs folder, newest first, or the one that the user means."""
+"""Finds runs: all of an outputs folder, newest first, or one by id, path or ``latest``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MARKS = ("result.json", "config.yaml", "metrics.csv", "checkpoints", ".hydra")
 
 
 def holds_run(path: Path) -> bool:
-    """Whether a directory holds a run, or the beginnings of one."""
+    """Whether a directory holds a run, or an incomplete one."""
     return any((path / mark).exists() for mark in MARKS)
 
 
 def holds_model(run: Path) -> bool:
-    """Whether a run holds a checkpoint to build on."""
+    """Whether a run holds a model checkpoint."""
     return any((run / "checkpoints" / file).is_file() for file in ("best.ckpt", "last.ckpt"))
 
 
@@ -34,7 +34,7 @@ def trained(sweep: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether something has this path; a name too long to be one has nothing."""
+    """Whether a path exists; a name too long for a path does not."""
     try:
         return path.exists()
     except OSError:
@@ -67,7 +67,7 @@ def find(
     sweeps: bool = True,
     tell: Callable[[Path, Path], None] | None = None,
 ) -> Path:
-    """The directory of the run that is meant; of a sweep that is its best job.
+    """Resolves the directory of a run; a sweep resolves to its best job.
 
     Args:
         run: ``latest``; a run directory; a file or folder inside one, such as a checkpoint; or a run's id or any

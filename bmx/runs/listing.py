@@ -38,7 +38,7 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One run as it is listed; what is not known is None."""
+    """One run of the list; unknown values are None."""
 
     id: str
     verb: str
@@ -62,7 +62,7 @@ def rows(outputs: Path, limit: int = 0, verb: str | None = None) -> tuple[list[R
 
 
 def row(path: Path) -> Row:
-    """What there is to say about one run directory; never an error, whatever is in it."""
+    """The listed values of one run directory; never an error, whatever is in it."""
     try:
         found = result.read(path)
         status = liveness.status(path, found)
@@ -114,7 +114,7 @@ def show(
 
 
 def table(found: list[Row], now: datetime | None = None) -> TextTable:
-    """The table of some runs; where there is no room, what is least asked for is left out."""
+    """The table of some runs; the least important columns are left out where there is no room."""
     from rich.text import Text
 
     from bmx.runs.report.table import TextTable
@@ -143,7 +143,7 @@ def table(found: list[Row], now: datetime | None = None) -> TextTable:
 
 
 def main_metric(r: Row) -> str:
-    """A run's main number: "97.4 %" for test accuracy; any other says what it is: "rmse 0.123", "val 95.1 %"."""
+    """A run's main metric: "97.4 %" for test accuracy; any other is named: "rmse 0.123", "val 95.1 %"."""
     if r.metric is None:
         return numbers.MISSING
     split, _, name = r.metric.partition("/")

@@ -1,4 +1,4 @@
-"""One writer per run directory: a lock that dies with its process."""
+"""File lock that allows one writer per run directory, released when its process ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RunLock(HeldFile):
         self.run = run
 
     def release(self) -> None:
-        """Give the run back; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self.descriptor is not None:
             with contextlib.suppress(OSError):
                 os.ftruncate(self.descriptor, 0)

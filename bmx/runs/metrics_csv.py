@@ -1,4 +1,4 @@
-"""Read ``metrics.csv``, also while it is being written or after its writer was killed."""
+"""Reads ``metrics.csv``, also while it is being written or after its writer was killed."""
 
 from __future__ import annotations
 

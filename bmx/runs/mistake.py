@@ -1,4 +1,4 @@
-"""A wrong answer of a model, as a report shows it."""
+"""A misclassified sample, as a report shows it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mistake:
-    """One example that was answered wrongly."""
+    """One sample with a wrong prediction."""
 
     index: int  # its position in the test set
     input: Any  # uint8 image (H, W, C) or (H, W); or text
     target: int | float | str
     predicted: int | float | str
-    probability: float | None  # that the model gave to its answer; None for regression
+    probability: float | None  # of the predicted class; None for regression
     loss: float

@@ -1,4 +1,4 @@
-"""Turn what a user calls a run into one safe folder name."""
+"""Sanitises the name of a run into one safe folder name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run was made from, and what of it is not the same any more: data, the user's own code, versions."""
+"""Provenance of a run (data fingerprint, hashes of user code, package versions), and what has changed since."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bmx.runs import result as results
 from bmx.runs.provenance import versions
 from bmx.runs.source_code import installed, own_code
 
-# What a data set's marks stand for, in their order: see bmx.data.pipeline.fingerprint.
+# The meaning of a data set's marks, in order: see bmx.data.pipeline.fingerprint.
 _PARTS = ("what the samples are", "the training inputs", "the training targets", "the test inputs", "the test targets")
-# Other versions may make other last digits; of the rest nothing that is computed depends.
+# Packages whose version may affect the last digits of results; the others do not.
 _COMPUTE = ("bmx", "torch", "lightning", "numpy", "python")
 
 
 def origin(config: Any, data: str, marks: Sequence[str]) -> dict[str, Any]:
-    """What a run is made from, in plain containers.
+    """The provenance of a run, in plain containers.
 
     Args:
         config: the resolved configuration, in plain containers.
@@ -35,7 +35,7 @@ def origin(config: Any, data: str, marks: Sequence[str]) -> dict[str, Any]:
 
 
 def origin_of(run: Path) -> dict[str, Any]:
-    """What a run says in its result of what it was made from; empty where it says nothing."""
+    """The provenance recorded in a run's result; empty where there is none."""
     try:
         result = results.read(run)
     except UsageError:
@@ -51,13 +51,13 @@ def origin_of(run: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Changes:
-    """What is not as it was, each in a clause.
+    """Changes since a run was made, each as a clause.
 
     Attributes:
         data: of the data set.
-        code: of the user's own modules.
+        code: of the user's modules.
         layout: modules in which nothing but comments and layout changed.
-        versions: of what computes.
+        versions: of packages that affect results.
     """
 
     data: str = ""
@@ -74,7 +74,7 @@ class Changes:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
-    """What of a run's origin is another now; what either does not know is not compared."""
+    """Compares two provenances; entries that either lacks are not compared."""
     return Changes(
         _data(before.get("data") or {}, now.get("data") or {}),
         _code(before, now, "code", "the code of {} has changed"),

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine and commit, found without importing any of them."""
+"""Environment of a run: package versions, machine and git commit, found without importing the packages."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def versions() -> dict[str, str | None]:
 @cache
 def installed_versions() -> tuple[tuple[str, str | None], ...]:
     """Package and version, read once per process."""
-    # bmx by its own word: in a checkout it may not be installed.
+    # bmx by its own constant: in a checkout it may not be installed.
     found: list[tuple[str, str | None]] = [("bmx", __version__), ("python", platform.python_version())]
     for name, package in _PACKAGES.items():
         try:

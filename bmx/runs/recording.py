@@ -1,4 +1,4 @@
-"""The bracket around a run: held by one process, begun, and ended as done, failed or interrupted, with its reason."""
+"""Context manager that records a run: lock, start, and end as done, failed or interrupted, with the reason."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CONFIG = "config.yaml"
 
 @dataclass
 class Recording:
-    """A run that is being made.
+    """A run in progress.
 
     Attributes:
         run: its directory.
-        outcome: what result.json gets when it is done.
-        so_far: what a run that does not get there has to tell.
-        postscript: what is added to the reason of a run that was stopped.
+        outcome: fields of result.json when it is done.
+        so_far: returns the fields of result.json for a run that fails or is interrupted.
+        postscript: returns a text to append to the reason of an interrupted run.
         result: the whole of result.json, once it has ended.
     """
 
@@ -41,12 +41,12 @@ class Recording:
     result: dict[str, Any] = field(default_factory=dict)
 
     def keep(self, cfg: DictConfig) -> None:
-        """Writes the configuration that the run is made with, every interpolation resolved."""
+        """Writes the configuration of the run, every interpolation resolved."""
         with replacing(self.run / CONFIG) as file:
             file.write(OmegaConf.to_yaml(cfg, resolve=True))
 
     def end(self, error: BaseException) -> None:
-        """Writes down why the run has no outcome; nothing where it has been taken back, as a wrong command is."""
+        """Records why the run has no outcome; nothing where it has been discarded, as for an invalid command."""
         if not (self.run / results.RESULT).exists():
             return
         if isinstance(error, Interrupted | KeyboardInterrupt):
@@ -58,14 +58,14 @@ class Recording:
 
 @contextmanager
 def recorded(run: Path, verb: str, name: str, spent: float = 0.0, **facts: Any) -> Iterator[Recording]:
-    """While it lasts, the directory is this process's, and result.json says ``running``.
+    """Locks the run directory and sets the status ``running`` in result.json; records the end at exit.
 
-    What is left in ``outcome`` is written when it ends; a signal that asks to stop is raised as Interrupted wherever
-    nothing else waits for it. Errors are raised again once they are written down.
+    ``outcome`` is written when it ends; a stop signal is raised as Interrupted wherever nothing else handles it.
+    Errors are raised again once they are recorded.
 
     Args:
         run: the run directory.
-        verb: what makes it.
+        verb: of the run.
         name: of the run.
         spent: seconds that it took before it was stopped.
         facts: more for result.json from the start.
@@ -92,7 +92,7 @@ def recorded(run: Path, verb: str, name: str, spent: float = 0.0, **facts: Any) 
 
 
 class _Stop(KeyboardInterrupt):
-    """A signal that asks to stop; whoever tries things and goes on when they fail does not go on after it."""
+    """A stop signal; not an Exception, so that code which catches errors and goes on does not catch it."""
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
@@ -100,7 +100,7 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _why(error: BaseException) -> str:
-    """Why a run failed, with the line of the user's own code that did."""
+    """Why a run failed, with the failing line of the user's code."""
     if isinstance(error, BmxError):
         return f"{error.what} ({error.where})" if ", line " in error.where else error.what
     line = user_line(error) if isinstance(error, Exception) else None

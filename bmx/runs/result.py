@@ -1,4 +1,4 @@
-"""``result.json``: what a run is and what came of it, written whole or not at all."""
+"""Reads and atomically writes ``result.json``, the record of a run: status, environment, metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATUSES = ("running", "done", "failed", "interrupted")
 
 
 def start(run: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
-    """Write that the run is running, by which process, with which versions, on which machine; return what was written.
+    """Write the start of a run: status ``running``, process, versions, machine; return what was written.
 
     On a run that has a result already, as when it is resumed, its first start is kept and this one added to
     ``resumed``. Raises RunFailed if it cannot be written.
@@ -43,7 +43,7 @@ def start(run: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
 
 
 def finish(run: Path, status: str, reason: str | None = None, **fields: Any) -> dict[str, Any]:
-    """Add how the run ended and what came of it to what ``start`` wrote; return the whole.
+    """Add status, reason and results to what ``start`` wrote; return the whole.
 
     Args:
         status: done, failed or interrupted.

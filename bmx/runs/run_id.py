@@ -1,8 +1,8 @@
-"""Run ids: a time that only moves forward, ``20251122-040000-1a2b``.
+"""Run ids: monotonic UTC timestamps, ``20251122-040000-1a2b``.
 
 An id is the UTC time of creation, cut into 1/65536 of a second (the four hex digits), so ids sort by time as plain
 text. UTC, because local time repeats an hour every autumn and differs between a container and its host. The last id
-given out is kept in ``<outputs>/.clock``: when the machine's clock jumps back, the next id is the last one plus one
+issued is stored in ``<outputs>/.clock``: when the machine's clock jumps back, the next id is the last one plus one
 tick, and the newest run still has the greatest id, over all verbs and names and without looking at a single run.
 """
 

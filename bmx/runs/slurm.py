@@ -1,7 +1,7 @@
-"""SLURM: which run a job is making, so that a requeued job goes on with it.
+"""SLURM support: maps a job to its run, so that a requeued job resumes it.
 
-SLURM starts a requeued job with the command it was submitted with. ``<outputs>/.slurm/<job>`` remembers the run
-directory that the job made the first time.
+SLURM starts a requeued job with the command it was submitted with. ``<outputs>/.slurm/<job>`` stores the run directory
+that the job made the first time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def remembered(outputs: Path) -> Path | None:
 
 
 def requeue() -> str:
-    """Asks SLURM to start this job again; returns what came of it, in a line."""
+    """Requeues this SLURM job; returns the outcome as a line of text."""
     job = job_id()
     if job is None:
         return "not requeued: this is not a SLURM job"

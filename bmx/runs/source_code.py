@@ -1,7 +1,7 @@
-"""The user's own code that a configuration names, as hashes: whether a model is still what it was when it was trained.
+"""Hashes of the user's code that a configuration names, to detect changes since a model was trained.
 
-Files are found and read, never imported. What is installed is known by its version, bmx by its own; what is left are
-the modules that lie beside the user, and those of the same kind that they import.
+Files are found and read, never imported. Installed packages and bmx are identified by version; what is left are the
+user's local modules, and the local modules that they import.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def targets(config: Any) -> set[str]:
 
 
 def own_code(config: Any) -> dict[str, dict[str, str]]:
-    """What the user's own modules say that a configuration is built from, by module.
+    """Hashes of the user's modules that a configuration is built from, by module.
 
     Args:
         config: plain containers.
 
     Returns:
-        ``{"my_net": {"text": ..., "code": ...}}``: hashes of the file, and of what Python makes of it, which comments
-        and layout do not change.
+        ``{"my_net": {"text": ..., "code": ...}}``: hashes of the file, and of its syntax tree, which comments and
+        layout do not change.
     """
     named = sorted(target for target in targets(config) if target.partition(".")[0] not in ("bmx", "torch"))
     if not named:
@@ -52,7 +52,7 @@ def own_code(config: Any) -> dict[str, dict[str, str]]:
     return {name: dict(hashes) for name, hashes in known[1].items()}
 
 
-# What was found in the files of some targets, and what the files were like then: a sweep asks for every job.
+# Cached hashes by targets, with the state of the files then: a sweep needs them for every job.
 _Wanted = tuple[tuple[str, Path | None], ...]
 _Hashes = dict[str, dict[str, str]]
 _read: dict[_Wanted, tuple[dict[Path, tuple[int, int] | None], _Hashes]] = {}
@@ -95,7 +95,7 @@ def installed(config: Any) -> dict[str, str]:
 
 
 def _modules(path: str) -> Iterator[tuple[str, Path]]:
-    """The user's own modules along a dotted path: packages, and the module in them; not what is in that."""
+    """The user's modules along a dotted path: packages and the module in them, without classes and functions."""
     first, *rest = path.split(".")
     at = _top(first)
     if at is None or not _is_own(at):
@@ -116,7 +116,7 @@ def _modules(path: str) -> Iterator[tuple[str, Path]]:
 
 
 def _top(name: str) -> Path | None:
-    """The file of a module or package that lies on Python's path; the one that a package has not, where it has none."""
+    """The file of a module or package on Python's path; for a package without ``__init__.py``, where that would be."""
     loaded = sys.modules.get(name)
     try:
         spec = util.find_spec(name) if loaded is None else loaded.__spec__

@@ -1,4 +1,4 @@
-"""Who is writing a run, and whether that process still lives."""
+"""Status of a run, including whether the process that writes it is still alive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def this_process() -> dict[str, Any]:
 
 
 def status(run: Path, result: dict[str, Any]) -> str:
-    """The status of a run as it is now: what its result says, except where that is "running".
+    """The current status of a run: that of its result, except where that is "running".
 
     A running run whose process is gone is "died"; one on another host, where that cannot be seen, is "running?".
     """

@@ -1,4 +1,4 @@
-"""The signals that ask a run or a sweep to stop."""
+"""Handlers of the signals that stop a run or a sweep: Ctrl-C, SIGTERM, SIGHUP."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _NAMES = {
 }
 _lost_reader = False
 reader_lost = False
-"""Whether a run of this command was asked to stop because nobody read its output any more."""
+"""Whether a run of this command was stopped because the reader of its output pipe had gone."""
 
 
 def forget() -> None:
-    """Another command begins in the same process: nobody has lost a reader yet."""
+    """Reset the state for another command in the same process."""
     global _lost_reader, reader_lost
     _lost_reader = reader_lost = False
 
 
 def lose_reader() -> None:
-    """Ask whoever handles a hangup to stop: the output was a pipe, and its other end has gone."""
+    """Raise SIGHUP to stop the run: the output was a pipe, and its reader has gone."""
     global _lost_reader, reader_lost
     _lost_reader = reader_lost = True
     signal.raise_signal(signal.SIGHUP)
 
 
 def reason(number: int) -> str:
-    """Why a signal asks to stop, in words for the user: ``stopped by Ctrl-C``."""
+    """The reason of a stop by a signal, as a message: ``stopped by Ctrl-C``."""
     global _lost_reader
     if number == signal.SIGHUP and _lost_reader:
         _lost_reader = False
@@ -46,9 +46,9 @@ def reason(number: int) -> str:
 
 @contextmanager
 def handled(handle: Callable[[int, FrameType | None], None], also: Iterable[int] = ()) -> Iterator[None]:
-    """While it lasts, Ctrl-C, SIGTERM and SIGHUP call ``handle``; outside the main thread nothing does.
+    """Context manager in which Ctrl-C, SIGTERM and SIGHUP call ``handle``; no effect outside the main thread.
 
-    SIGHUP is left alone where it is ignored, as under nohup.
+    SIGHUP is skipped where it is ignored, as under nohup.
 
     Args:
         handle: takes the signal's number, and the frame it came in.

@@ -1,4 +1,4 @@
-"""The finished jobs of a sweep directory."""
+"""Finished jobs of a sweep directory, and the overrides that distinguish them."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def done_jobs(sweep: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def told_apart(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The words of each job that not all of them have, in its own order."""
+    """The overrides of each job that not all jobs have in common, in its own order."""
     return [[word for word in words if any(word not in other for other in jobs)] for words in jobs]

@@ -1,4 +1,4 @@
-"""Times as they are written down: UTC everywhere, as in the ids of runs, so that they can be compared by eye."""
+"""UTC timestamps for results and logs, comparable with those in run ids."""
 
 from __future__ import annotations
 

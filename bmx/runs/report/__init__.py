@@ -1,1 +1,1 @@
-"""A run for people: the table at its end and its plots, from ``result.json`` and ``metrics.csv`` alone."""
+"""Reports of a run: terminal tables and plots, from ``result.json`` and ``metrics.csv`` alone."""

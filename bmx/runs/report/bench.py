@@ -1,4 +1,4 @@
-"""What `bmx bench` measured: tables on the terminal, and a plot of the latencies."""
+"""Report of `bmx bench`: terminal tables, and a plot of the latencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After ``bmx bench -m``: cost against whatever was swept over, such as depth and width."""
+"""Report of ``bmx bench -m``: cost against the swept keys, such as depth and width."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Value = float | str
 
 @dataclass(frozen=True)
 class BenchPoint:
-    """One job: the values it was given for what was swept over, and what came of it."""
+    """One job: its values of the swept keys, and its result."""
 
     chosen: dict[str, Value]
     costs: dict[str, float]

@@ -1,4 +1,4 @@
-"""The command that makes a run once more, as it is printed to be copied."""
+"""The command line that reproduces a run, printed to be copied."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Callable, Collection, Sequence
 
 Judge = Callable[[str, Sequence[str], Sequence[str]], Collection[str]]
-"""From a verb, its flags and its words to the keys of those words that a single command refuses, since they do nothing.
+"""Maps a verb, its flags and its overrides to the keys that a single command rejects, since they have no effect.
 
-A word of a sweep need not have an effect in each of its jobs.
+An override of a sweep need not have an effect in each of its jobs.
 """
 
 
@@ -17,7 +17,7 @@ class _Judges:
 
 
 def provide(judge: Judge) -> None:
-    """Say what finds words without effect; whoever reads command lines does."""
+    """Register the function that finds overrides without effect; called by the command-line parser."""
     _Judges.judge = staticmethod(judge)
 
 
@@ -27,7 +27,7 @@ def command(verb: str, flags: Sequence[str], words: Sequence[str]) -> str:
     Args:
         verb: ``train``, ``compress``, ...
         flags: such as ``--config-dir=...``.
-        words: of a job; those that would do nothing in a command of its own are left out.
+        words: overrides of a job; those without effect in a single command are left out.
     """
     idle = _Judges.judge(verb, flags, words)
     kept = [word for word in words if word.partition("=")[0].lstrip("+") not in idle]

@@ -1,4 +1,4 @@
-"""After ``bmx compress -m``: every compression against its cost, which of them another beats, and its command."""
+"""Report of ``bmx compress -m``: accuracy against cost, Pareto-dominated compressions, and commands to reproduce."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bmx.runs.sweep_jobs import done_jobs, told_apart
 if TYPE_CHECKING:
     from bmx.runs.report.table import TextTable
 
-# What a sweep adds to each job's words; the command of one compression alone does without.
+# Overrides that a sweep adds to each job; the command of a single compression omits them.
 _OF_SWEEPS = ("plots=false", "engines=[]")
 
 
@@ -55,7 +55,7 @@ def points(sweep: Path) -> list[dict[str, Any]]:
 
 
 def _flags(sweep: Path) -> list[str]:
-    """What every job of the sweep was told besides its own words, such as ``--config-dir=...``."""
+    """The flags of every job of the sweep, such as ``--config-dir=...``."""
     try:
         return [str(flag) for flag in results.read(sweep).get("flags") or []]
     except UsageError:  # a sweep of Hydra's own sweeper

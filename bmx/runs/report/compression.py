@@ -1,4 +1,4 @@
-"""Before and after a compression: one table, the layers, and one plot."""
+"""Report of a compression: before/after table, layer table, and a plot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bmx.runs.report.terminal import wide
 if TYPE_CHECKING:
     from rich.console import Console
 
-# What a model costs: the key in a result, how it is called, and how it is shown.
+# Costs of a model: key in a result, label, and format.
 COSTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("parameters", "parameters", numbers.whole),
     ("nonzero_parameters", "not zero", numbers.whole),
@@ -29,7 +29,7 @@ _LAYERS = 24
 
 
 class ComparisonRow(NamedTuple):
-    """One line of the comparison: the two values as text, and what the second is of the first."""
+    """One line of the comparison: both values as text, and their ratio."""
 
     what: str
     before: str

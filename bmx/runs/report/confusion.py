@@ -1,4 +1,4 @@
-"""Plot which class was taken for which."""
+"""Plots the confusion matrix of a classifier."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROW = 0.25  # inches
 def draw(test: dict[str, Any], path: Path, noun: str = "test examples") -> None:
     """Draw the confusion matrix as one PNG: rows are the true classes, columns the predicted ones.
 
-    Of more than 120 classes the 40 pairs are drawn that were confused most often.
+    With more than 120 classes the 40 most frequent confusions are drawn.
 
     Args:
         test: ``{"confusion": counts (K, K) or a Confusion, "labels": K names}``, as in a result.

@@ -1,4 +1,4 @@
-"""Plot how a run learned: loss and accuracy over epochs, the learning rate where it varies."""
+"""Plots the training curves of a run: loss and accuracy over epochs, the learning rate where it varies."""
 
 from __future__ import annotations
 

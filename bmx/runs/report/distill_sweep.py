@@ -1,4 +1,4 @@
-"""What the distillations of a sweep gained over the same student alone, as a table."""
+"""Table of a distillation sweep: the gain over the same student alone, as means over seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a distillation gained: a table on the terminal, and a plot."""
+"""Report of a distillation: terminal table and plot of teacher, student alone and distilled student."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _scores(row: dict[str, Any], n: int) -> tuple[str, str, str, str]:
 
 
 def verdict(comparison: dict[str, Any]) -> list[tuple[str, bool]]:
-    """What speaks for the distillation and what against it, line by line, with whether it is a doubt."""
+    """Findings for and against the distillation, one per line, each with whether it is a warning."""
     rows = {row["role"]: row for row in comparison["rows"]}
     distilled, teacher, alone = rows["distilled"], rows["teacher"], rows.get("alone")
     right = comparison.get("only_right")
@@ -114,7 +114,7 @@ def verdict(comparison: dict[str, Any]) -> list[tuple[str, bool]]:
 
 
 def left_out_lines(comparison: dict[str, Any]) -> list[str]:
-    """What the students know of classes they were never shown; nothing where none was left out."""
+    """Lines on the students' accuracy on classes left out of their training; empty where there are none."""
     lines = []
     for entry in comparison.get("left_out") or []:
         classes, as_is, shifted = ", ".join(map(str, entry["classes"])), entry["as_is"], entry["shifted"]

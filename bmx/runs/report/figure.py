@@ -1,4 +1,4 @@
-"""The look that all plots share: quiet colours, readable type, the fact as the title."""
+"""Common matplotlib style and layout of all plots, with the finding as the title."""
 
 from __future__ import annotations
 

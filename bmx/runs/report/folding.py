@@ -1,4 +1,4 @@
-"""Lines that are longer than a terminal is wide, broken between words and not within one."""
+"""Wraps lines to the width of the terminal, between words and never within one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def width_of(text: str) -> int:
 
 
 def folded(line: str, width: int) -> list[str]:
-    """A line in as many as it needs; those after the first are set in, as far as the first and a little more.
+    """Wraps a line; lines after the first are indented a little more than the first.
 
     What is between two words stays as it is. A word that is longer than the terminal is wide, such as a path, is left
     whole. Within a command the lines end with a backslash.

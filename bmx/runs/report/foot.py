@@ -1,4 +1,4 @@
-"""The foot of the terminal: lines that are drawn over and over, below the lines that stay."""
+"""Live status area at the bottom of the terminal (the foot), redrawn below permanent output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_CURSOR = ("", "dumb", "unknown")
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a person looks at a stream."""
+    """Whether a stream is a terminal."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError, OSError):  # closed, or no stream at all
@@ -50,14 +50,14 @@ def terminal_size(stream: Any) -> tuple[int, int]:
 
 
 class Voice(io.TextIOBase):
-    """Standard output or standard error of a terminal: what is written stands above the foot, in whole words.
+    """Wrapper of standard output or error that writes above the foot, wrapped between words.
 
     Lines longer than the terminal is wide are folded between words; signs that it cannot show are spelled out. Where
     the output goes to a pipe or a file, only the signs are.
 
     Attributes:
         stream: where it goes.
-        verbatim: leave everything as it is: what is printed is to be read by a program.
+        verbatim: write everything unchanged, for output that programs read.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -99,7 +99,7 @@ class Voice(io.TextIOBase):
         self.stream.flush()
 
     def end(self) -> None:
-        """Write what has been held back."""
+        """Write buffered text."""
         if self._rest:
             self.write("\n")
 
@@ -127,7 +127,7 @@ class Voice(io.TextIOBase):
 
 
 class Foot:
-    """Draws below everything else, and wipes it again.
+    """Draws and erases the lines of the foot.
 
     The cursor rests where the foot begins. A terminal that is made narrower, and lays its lines out anew, takes it
     along: from there to the end of the screen everything is the foot's, however many rows it has become.
@@ -151,7 +151,7 @@ class Foot:
 
     @property
     def shown(self) -> bool:
-        """Whether there is a foot."""
+        """Whether a foot is drawn."""
         return bool(self._drawn)
 
     def draw(self, lines: Sequence[str]) -> None:
@@ -179,7 +179,7 @@ class Foot:
             self._lines, self._stream = [], None
 
     def give_way(self) -> None:
-        """Something is written elsewhere: what only says what is being done goes."""
+        """Erase a transient status line, since something is written elsewhere."""
         if self._drawn and self._passing:
             self.clear()
 
@@ -250,7 +250,7 @@ def _is_pipe(stream: Any) -> bool:
 
 
 def read_by_programs() -> None:
-    """What is printed from now on stays as it is, to the letter."""
+    """Print everything from now on verbatim."""
     if isinstance(sys.stdout, Voice):
         sys.stdout.verbatim = True
 

@@ -1,15 +1,15 @@
-"""How far a measured share may be from the true one, and whether two of the same samples differ by more than luck."""
+"""Wilson score interval of a proportion, and McNemar's test for two models on the same samples."""
 
 from __future__ import annotations
 
 import math
 
-# Where the chance is below this, a difference is not called luck.
+# Significance level: with a smaller p-value a difference is called significant.
 ALPHA = 0.05
 
 
 def wilson(successes: float, n: float, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of a share, 95 % by default: the lower and the upper fraction.
+    """The Wilson score interval of a proportion, 95 % by default: the lower and the upper fraction.
 
     Holds its coverage for shares near 0 and 1 and for small n, where the plain normal interval does not.
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
@@ -25,15 +25,15 @@ def wilson(successes: float, n: float, z: float = 1.959964) -> tuple[float, floa
 
 
 def mcnemar(first: int, second: int) -> float:
-    """The chance that two models that are equally often right differ at least this much on the same samples.
+    """The p-value of McNemar's exact two-sided test that two models have the same accuracy on the same samples.
 
-    Samples that both have right or both wrong say nothing; on the others a coin decides which one is right. The exact
-    two-sided test of Q. McNemar, "Note on the sampling error of the difference between correlated proportions or
-    percentages", Psychometrika 12 (1947). It speaks of these two models: training them anew gives others.
+    Samples that both have right or both wrong do not count; on the others, under the null hypothesis, each model is
+    right with probability 1/2. Q. McNemar, "Note on the sampling error of the difference between correlated
+    proportions or percentages", Psychometrika 12 (1947). It applies to these two models, not to retrained ones.
 
     Args:
-        first: samples that only the first model has right.
-        second: samples that only the second has right.
+        first: number of samples that only the first model has right.
+        second: number of samples that only the second has right.
     """
     n = first + second
     term = total = 1
@@ -44,5 +44,5 @@ def mcnemar(first: int, second: int) -> float:
 
 
 def chance(p: float) -> str:
-    """A chance as text: "p = 0.032", "p < 0.001"."""
+    """A p-value as text: "p = 0.032", "p < 0.001"."""
     return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"

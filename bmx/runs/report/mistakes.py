@@ -1,4 +1,4 @@
-"""A sheet of the worst mistakes: what the model saw, what it is, what it was taken for."""
+"""Plots the samples of largest loss with input, target and prediction."""
 
 from __future__ import annotations
 

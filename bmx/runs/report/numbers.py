@@ -1,4 +1,4 @@
-"""How numbers are written everywhere: 61,706; 416.5 k; 246.8 kB; 97.4 %; 1 min 02 s. What is missing is a dash."""
+"""Formats numbers for reports: 61,706; 416.5 k; 246.8 kB; 97.4 %; 1 min 02 s. A missing value is a dash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A console of rich's that writes signs as the terminal has them."""
+"""Rich console that replaces characters which the terminal cannot show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy against cost: which compressions are worth having, and which another beats in both."""
+"""Pareto plot of accuracy against cost for compressions, with dominated ones marked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COSTS = {"size of the weights": "bytes", "MACs": "macs", _SPARSE: "nonzero_para
 
 
 def dominated(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """For each (cost, score), whether another costs no more and scores no less, and is better in one of them."""
+    """Pareto dominance: for each (cost, score), whether another is no worse in both and better in one of them."""
     return [
         any(
             other[0] <= point[0] and other[1] >= point[1] and (other[0] < point[0] or other[1] > point[1])

@@ -1,4 +1,4 @@
-"""Plot how well each class is recognised."""
+"""Plots the accuracy (recall) of each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipeline of compressions: a column for the original and for what each stage left."""
+"""Report of a compression pipeline: a table with a column for the original and for each stage."""
 
 from __future__ import annotations
 

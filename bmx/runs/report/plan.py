@@ -1,4 +1,4 @@
-"""The lines of `bmx train --plan`."""
+"""Report of `bmx train --plan`: estimated time, memory and disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All plots of a run, from what its directory holds."""
+"""Draws all plots of a run from the files in its directory."""
 
 from __future__ import annotations
 

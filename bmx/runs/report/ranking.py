@@ -1,4 +1,4 @@
-"""The table at the end of a sweep: configurations, the best first, and what may be said of their order."""
+"""Ranking table of a sweep: configurations, the best first, and remarks on the significance of their order."""
 
 from __future__ import annotations
 

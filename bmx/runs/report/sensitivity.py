@@ -1,4 +1,4 @@
-"""Plot how much each layer matters: what is lost when it alone is compressed."""
+"""Plots layer sensitivity: the loss of score when a single layer is compressed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signs beyond ASCII, and how they are written where the terminal or its locale has none."""
+"""ASCII replacements of characters that the terminal or its locale cannot show."""
 
 from __future__ import annotations
 

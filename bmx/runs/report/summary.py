@@ -1,4 +1,4 @@
-"""The table at the end of a run."""
+"""Summary table at the end of a run."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def title(result: dict[str, Any]) -> str:
 
 
 def lines(result: dict[str, Any], run: Path) -> list[Line]:
-    """What there is to say about a run, group by group; what is not known is not there."""
+    """The lines of a run's summary, in groups; unknown values are omitted."""
     found: list[Line] = []
     if result.get("reason"):
         found.append(Line("result", "reason", str(result["reason"])))

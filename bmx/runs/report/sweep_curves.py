@@ -1,4 +1,4 @@
-"""Plots of a sweep: how its runs learned, what decided, and what two objectives cost each other."""
+"""Plots of a sweep: training curves, hyperparameter importance, and the Pareto front of two objectives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots of a sweep: where in the space of its keys the good configurations lie."""
+"""Plots of a sweep's search space: parallel coordinates and heat map of the objective."""
 
 from __future__ import annotations
 

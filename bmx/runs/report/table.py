@@ -1,4 +1,4 @@
-"""Tables that never break a word: what is too wide for a terminal is wrapped, left out, or turned on its side."""
+"""Text tables fitted to the terminal without breaking words: columns are wrapped, left out, or transposed."""
 
 from __future__ import annotations
 

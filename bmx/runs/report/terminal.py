@@ -1,4 +1,4 @@
-"""Where tables are printed: the terminal as it is, or lines that nothing cuts where there is none."""
+"""Consoles that tables are printed on: a terminal in its width, or untruncated lines for pipes and files."""
 
 from __future__ import annotations
 

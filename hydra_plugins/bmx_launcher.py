@@ -47,7 +47,7 @@ class BmxLauncher(Launcher):
         from bmx.sweep.workers.launching import make_pool
 
         assert self.config is not None
-        return make_pool(plan, sweep, self.options, str(self.config.get("device") or "auto"))
+        return make_pool(plan, sweep, self.options, self.config)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bmx.errors import BmxError, RunFailed
+from bmx.files.shown import shown
 
 FOLDER = "ranks"
 """Where the output of the other ranks is, in the run directory."""
@@ -102,8 +103,8 @@ def _died(processes: list[subprocess.Popen[bytes]], run_dir: Path, patience: flo
             said = log_of(run_dir, rank).read_text(encoding="utf-8", errors="replace").strip().splitlines()
             last = "\n  ".join(said[-_LAST_LINES:])
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            fix = "go on from the last checkpoint with resume=" + run_dir.name
-            return RunFailed(f"rank {rank} {how}", f"{log_of(run_dir, rank)}" + (f"\n  {last}" if last else ""), fix)
+            fix = f"go on from the last checkpoint with resume={shown(run_dir)}"
+            return RunFailed(f"rank {rank} {how}", shown(log_of(run_dir, rank)) + (f"\n  {last}" if last else ""), fix)
     return None
 
 

@@ -29,6 +29,9 @@ def check_ranks(
     if ranks.count == 1:
         return
     where = f"devices={cfg.devices}"
+    if cfg.get("plan"):
+        fix = "leave devices out: a rank takes the memory of its share of the batch, and each holds the whole model"
+        raise UsageError(f"a plan measures one process, and this run has {ranks.count}", f"plan {where}", fix)
     if auto:
         named = " and ".join(f"{name}=auto" for name in auto)
         fix = f"find {'them' if len(auto) > 1 else 'it'} with devices=1, then give the value"

@@ -1,4 +1,4 @@
-"""Detects multi-process launchers (torchrun, mpirun, srun), which bmx rejects since it runs on a single device."""
+"""Detects multi-process launchers (torchrun, mpirun, srun), which bmx rejects: it starts a run's processes itself."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def refuse_copies(environ: Mapping[str, str] = os.environ) -> None:
     for size, ranks, launcher in _LAUNCHERS:
         count, rank = environ.get(size, ""), next((name for name in ranks if name in environ), None)
         if count.isdigit() and int(count) > 1 and rank is not None:
-            what = f"{launcher} starts {count} copies of this command, and bmx trains on one device"
-            fix = "run it once, without the launcher; bmx sweep spreads many runs over the devices"
+            what = f"{launcher} starts {count} copies of this command, and bmx starts its own"
+            fix = f"run it once, without the launcher: devices={count} shares a training, bmx sweep spreads many runs"
             raise UsageError(what, f"the environment: {size}={count} {rank}={environ[rank]}", fix)

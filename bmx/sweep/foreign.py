@@ -49,7 +49,7 @@ def launch(
         own = [word for word in invocation.verb.job_words if word.partition("=")[0] not in keys]
         words = (*own, *typed)
         jobs.append(_Placed(str(composed.hydra.sweep.subdir), words, {"job": str(number)}))
-    pool = make_pool(plan, sweep, launcher.options, str(config.get("device") or "auto"))
+    pool = make_pool(plan, sweep, launcher.options, config)
     interrupted = run_pool(pool, Grid(list(jobs)), plan, sweep, len(jobs))
     ended = gather(plan, sweep, jobs)
     objectives = objective.settle(plan.objectives, [end.result for _, _, end in ended])

@@ -30,8 +30,7 @@ from bmx.sweep.grid import points, take_apart
 from bmx.sweep.job import Job
 from bmx.sweep.plan import Plan, unique
 from bmx.sweep.preflight import CannotRun, Problem, Report, check, representatives
-from bmx.sweep.workers.launching import is_over, rules
-from bmx.sweep.workers.resources import slots
+from bmx.sweep.workers.launching import is_over, places, rules
 
 SEARCH = f"{OWN_SWEEPERS}SearchSweeper"
 LAUNCHER = "hydra_plugins.bmx_launcher.BmxLauncher"
@@ -139,7 +138,7 @@ def _check_launcher(config: DictConfig) -> None:
         return
     options = plain(config.hydra.launcher)
     rules(options)
-    slots(options["jobs"], options["jobs_per_gpu"], str(config.get("device") or "auto"))
+    places(options, config)
 
 
 def _plan_grid(plan: Plan, invocation: Invocation, before: Path | None) -> None:

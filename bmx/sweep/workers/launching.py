@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from bmx.errors import UsageError, did_you_mean
 from bmx.sweep import job_status
 from bmx.sweep.plan import Plan
@@ -13,7 +15,7 @@ from bmx.sweep.workers.duration import seconds
 from bmx.sweep.workers.pool import RUN, Pool, anything
 from bmx.sweep.workers.processes import Later
 from bmx.sweep.workers.protocols import Rules
-from bmx.sweep.workers.resources import slots
+from bmx.sweep.workers.resources import Slot, slots
 
 _ON_ERROR = ("continue", "stop")
 
@@ -47,16 +49,26 @@ def _timed(plan: Plan) -> bool:
     return any(objective.name == "cost/latency" for objective in (*plan.objectives, *plan.bounds))
 
 
-def make_pool(plan: Plan, sweep: Path, options: dict[str, Any], device: str) -> Pool:
+def places(options: dict[str, Any], config: DictConfig) -> list[Slot]:
+    """Slots for jobs of a configuration.
+
+    Raises:
+        UsageError: ``jobs`` is not a number of jobs.
+    """
+    devices = config.get("devices") or 1
+    ranks = devices if isinstance(devices, int) else 1
+    return slots(options["jobs"], int(options["jobs_per_gpu"]), str(config.get("device") or "auto"), ranks)
+
+
+def make_pool(plan: Plan, sweep: Path, options: dict[str, Any], config: DictConfig) -> Pool:
     """Creates the pool for a plan's jobs.
 
     Args:
         plan: the planned sweep.
         sweep: the sweep's directory.
         options: the keys of ``conf/hydra/launcher/bmx.yaml``.
-        device: the ``device`` of the jobs.
+        config: what the jobs have in common.
     """
-    places = slots(options["jobs"], int(options["jobs_per_gpu"]), device)
     starter = Later(lambda: plan.starter(options["fork"]))
     call, complete = (latency.CALL, latency.known) if _timed(plan) else (RUN, anything)
-    return Pool(sweep, starter, places, rules(options), plan.arguments, plan.resumes, call, complete)
+    return Pool(sweep, starter, places(options, config), rules(options), plan.arguments, plan.resumes, call, complete)

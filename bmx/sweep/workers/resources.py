@@ -31,13 +31,14 @@ class Slot:
         return {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
 
 
-def slots(jobs: int | str = "auto", per_gpu: int = 1, device: str = "auto") -> list[Slot]:
+def slots(jobs: int | str = "auto", per_gpu: int = 1, device: str = "auto", ranks: int = 1) -> list[Slot]:
     """The slots for concurrent jobs on this machine.
 
     Args:
         jobs: how many at a time; ``auto`` takes one a core on the CPU and ``per_gpu`` a GPU, as far as memory allows.
         per_gpu: jobs that share a GPU.
         device: the ``device`` of the jobs; ``cpu`` leaves the GPUs unused.
+        ranks: processes of each job, which have a GPU each or share the job's cores.
 
     Cores are divided among the jobs, and no job gets more threads than OMP_NUM_THREADS says.
 
@@ -46,11 +47,12 @@ def slots(jobs: int | str = "auto", per_gpu: int = 1, device: str = "auto") -> l
     """
     if jobs != "auto" and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"jobs must be a whole number, 1 or more, or auto, not {jobs!r}", f"jobs={jobs}", "jobs=auto")
-    found = gpus() if device == "auto" or device.startswith("cuda") else []
+    each = gpus() if device == "auto" or device.startswith("cuda") else []
+    found = [",".join(each[i : i + ranks]) for i in range(0, len(each) - ranks + 1, ranks)]
     available = cores()
     if jobs == "auto":
-        most = len(found) * max(1, per_gpu) if found else available
-        count = max(1, min(most, memory() // BYTES_PER_JOB))
+        most = len(found) * max(1, per_gpu) if found else max(1, available // ranks)
+        count = max(1, min(most, memory() // (BYTES_PER_JOB * ranks)))
     else:
         count = int(jobs)
     threads = max(1, min(available // count, _most_threads(available)))

@@ -60,21 +60,23 @@ def wait_for(condition, seconds=240):
 @pytest.mark.parametrize(
     "words",
     [
-        MLP,
         # 108 samples in batches of 25: the last has 8; of 107 every rank has another share; parts of parts.
         (*MLP, "batch_size=25", "trainer.accumulate=3"),
         (*MLP, "batch_size=107", "data.val_size=13", "trainer.clip_norm=0.1", "regularization=l2"),
         ("model=mlp", "data=diabetes", "epochs=3", "plots=false", "data.val_size=0"),
         ("model=lenet5", "data=digits", "lr=0.05", "optim=sgd", "epochs=1", "plots=false"),
-        ("model=transformer", "data=language_id", "optim=sgd", "lr=0.05", "epochs=1", "plots=false", "model.dropout=0"),
+        ("model=vit", "data=digits", "optim=sgd", "lr=0.05", "epochs=1", "plots=false"),
+        ("model=transformer", "data=language_id", "regularization=none", "batch_size=500", "epochs=1", "plots=false"),
     ],
-    ids=["mlp", "accumulate", "clip", "regression", "lenet5", "transformer"],
+    ids=["accumulate", "clip", "regression", "lenet5", "vit", "transformer"],
 )
 def test_two_ranks_end_with_the_weights_of_one_process(tmp_path, words):
+    # In double precision what is left of the order of sums is far below any difference of gradients.
+    words = (*words, "precision=64-true")
     bmx(tmp_path, "train", *words, "hydra.run.dir=one")
     said = bmx(tmp_path, "train", *words, "devices=2", "hydra.run.dir=two")
     assert "2 ranks of 1 thread" in said
-    assert farthest(weights(tmp_path / "one"), weights(tmp_path / "two")) < 1e-5
+    assert farthest(weights(tmp_path / "one"), weights(tmp_path / "two")) < 1e-9
     one, two = (json.loads((tmp_path / run / "result.json").read_text()) for run in ("one", "two"))
     assert two["ranks"] == {"strategy": "ddp", "world_size": 2, "devices": ["cpu", "cpu"]} and "ranks" not in one
     assert two["steps"] == one["steps"]

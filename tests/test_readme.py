@@ -11,7 +11,9 @@ from bmx.cli.main import main
 from tests.data.idx_files import write_set
 from tests.data.test_cifar import batch, write
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+DOCS = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
 # What makes a training short without changing what it is; a word that stands in the command itself wins.
 QUICK = ["epochs=1", "plots=false"]
 SMALL = {
@@ -24,9 +26,9 @@ OF_VERB = {
 }
 
 
-def shell_commands():
-    """The lines of the README's ```sh blocks, without comments."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.S)
+def shell_commands(text=README):
+    """The lines of the ```sh blocks of a text, without comments."""
+    blocks = [block for kind, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.S | re.M) if kind == "sh"]
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line]
 
@@ -36,7 +38,9 @@ def table_commands():
     return [match for match in re.findall(r"^\| `(bmx [^`]+)` \|", README, re.M) if "=" in match or "list" in match]
 
 
-COMMANDS = [c for c in dict.fromkeys([*shell_commands(), *table_commands()]) if c.startswith("bmx ")]
+COMMANDS = [
+    c for c in dict.fromkeys([*shell_commands(), *table_commands(), *shell_commands(DOCS)]) if c.startswith("bmx ")
+]
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def _takes(part: str, value: object) -> bool:
     if value is None:
         return False
     if part == "bool":
-        return isinstance(value, bool) or value in (0, 1) or value in ("on", "off")
+        return isinstance(value, bool) or (type(value) is int and value in (0, 1)) or value in ("on", "off")
     if part in ("true", "false"):
         return str(value).lower() == part
     if part == "class":

@@ -311,4 +311,4 @@ def test_from_python(here, trained_run):
 def test_every_knob_of_train_is_one_of_distill():
     train, distill = bmx.compose("train"), bmx.compose("distill", ["teacher=mlp"])
     assert {key: value for key, value in train.items() if distill.get(key, value) != value} == {}
-    assert {key for key in train if key not in distill} == {"plan", "compress_when", "tuning_epochs"}
+    assert {key for key in train if key not in distill} == {"plan", "compress_when", "tuning_epochs", "devices"}

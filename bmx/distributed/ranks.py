@@ -9,9 +9,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-# Steps between two moments at which ranks compare their sums; a stop or a checkpoint waits for the next one.
-TOGETHER_EVERY = 10
-
 
 @dataclass(frozen=True)
 class Ranks:

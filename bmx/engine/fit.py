@@ -21,6 +21,7 @@ from bmx.data.pipeline.input_stage import InputStage
 from bmx.data.pipeline.loading import reader_for
 from bmx.data.spec import DataSpec
 from bmx.distributed.order import EveryNth, SharedOrder
+from bmx.distributed.shared_steps import SharedSteps
 from bmx.engine import predictor, random_state
 from bmx.engine.attachments import make_loggers
 from bmx.engine.build import make_model
@@ -249,10 +250,7 @@ def build(
     task.observed = bool(user_callbacks)
     task.step_hooks = step_hooks(user_callbacks, trainer)
     single = wants_batches(user_callbacks)
-    own_order = order
-    if ranks.count > 1:
-        own_order = task.shared = SharedOrder(order, ranks)
-        task.ranks, task.seed = ranks, int(cfg.seed)
+    own_order = SharedOrder(order, ranks) if ranks.count > 1 else order
     train_reader = reader_for(data.train, own_order, prepared.device.where, int(cfg.data.workers))
     profiled = None
     if cfg.profile and ranks.is_main:
@@ -261,11 +259,11 @@ def build(
     val_blocks = None
     if data.val is not None:
         val_order = BatchOrder(len(data.val), batch_size_for(data.spec), shuffle=False)
-        task.validation_batches = len(val_order)
-        if ranks.count > 1:
-            val_order = EveryNth(val_order, ranks)
-        val_reader = reader_for(data.val, val_order, prepared.device.where, int(cfg.data.workers))
-        val_blocks = EvaluationBlocks(val_reader, len(val_order), single)
+        own_val = EveryNth(val_order, ranks) if ranks.count > 1 else val_order
+        val_reader = reader_for(data.val, own_val, prepared.device.where, int(cfg.data.workers))
+        val_blocks = EvaluationBlocks(val_reader, len(own_val), single)
+    if isinstance(own_order, SharedOrder):
+        task.shared = SharedSteps(own_order, int(cfg.seed), len(val_order) if data.val is not None else 0)
     blocks = StepBlocks(train_reader, order, position, single)
     parts = (path, blocks, val_blocks, user_callbacks, save_best, run_dir, profiled)
     return Fit(task, data.spec, trainer, selection, watch, *parts)

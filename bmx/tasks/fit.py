@@ -25,8 +25,7 @@ from bmx.compression.method import Tuning
 from bmx.data.pipeline.batches import BatchOrder, Position
 from bmx.data.pipeline.loading import Batch
 from bmx.data.pipeline.output_stage import OutputStage
-from bmx.distributed.order import SharedOrder
-from bmx.distributed.ranks import TOGETHER_EVERY, Ranks, seed_step
+from bmx.distributed.shared_steps import SharedSteps
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.tasks import fit_state
 from bmx.tasks.blocks import Block, batches_of
@@ -94,10 +93,8 @@ class FitTask(pl.LightningModule):
         # Asked in every step: looking into a module takes a while.
         self.standardises = self.output_stage.scale is not None
         self._make_optimizer = make_optimizer
-        # Which of the processes of the run this is; the engine says so, with what it computes of each batch.
-        self.ranks = Ranks()
-        self.shared: SharedOrder | None = None
-        self.seed, self.validation_batches = 0, 0
+        # Of several processes of a run, what this one computes of each step; the engine says so.
+        self.shared: SharedSteps | None = None
         self.sums = RunningSums()
         self.validation = Totals()
         self._validation_sums = RunningSums()
@@ -163,11 +160,11 @@ class FitTask(pl.LightningModule):
         autocast = "mixed" in str(self.trainer.precision)
         scaler = getattr(plugin, "scaler", None)
         # Lightning's strategy arms the reducer of the gradients, which it does by itself once per block only.
-        before = self.trainer.strategy.pre_backward if self.ranks.count > 1 else None
+        before = self.trainer.strategy.pre_backward if self.shared is not None else None
         self.train_step = TrainStep(
             self.rates.optimizer, self.net, self.settings, scaler, autocast, self.step_hooks, before
         )
-        self.sums.reduce = self._reduce
+        self.sums.reduce = self.shared.ranks.reduced if self.shared is not None else None
 
     def begin(self) -> None:
         """Called before the first step of an epoch or of a batch that callbacks are told of.
@@ -193,7 +190,10 @@ class FitTask(pl.LightningModule):
         single = isinstance(block, tuple | list)
         for inputs, targets in batches_of(block):
             self._set_rate()
-            batch_loss, samples = (self.batch_loss, len(targets)) if self.shared is None else self._share()
+            batch_loss: BatchLoss = self.batch_loss
+            samples = len(targets)
+            if self.shared is not None:
+                batch_loss, samples = self.shared.part(batch_loss, position.step, self.steps_done, self.device)
             loss, score = self.train_step.step(batch_loss, inputs, targets)
             self.sums.add(loss * unit if self.standardises else loss, score, samples)
             position.step += 1
@@ -220,24 +220,8 @@ class FitTask(pl.LightningModule):
     def pulse_is_due(self) -> bool:
         """Whether a pulse may not wait for the clock; of several ranks the same steps on each."""
         if self.shared is not None:
-            return self.steps_done % TOGETHER_EVERY == 0 or self.steps_done >= self.wake_at
+            return self.shared.compare(self.steps_done) or self.steps_done >= self.wake_at
         return self.pulse_now or self.steps_done >= self.wake_at
-
-    @property
-    def _reduce(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-        return self.ranks.reduced if self.shared is not None else None
-
-    def _share(self) -> tuple[BatchLoss, int]:
-        """The loss of this rank's part of the next batch, whose gradients average to the batch's; and its samples."""
-        assert self.shared is not None
-        own, whole = self.shared.counted(self.position.step)
-        seed_step(self.ranks.seed(self.seed, self.steps_done), self.device)
-
-        def batch_loss(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-            loss, score = self.batch_loss(inputs, targets)
-            return loss * (own * self.ranks.count / whole), score * (own > 0)
-
-        return batch_loss, whole
 
     def batch_loss(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The mean loss of a raw batch, to be differentiated, and its detached score sum."""
@@ -310,7 +294,7 @@ class FitTask(pl.LightningModule):
         self.epoch_row = row
         self.rates.end_epoch(row)
         self.position.epoch, self.position.step = self.position.epoch + 1, 0
-        self.sums = RunningSums(reduce=self._reduce)
+        self.sums = RunningSums(reduce=self.sums.reduce)
 
     # -- validation --------------------------------------------------------------------------------------------------
 
@@ -327,7 +311,7 @@ class FitTask(pl.LightningModule):
             loss = loss * unit if self.standardises else loss
             sums.add(loss, self.own_score(outputs, targets), len(targets))
         if self.shared is not None:
-            sums.gather(self.ranks, self.validation_batches, self.device)
+            sums.gather(self.shared.ranks, self.shared.validation_batches, self.device)
         finite = sums.flush() is None and not math.isnan(self.validation.loss)
         self.validation = sums.epoch if finite else Totals(math.nan, math.nan, 1)
         self._publish("val", self.validation)

@@ -99,6 +99,24 @@ def test_data_that_are_no_word_here_decide_nothing(outputs, tmp_path):
     assert inherited_words("distill", [f"teacher=['{run}']"], {}) == []
 
 
+def test_data_of_a_run_that_have_gone_are_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    gone = tmp_path / "gone"
+    run = tmp_path / "outputs" / "train" / "a" / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text(f"data: {{_target_: bmx.data.mnist.mnist, dir: '{gone}'}}\n")
+    (run / "result.json").write_text('{"verb": "train", "choices": {"data": "mnist"}}')
+    assert main(["distill", f"teacher={run}", "student=mlp"]) == 2
+    said = capsys.readouterr().err
+    assert f"the data of the run were in {gone}, which is not there" in said
+    assert "data.dir=FOLDER" in said.partition("do:")[2]
+    gone.mkdir()
+    # With the folder named the data are looked for there.
+    assert main(["distill", f"teacher={run}", "student=mlp", f"data.dir={gone}"]) == 2
+    assert "which is not there" not in capsys.readouterr().err
+    assert not (tmp_path / "outputs" / "distill").exists()
+
+
 def test_a_teacher_of_other_data_is_named(outputs, capsys):
     words = [f"outputs={outputs}", "teacher=latest", "data=mnist_5k", "baseline=false"]
     assert main(["distill", *words, *QUICK]) == 0

@@ -70,7 +70,7 @@ class TrialSweep:
             process.wait()
             raise
         yield from self._ended(told, running=False)
-        if process.returncode == INTERRUPTED:
+        if process.returncode in (INTERRUPTED, -signal.SIGINT):
             raise Interrupted("stopped while it searched")
         # Exit status 1: some trials failed; the others may still meet the target.
         if process.returncode not in (0, 1) or not told:

@@ -391,6 +391,23 @@ def test_a_resumed_compression_ends_as_one_that_was_never_stopped(trained):
 
 
 @pytest.mark.slow
+def test_a_compression_that_comes_out_different_is_not_gone_on_with(trained, capsys):
+    words = ["compression=prune", "compression.sparsity=0.8", "epochs=3", "compression.updates=7", *QUICK]
+    stop = "trainer.callbacks=[{_target_: tests.verbs.stopping.AfterEpoch, epoch: 1}]"
+    assert main(["compress", f"run={trained.name}", *words, stop]) == 130
+    stopped = newest()
+    file = stopped / "checkpoints" / "compressed.ckpt"
+    content = torch.load(file, weights_only=True)
+    torch.save({**content, "recipe": [{"kind": "low_rank", "layers": []}]}, file)  # as another architecture would say
+    capsys.readouterr()
+    assert main(["compress", f"resume={stopped.name}", "trainer.callbacks=[]"]) == 1
+    said = capsys.readouterr().err
+    assert "came out different" in said and str(file) in said and "without resume=" in said.partition("do:")[2]
+    # As it advises.
+    assert main(["compress", f"run={trained.name}", *words[:2], "epochs=0", *QUICK]) == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["compression=pipeline", "stages=[low_rank,quantize]"], ["target.accuracy_drop=50", "target.trials=2"]]
 )

@@ -1,3 +1,4 @@
+import errno
 import json
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def test_the_file_of_an_export_can_be_evaluated_from_the_command_line(
     assert "answers changed  0 of 359" in said and f"bmx evaluate run={file}" in said
     assert main(["evaluate", f"run={file}", "split=val", f"outputs={tmp_path}", "plots=false"]) == 0
     assert "val accuracy" in capsys.readouterr().out
+
+
+def test_a_disk_that_is_full_is_told_and_no_half_file_stays(
+    tmp_path: Path, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("bmx.export.safetensors_file.write", full)
+    file = tmp_path / "model.safetensors"
+    with pytest.raises(RunFailed, match="the file cannot be written: Input/output error") as caught:
+        exported(f"run={trained_run}", "format=safetensors", f"file={file}", outputs=tmp_path)
+    assert caught.value.where == str(file) and "file=" in caught.value.fix
+    assert not list(tmp_path.glob("*.safetensors")) and not list(tmp_path.glob(".unchecked*"))
+    (run,) = tmp_path.glob("export/*/*")
+    assert results.read(run)["status"] == "failed"
+    # As it advises: written elsewhere, once something can be written.
+    monkeypatch.undo()
+    other = tmp_path / "other" / "model.safetensors"
+    assert exported(f"run={trained_run}", "format=safetensors", f"file={other}", outputs=tmp_path)["status"] == "done"
 
 
 def test_an_export_that_differs_fails_and_leaves_no_file(

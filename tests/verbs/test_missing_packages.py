@@ -113,3 +113,14 @@ def test_missing_however_it_is_missing(monkeypatch, how):
     with pytest.raises(UsageError) as error:
         extras.need("optuna", "sweeper=tpe", "sweeper=tpe", "list the values")
     assert error.value.lines()[2].endswith("pip install 'bmx[optuna]', or list the values")
+
+
+def test_a_function_that_needs_a_package_is_told_with_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BMX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert main(["train", "data=iris", "model=mlp", "epochs=1", "plots=false"]) == 2
+    said = capsys.readouterr().err
+    assert "bmx.data.tables.iris needs what is not there" in said and "sklearn.datasets" in said
+    assert "install" in said.partition("do:")[2]
+    assert not (tmp_path / "outputs").exists()

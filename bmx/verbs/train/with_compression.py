@@ -62,7 +62,7 @@ def check_compression(cfg: DictConfig) -> None:
 
 
 # Settings of a training that a compression lacks.
-_TRAINING = ("init_from", "compress_when", "tuning_epochs", "plan", "model")
+_TRAINING = ("init_from", "compress_when", "tuning_epochs", "plan", "devices", "model")
 
 
 def compress_trained(cfg: DictConfig, run_dir: Path, quiet: bool) -> str:

@@ -17,6 +17,8 @@ from bmx.runs.source_code import own_code
 
 # The directory of a run, its name and its plots do not change what it computes.
 UNRELATED = ("name", "outputs", "resume", "accept_changes", "plots", "trust", "hydra")
+# Keys that earlier versions lacked, with the value that computes what those computed: sweeps of theirs are found again.
+_ADDED = {"devices": 1}
 # Keys that refer to another run, possibly by a reference that changes over time.
 _REFERENCES = ("run", "init_from", "teacher", "student")
 
@@ -50,6 +52,9 @@ def content(config: DictConfig) -> dict[str, Any]:
         plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
     kept = {str(key): value for key, value in plain.items() if key not in UNRELATED}
+    for key, value in _ADDED.items():
+        if kept.get(key) == value:
+            del kept[key]
     for key in _REFERENCES:
         named = kept.get(key)
         if isinstance(named, str):

@@ -5,8 +5,15 @@ from __future__ import annotations
 import math
 import re
 
+from bmx.config.engine_words import engine_words
+from bmx.config.formats import formats
+
 NUMBER = r"-?[\d.]+(?:e-?\d+)?"
 TEXTS = ("text", "name", "path", "folder", "run", "layer", "word")
+
+
+# Words that are found and not written in a declaration.
+FOUND = {"format": formats, "engine": engine_words}
 
 
 def takes(declares: str, value: object) -> bool:
@@ -34,8 +41,8 @@ def _takes(part: str, value: object) -> bool:
         return str(value).lower() == part
     if part == "class":
         return (isinstance(value, str) and bool(value)) or (type(value) is int and value >= 0)
-    if part in ("format", "engine"):  # the words are those that are found
-        return isinstance(value, str) and bool(value)
+    if part in FOUND:
+        return value in FOUND[part]()
     if part in TEXTS:
         return value != ""
     if part.startswith("one of "):

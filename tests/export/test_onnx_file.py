@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bmx.errors import RunFailed, UsageError
-from bmx.export import formats, onnx_file
+from bmx.export import onnx_file, writing
 from bmx.export.description import describe
 from bmx.export.reading import load
 from tests.export.conftest import Case, make
@@ -14,7 +14,7 @@ from tests.export.conftest import Case, make
 
 def write(case: Case, format: str, file: Path) -> None:
     description = describe(case.predictor, "inside", case.raw_dtype, {"parameters": 7, "macs": 11})
-    formats.write(format, case.predictor, description, case.raw_dtype, file)
+    writing.write(format, case.predictor, description, file)
 
 
 @pytest.fixture(scope="module")

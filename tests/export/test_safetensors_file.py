@@ -6,7 +6,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from bmx.errors import UsageError
-from bmx.export import checksum, formats
+from bmx.export import checksum, writing
 from bmx.export.description import describe
 from bmx.export.reading import load
 from tests.export.conftest import Case
@@ -18,7 +18,7 @@ def test_tensors_of_another_model(images: Case, tmp_path: Path, change: str) -> 
 
     file = tmp_path / "model.safetensors"
     description = describe(images.predictor, "inside", images.raw_dtype, {"parameters": 7, "macs": 11})
-    formats.write("safetensors", images.predictor, description, images.raw_dtype, file)
+    writing.write("safetensors", images.predictor, description, file)
     whole = file.read_bytes()
     state = load_file(file)
     name = next(name for name in state if name.startswith("net."))

@@ -8,8 +8,16 @@ from bmx.errors import UsageError
 
 @pytest.mark.parametrize(
     "gpus, device, devices, count",
-    [(0, "auto", "auto", 1), (0, "cpu", 3, 3), (4, "auto", "auto", 4), (4, "cpu", "auto", 1), (4, "cuda", 2, 2)]
-    + [(4, "cuda:1", "auto", 1), (4, "cpu", 8, 8), (1, "auto", 1, 1)],
+    [
+        (0, "auto", "auto", 1),
+        (0, "cpu", 3, 3),
+        (4, "auto", "auto", 4),
+        (4, "cpu", "auto", 1),
+        (4, "cuda", 2, 2),
+        (4, "cuda:1", "auto", 1),
+        (4, "cpu", 8, 8),
+        (1, "auto", 1, 1),
+    ],
 )
 def test_processes_of_a_run(monkeypatch, gpus, device, devices, count):
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)

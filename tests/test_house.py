@@ -6,13 +6,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import textwrap
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from tests import program
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = {
@@ -118,11 +119,7 @@ def test_a_verb_of_another_package(tmp_path):
         outputs: outputs
         """
     (tmp_path / "bmx_conf" / "count.yaml").write_text(textwrap.dedent(root))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-
-    def bmx(*words):
-        command = [sys.executable, "-m", "bmx", *words]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    bmx = partial(program.bmx, tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
 
     assert "counts" in bmx("--help").stdout
     done = bmx("count", "upto=2")
@@ -149,13 +146,7 @@ def test_a_model_a_data_set_a_method_a_metric_a_format_and_a_verb_are_a_file_and
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-
-    def bmx(*words):
-        command = [sys.executable, "-m", "bmx", *words]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    bmx = partial(program.done, tmp_path, PYTHONPATH=str(tmp_path))
 
     bmx("train", "model=wide", "data=rings", "epochs=30", "lr=0.1", "plots=false", "hydra.run.dir=run")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]["test/accuracy"] > 0.85

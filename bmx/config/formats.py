@@ -8,20 +8,16 @@ and ``format`` stays the plain string that earlier configurations hold.
 
 from __future__ import annotations
 
-import pkgutil
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import NamedTuple
 
-from bmx.errors import BmxError, UsageError
+from bmx.config.plugins import modules
+from bmx.errors import UsageError
 
 _TAKEN = {".ckpt": "checkpoints", ".json": "descriptions beside exports"}
-# The import path before the user's own folders joined it: no configuration names what would be found in those.
-_IMPORT_PATH = frozenset(Path(place).resolve() for place in sys.path)
 
 
 class Engine(NamedTuple):
@@ -87,7 +83,7 @@ def format_of(file: str | Path) -> str:
 @cache
 def _found() -> Mapping[str, Format]:
     found: dict[str, Format] = {}
-    for module in _modules():
+    for module in modules("export.formats", "bmx_formats", "format"):
         name, row = module.__name__.rpartition(".")[2], getattr(module, "FORMAT", None)
         if not isinstance(row, Format) or name in found:
             continue
@@ -98,27 +94,3 @@ def _found() -> Mapping[str, Format]:
             raise UsageError(what + other, module.__name__, "give it a suffix of its own, such as .mine")
         found[name] = row
     return MappingProxyType(dict(sorted(found.items(), key=lambda item: item[1].place)))
-
-
-def _modules() -> Iterator[ModuleType]:
-    """The modules of formats: bmx's own, then those of other packages."""
-    own = f"{__name__.partition('.')[0]}.export.formats"
-    for package in (own, "bmx_formats"):
-        try:
-            path = list(import_module(package).__path__)
-        except ModuleNotFoundError:  # no other package provides any
-            continue
-        named = [one for one in path if package == own or Path(one).parent.resolve() not in _joined()]
-        for module in pkgutil.iter_modules(named):
-            name = f"{package}.{module.name}"
-            try:
-                yield import_module(name)
-            except BmxError:
-                raise
-            except Exception as error:
-                what = f"this format cannot be imported: {type(error).__name__}: {error}"
-                raise UsageError(what, name, "mend it, or take its package away") from error
-
-
-def _joined() -> set[Path]:
-    return {Path(place).resolve() for place in sys.path} - _IMPORT_PATH

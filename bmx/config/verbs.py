@@ -6,12 +6,12 @@ the import path, for verbs of other packages. A module describes its verb by its
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Iterator, Mapping, MutableMapping
 from functools import cache
-from importlib import import_module
 from types import MappingProxyType
 from typing import NamedTuple
+
+from bmx.config.plugins import modules
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _NO_SWITCHES: Mapping[str, tuple[str, str]] = MappingProxyType({})
@@ -93,19 +93,11 @@ class Verb(NamedTuple):
 @cache
 def _found() -> dict[str, Verb]:
     """Every verb by its name; the modules that describe them import nothing heavy."""
-    own = f"{__name__.partition('.')[0]}.verbs"
     verbs: dict[str, Verb] = {}
-    for package in (own, "bmx_verbs"):
-        try:
-            path = import_module(package).__path__
-        except ModuleNotFoundError:  # no other package provides any
-            continue
-        for module in pkgutil.iter_modules(path):
-            if package == own and not module.ispkg:
-                continue
-            verb = getattr(import_module(f"{package}.{module.name}"), "VERB", None)
-            if isinstance(verb, Verb):
-                verbs.setdefault(module.name, verb)
+    for module in modules("verbs", "bmx_verbs", "verb", subpackages=True):
+        verb = getattr(module, "VERB", None)
+        if isinstance(verb, Verb):
+            verbs.setdefault(module.__name__.rpartition(".")[2], verb)
     return dict(sorted(verbs.items(), key=lambda item: item[1].place))
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from torch import Tensor
-
 from bmx.data.pipeline.batches import BatchOrder
 from bmx.distributed.ranks import Ranks
 
@@ -35,12 +31,6 @@ class SharedOrder(BatchOrder):
         whole = super().bounds(batch)
         first, end = self.ranks.share(*whole)
         return end - first, whole[1] - whole[0]
-
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        order = self.permutation(epoch)
-        for batch in range(start, len(self)):
-            first, end = self.bounds(batch)
-            yield order[first:end]
 
 
 class EveryNth(BatchOrder):

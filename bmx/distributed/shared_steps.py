@@ -10,6 +10,7 @@ from torch import Tensor
 from bmx.distributed.order import SharedOrder
 from bmx.distributed.ranks import Ranks, seed_step
 
+# From a raw batch to its mean loss, to be differentiated, and its score sum.
 BatchLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 # Steps between two moments at which ranks compare their sums; a stop or a checkpoint waits for the next one.

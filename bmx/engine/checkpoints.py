@@ -93,8 +93,6 @@ class Checkpoints(Checkpoint):
         self.end_epoch = end_epoch
         self.on_epoch = on_epoch
         self._saved_at = time.monotonic()
-        # Of several ranks one writes; the others decide alike, by the same numbers.
-        self.writes = True
 
     @property
     def state_key(self) -> str:
@@ -118,7 +116,7 @@ class Checkpoints(Checkpoint):
         self.end_epoch()
         tuning = pl_module.tuning
         best = (tuning is None or tuning.settled) and self.selection.update(pl_module.epoch_row)
-        if best and self.writes:
+        if best and trainer.is_global_zero:
             self.save_best(self.folder / BEST, pl_module, _weights(trainer, pl_module))
         if self.selection.exhausted:
             trainer.should_stop = True
@@ -150,8 +148,8 @@ class Checkpoints(Checkpoint):
 
     def save_last(self, trainer: pl.Trainer) -> None:
         """Writes last.ckpt; its predecessor stays as previous.ckpt."""
-        if not self.writes:
-            return
+        if not trainer.is_global_zero:
+            return  # of several ranks one writes; the others decide alike, by the same numbers
         last, previous = self.folder / LAST, self.folder / PREVIOUS
         if last.exists():
             spare = self.folder / f".{PREVIOUS}.{os.getpid()}.tmp"

@@ -127,8 +127,8 @@ def use_cpu(threads: int | None, ranks: int = 1) -> int:
         ranks: processes of the run on this machine.
     """
     keep_freed_memory()
-    if threads is None and ranks > 1:
-        threads = max(1, torch.get_num_threads() // ranks) if current() == Ranks() else torch.get_num_threads()
+    if threads is None and ranks > 1 and current().count == 1:  # ranks that rank 0 starts are told their share
+        threads = max(1, torch.get_num_threads() // ranks)
     if threads is not None:
         if threads < 1:
             fix = "use a run that bmx has made"  # from a run's configuration; typed values have been checked

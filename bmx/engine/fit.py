@@ -185,7 +185,6 @@ def build(
     )
     watch.checkpoints = checkpoints
     ranks = prepared.device.ranks
-    checkpoints.writes = ranks.is_main
     table = MetricsCsv(run_dir / "metrics.csv")
 
     resumed = prepared.resumed or Resumed(None, {}, "")
@@ -250,20 +249,20 @@ def build(
     task.observed = bool(user_callbacks)
     task.step_hooks = step_hooks(user_callbacks, trainer)
     single = wants_batches(user_callbacks)
-    own_order = SharedOrder(order, ranks) if ranks.count > 1 else order
+    own_order = SharedOrder(order, ranks)
     train_reader = reader_for(data.train, own_order, prepared.device.where, int(cfg.data.workers))
     profiled = None
     if cfg.profile and ranks.is_main:
         left = prepared.timeline.steps - steps_before
         train_reader = profiled = ProfiledReader(train_reader, run_dir / "profile", prepared.device.where, left)
-    val_blocks = None
+    val_blocks, val_batches = None, 0
     if data.val is not None:
         val_order = BatchOrder(len(data.val), batch_size_for(data.spec), shuffle=False)
-        own_val = EveryNth(val_order, ranks) if ranks.count > 1 else val_order
+        own_val, val_batches = EveryNth(val_order, ranks), len(val_order)
         val_reader = reader_for(data.val, own_val, prepared.device.where, int(cfg.data.workers))
         val_blocks = EvaluationBlocks(val_reader, len(own_val), single)
-    if isinstance(own_order, SharedOrder):
-        task.shared = SharedSteps(own_order, int(cfg.seed), len(val_order) if data.val is not None else 0)
+    if ranks.count > 1:
+        task.shared = SharedSteps(own_order, int(cfg.seed), val_batches)
     blocks = StepBlocks(train_reader, order, position, single)
     parts = (path, blocks, val_blocks, user_callbacks, save_best, run_dir, profiled)
     return Fit(task, data.spec, trainer, selection, watch, *parts)

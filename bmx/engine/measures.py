@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import isclass
-
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,7 +10,7 @@ from bmx.data.spec import DataSpec
 from bmx.engine.build import call
 from bmx.engine.signature import bind
 from bmx.errors import BmxError, UsageError
-from bmx.metrics.metric import Metric, OfCounts
+from bmx.metrics.metric import Metric, OfCounts, metric_class
 from bmx.metrics.standard import STANDARD
 from bmx.targets.blame import described, user_line
 
@@ -35,11 +33,7 @@ def make_metrics(groups: DictConfig | None, spec: DataSpec) -> tuple[Metric, ...
         where = f"metrics.{name}"
         if not OmegaConf.is_dict(node):
             raise UsageError(f"{where} must hold keys, not {node!r}", where, f"choose a word: metrics={name}")
-        found = bind(node, where)
-        if not (isclass(found) and issubclass(found, Metric)):
-            raise UsageError(
-                f"{node._target_} is not a bmx metric", f"{where}._target_", "subclass bmx.metrics.metric.Metric"
-            )
+        metric_class(bind(node, where), str(node._target_), f"{where}._target_")
         metric = call(node, where)
         _check(metric, name, str(node._target_), spec)
         metric.name = name

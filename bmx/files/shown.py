@@ -1,13 +1,16 @@
-"""Formats paths for display, as the user would type them."""
+"""Paths as the person at the terminal would type them."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
 def shown(path: Path | str) -> str:
-    """A path relative to the current folder if it is inside, else unchanged."""
+    """The path as one would type it here: relative to the current folder if it is inside, else absolute."""
+    absolute = str(Path(path).absolute())
     try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except (ValueError, OSError):  # OSError: the current folder has been deleted
-        return str(path)
+        relative = os.path.relpath(absolute)
+    except (OSError, ValueError):  # the current folder is gone
+        return absolute
+    return absolute if relative.startswith("..") else relative

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from bmx.errors import UsageError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -47,6 +49,17 @@ class Metric:
     def said(self) -> str:
         """The label, or the name in plain text."""
         return self.label or self.name.replace("_", " ")
+
+
+def metric_class(found: object, target: str, key: str) -> type[Metric]:
+    """The class of a metric that a ``_target_`` names.
+
+    Raises:
+        UsageError: it is no metric.
+    """
+    if not (isinstance(found, type) and issubclass(found, Metric)):
+        raise UsageError(f"{target} is not a bmx metric", key, "subclass bmx.metrics.metric.Metric")
+    return found
 
 
 class OfCounts(Metric):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
-from bmx.errors import UsageError
-from bmx.metrics.metric import Metric
+from bmx.metrics.metric import Metric, metric_class
 from bmx.metrics.standard import Noted, facts_of
 from bmx.targets.locating import find
 from bmx.targets.standing import places_on_path
@@ -21,9 +20,7 @@ def chosen_metrics(config: DictConfig) -> dict[str, Metric]:
     for name in config.get("metrics") or ():
         key = f"metrics.{name}._target_"
         with places_on_path():
-            kind = find(str(OmegaConf.select(config, key)), key)
-        if not (isinstance(kind, type) and issubclass(kind, Metric)):
-            what = f"{OmegaConf.select(config, key)} is not a bmx metric"
-            raise UsageError(what, key, "subclass bmx.metrics.metric.Metric")
+            target = str(OmegaConf.select(config, key))
+            kind = metric_class(find(target, key), target, key)
         found[str(name)] = Noted(str(name), facts_of(kind))
     return found

@@ -25,7 +25,7 @@ from bmx.compression.method import Tuning
 from bmx.data.pipeline.batches import BatchOrder, Position
 from bmx.data.pipeline.loading import Batch
 from bmx.data.pipeline.output_stage import OutputStage
-from bmx.distributed.shared_steps import SharedSteps
+from bmx.distributed.shared_steps import BatchLoss, SharedSteps
 from bmx.optim.schedules import Schedule, Timeline
 from bmx.tasks import fit_state
 from bmx.tasks.blocks import Block, batches_of
@@ -33,7 +33,7 @@ from bmx.tasks.callback_metrics import by_every_name, step_metrics
 from bmx.tasks.diverged import diverged
 from bmx.tasks.learning_rate import Rates
 from bmx.tasks.losses import TaskObjective
-from bmx.tasks.optimizer_step import BatchLoss, FitSettings, StepHooks, TrainStep
+from bmx.tasks.optimizer_step import FitSettings, StepHooks, TrainStep
 from bmx.tasks.running_metrics import RunningSums, Totals
 
 log = logging.getLogger("bmx.train")

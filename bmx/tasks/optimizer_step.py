@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bmx.data.pipeline.batches import part_sizes
+from bmx.distributed.shared_steps import BatchLoss
 from bmx.optim.penalties import Penalties
-
-# Maps a raw batch to its differentiable mean loss and its score sum.
-BatchLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)

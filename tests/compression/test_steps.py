@@ -1,15 +1,11 @@
 """A method of another package that brings its own kind of step: compressed, and built again in other processes."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 from bmx.runs import result as results
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests import program
 
 STEP = '''
 import copy
@@ -40,13 +36,6 @@ def rebuild(net, step):
 '''
 
 
-def bmx(folder, *words):
-    """A command in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "bmx", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
 @pytest.mark.slow
 def test_a_step_of_another_package_is_repeated_wherever_its_run_is_read(tmp_path):
     (tmp_path / "bmx_steps").mkdir()
@@ -55,10 +44,7 @@ def test_a_step_of_another_package_is_repeated_wherever_its_run_is_read(tmp_path
     word = "# In two.\n# The class.\n_target_: bmx_steps.shrink.Shrink\n"
     (tmp_path / "bmx_conf" / "compression" / "shrink.yaml").write_text(word)
 
-    def done(*words):
-        ran = bmx(tmp_path, *words)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
+    done = partial(program.done, tmp_path)
 
     done("train", "data=digits", "model=mlp", "model.hidden=[8]", "epochs=1", "plots=false", "hydra.run.dir=run")
     small = ["compression=shrink", "engines=[]", "plots=false"]
@@ -72,6 +58,6 @@ def test_a_step_of_another_package_is_repeated_wherever_its_run_is_read(tmp_path
     done("compress", "resume=small", "epochs=2")
 
     (tmp_path / "bmx_steps" / "shrink.py").rename(tmp_path / "shrink.py")
-    lost = bmx(tmp_path, "evaluate", "run=small", "plots=false")
+    lost = program.bmx(tmp_path, "evaluate", "run=small", "plots=false")
     assert lost.returncode == 2 and "unknown compression 'shrink'" in lost.stderr
     assert "install what brings bmx_steps/shrink.py" in lost.stderr

@@ -1,9 +1,8 @@
 """A kind of data from another package: signals of several channels, through the command line and in other processes."""
 
-import os
-import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,7 @@ import pytest
 from bmx.data.kinds.found import kind_named, names
 from bmx.data.spec import DataSpec
 from bmx.runs import result as results
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests import program
 
 KIND = """
 from bmx.data.kinds.kind import Kind
@@ -82,19 +80,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def bmx(folder, *words):
-    """A command in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "bmx", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
 @pytest.mark.slow
 def test_a_kind_of_another_package_is_trained_evaluated_benched_and_exported(folder, tmp_path_factory):
-    def done(*words):
-        ran = bmx(folder, *words)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
+    done = partial(program.done, folder)
 
     done("train", "data=waves", "model=waver", "epochs=5", "lr=0.1", "hydra.run.dir=run")
     metrics = results.read(folder / "run")["metrics"]
@@ -107,12 +95,12 @@ def test_a_kind_of_another_package_is_trained_evaluated_benched_and_exported(fol
     done("export", "run=run", "format=pt2", "preprocessing=inside", "hydra.run.dir=export")
     (file,) = (folder / "export").rglob("*.pt2")
     done("evaluate", f"run={file}", "hydra.run.dir=exported")
-    refused = bmx(folder, "train", "data=waves", "model=waver", "augmentation=jitter")
+    refused = program.bmx(folder, "train", "data=waves", "model=waver", "augmentation=jitter")
     assert refused.returncode == 2 and "for images, and these data are signal" in refused.stderr
 
     # Where nothing brings the kind, a model of it is refused in one line that says what would.
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    lost = bmx(elsewhere, "evaluate", f"run={folder / 'run'}")
+    lost = program.bmx(elsewhere, "evaluate", f"run={folder / 'run'}")
     assert lost.returncode == 2 and "known are image, table, tokens" in lost.stderr
     assert "install what brings bmx_kinds/signal.py" in lost.stderr and not list(elsewhere.iterdir())
 

@@ -3,27 +3,19 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.program import done
+from tests.sweep.sweep_trees import Tree, until
+
 MLP = ("model=mlp", "data=iris", "lr=0.05", "epochs=4", "plots=false")
 
 
-def bmx(folder, *words, code=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "bmx", *words], cwd=folder, capture_output=True, text=True, env=environment()
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def environment():
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+def bmx(folder, *words):
+    return done(folder, *words, OMP_NUM_THREADS="1")
 
 
 def weights(run):
@@ -35,25 +27,10 @@ def farthest(one, other):
     return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
 
 
-def others_of(run):
-    """Processes that train beside rank 0 of a run."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if b"_rank" in words and str(run).encode() in words:
-                found.append(int(folder.name))
+def a_rank_of(tree):
+    """A process of a tree that trains beside rank 0."""
+    (found,) = [pid for pid in tree.pids() if b"_rank" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
     return found
-
-
-def wait_for(condition, seconds=240):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -89,12 +66,11 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit_and_with_one_rank_from_the_sa
     words = ["model=lenet5", "data=digits", "regularization=dropout", "epochs=3", "plots=false", "checkpoint.every=10"]
     bmx(tmp_path, "train", *words, "devices=2", "hydra.run.dir=whole")
     run = tmp_path / "cut"
-    command = [sys.executable, "-m", "bmx", "train", *words, "devices=2", f"hydra.run.dir={run}"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)
-    wait_for(lambda: (run / "checkpoints" / "last.ckpt").exists())
-    process.kill()
-    process.wait()
-    wait_for(lambda: not others_of(run))
+    tree = Tree(tmp_path, "train", *words, "devices=2", f"hydra.run.dir={run}")
+    until(lambda: (run / "checkpoints" / "last.ckpt").exists())
+    tree.process.kill()
+    tree.wait()
+    assert tree.gone(240)  # no rank outlives rank 0
     bmx(tmp_path, "train", f"resume={run}")
     whole, cut = weights(tmp_path / "whole"), weights(run)
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
@@ -106,34 +82,23 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit_and_with_one_rank_from_the_sa
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_ends_all_ranks(tmp_path, number):
     run = tmp_path / "run"
-    words = [*MLP[:3], "epochs=3000", "devices=2", f"hydra.run.dir={run}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bmx", "train", *words], cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL
-    )
-    wait_for(lambda: (run / "checkpoints" / "last.ckpt").exists())
-    process.send_signal(number)
-    assert process.wait(240) == 130
+    tree = Tree(tmp_path, "train", *MLP[:3], "epochs=3000", "devices=2", f"hydra.run.dir={run}")
+    until(lambda: (run / "checkpoints" / "last.ckpt").exists())
+    tree.process.send_signal(number)
+    assert tree.wait() == 130
     assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
-    wait_for(lambda: not others_of(run))
+    assert tree.gone(240)
     assert (run / "checkpoints" / "last.ckpt").exists()
 
 
 @pytest.mark.slow
 def test_a_rank_that_dies_ends_the_run_and_is_named(tmp_path):
     run = tmp_path / "run"
-    words = [*MLP[:3], "epochs=3000", "devices=2", f"hydra.run.dir={run}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bmx", "train", *words],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for(lambda: (run / "checkpoints" / "last.ckpt").exists())
-    os.kill(others_of(run)[0], signal.SIGKILL)
-    said = process.communicate(timeout=240)[1]
-    assert process.returncode == 1
+    tree = Tree(tmp_path, "train", *MLP[:3], "epochs=3000", "devices=2", f"hydra.run.dir={run}")
+    until(lambda: (run / "checkpoints" / "last.ckpt").exists())
+    os.kill(a_rank_of(tree), signal.SIGKILL)
+    assert tree.wait() == 1
+    said = tree.said
     assert "rank 1 was killed by SIGKILL" in said and "ranks/1.log" in said
     result = json.loads((run / "result.json").read_text())
     assert result["status"] == "failed" and "rank 1" in result["reason"]

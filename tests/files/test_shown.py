@@ -26,3 +26,9 @@ def test_a_folder_that_is_gone_is_no_error(tmp_path: Path, monkeypatch: pytest.M
     gone.rmdir()
     assert shown("/a/b") == "/a/b"
     monkeypatch.chdir(tmp_path)
+
+
+def test_paths_are_relative_where_that_is_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shown(tmp_path / "outputs" / "x") == "outputs/x"
+    assert shown(Path("/x")) == "/x"

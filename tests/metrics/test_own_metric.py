@@ -1,15 +1,12 @@
 """A metric of the user's own: a class and a file, and nothing else, through the real command line."""
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.program import bmx
+
 SMALL = ("model=linear", "data=digits", "epochs=1", "plots=false")
 
 
@@ -44,12 +41,6 @@ def folder(path, body="return float((outputs.argmax(1) != targets).double().mean
     (path / "bmx_conf" / "metrics").mkdir(parents=True)
     (path / "bmx_conf" / "metrics" / "mine.yaml").write_text(textwrap.dedent(word))
     return path
-
-
-def bmx(path, *words):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "bmx", *words]
-    return subprocess.run(command, cwd=path, env=environment, capture_output=True, text=True)
 
 
 def result_of(path, verb):

@@ -1,8 +1,6 @@
 """The search behind a target, in a process of its own: how it ends when it cannot go on."""
 
-import os
 import signal
-from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -29,21 +27,10 @@ def test_a_search_that_cannot_run_says_why_and_where(tmp_path):
 
 
 def test_a_search_that_is_stopped_says_so(tmp_path, monkeypatch):
-    def children():
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
-                try:
-                    words = (folder / "stat").read_text().rpartition(")")[2].split()
-                    line = (folder / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                if words[1] == str(os.getpid()) and b"bmx.sweep.workers.child" in line:
-                    yield int(folder.name)
-
-    def stop(seconds):
-        for child in children():
-            os.kill(child, signal.SIGINT)
-
-    monkeypatch.setattr(trial_sweep.time, "sleep", stop)
+    started, popen = [], trial_sweep.subprocess.Popen
+    monkeypatch.setattr(
+        trial_sweep.subprocess, "Popen", lambda *words, **more: started.append(popen(*words, **more)) or started[0]
+    )
+    monkeypatch.setattr(trial_sweep.time, "sleep", lambda seconds: started[0].send_signal(signal.SIGINT))
     with pytest.raises(Interrupted, match="stopped while it searched"):
         list(search(tmp_path, "sweep", "-m", "lr=0.1,0.2", "data=iris", "model=mlp", "epochs=3000").run())

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmx.files.shown import shown
 from bmx.metrics.standard import main_of
 from bmx.runs.report import numbers
-from bmx.runs.report.summary import short_path
 from bmx.runs.report.terminal import wide
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
         for said in _notes(model):
             console.print(Text(f"{model['name']}: {said}", "yellow"), soft_wrap=True)
     console.print()
-    console.print(Text(f"  run  {short_path(run)}"), soft_wrap=True)
+    console.print(Text(f"  run  {shown(run)}"), soft_wrap=True)
 
 
 def title(result: dict[str, Any]) -> str:

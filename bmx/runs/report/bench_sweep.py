@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmx.files.shown import shown
 from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
-from bmx.runs.report.summary import short_path
 from bmx.runs.report.terminal import wide
 from bmx.runs.sweep_jobs import done_jobs
 
@@ -46,7 +46,7 @@ def report(sweep: Path, _: object = None) -> None:
     file = sweep / "plots" / "cost.png"
     draw(found, keys, file)
     console.print()
-    console.print(Text(f"  plot  {short_path(file)}"), soft_wrap=True)
+    console.print(Text(f"  plot  {shown(file)}"), soft_wrap=True)
 
 
 def points(sweep: Path) -> list[BenchPoint]:

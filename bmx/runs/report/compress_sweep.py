@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmx.errors import UsageError
+from bmx.files.shown import shown
 from bmx.runs import result as results
 from bmx.runs.report import numbers, pareto
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.commands import command
-from bmx.runs.report.summary import short_path
 from bmx.runs.report.terminal import wide
 from bmx.runs.sweep_jobs import done_jobs, told_apart
 
@@ -36,7 +36,7 @@ def show(found: list[dict[str, Any]], sweep: Path) -> None:
     console.print()
     for point, pale in sorted(zip(found, beaten, strict=True), key=lambda pair: (pair[1], _bytes(pair[0]))):
         console.print(Text(f"  {point['name']}:  {point['command']}", "dim" if pale else ""), soft_wrap=True)
-    console.print(Text(f"  plot  {short_path(file)}"), soft_wrap=True)
+    console.print(Text(f"  plot  {shown(file)}"), soft_wrap=True)
 
 
 def points(sweep: Path) -> list[dict[str, Any]]:

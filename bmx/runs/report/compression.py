@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bmx.files.shown import shown
 from bmx.metrics.standard import main_of
 from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.interval import chance, mcnemar
-from bmx.runs.report.summary import short_path
 from bmx.runs.report.summary import show as show_summary
 from bmx.runs.report.terminal import wide
 
@@ -120,10 +120,10 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
     for said in [*slower(result), *_failures(result["compression"])]:
         console.print(Text(said, "yellow"), soft_wrap=True)
     console.print()
-    console.print(Text(f"  run   {short_path(run)}"), soft_wrap=True)
+    console.print(Text(f"  run   {shown(run)}"), soft_wrap=True)
     if (run / "plots").is_dir():
         names = ", ".join(sorted(p.stem for p in (run / "plots").glob("*.png")))
-        console.print(Text(f"  plots {short_path(run)}/plots  {names}"), soft_wrap=True)
+        console.print(Text(f"  plots {shown(run)}/plots  {names}"), soft_wrap=True)
     said = f"  next  bmx bench run={run.name},{Path(str(result.get('parent'))).parents[1].name}"
     console.print(Text(said), soft_wrap=True)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmx.files.shown import shown
 from bmx.metrics.standard import main_of
 from bmx.runs.report import numbers
 from bmx.runs.report.bench import milliseconds
 from bmx.runs.report.compression import COSTS, times, timing_of, title
-from bmx.runs.report.summary import short_path
 from bmx.runs.report.summary import show as show_summary
 from bmx.runs.report.terminal import wide
 
@@ -71,6 +71,6 @@ def show(result: dict[str, Any], run: Path, console: Console | None = None) -> N
         grid.add_row(*row)
     console.print(grid)
     console.print()
-    console.print(Text(f"  run   {short_path(run)}"), soft_wrap=True)
+    console.print(Text(f"  run   {shown(run)}"), soft_wrap=True)
     if result.get("stages"):
-        console.print(Text(f"  each stage is a run of its own in {short_path(run)}/stages"), soft_wrap=True)
+        console.print(Text(f"  each stage is a run of its own in {shown(run)}/stages"), soft_wrap=True)

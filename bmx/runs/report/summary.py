@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bmx.files.shown import shown
 from bmx.metrics.metric import Metric
 from bmx.metrics.standard import MAIN, STANDARD, named
 from bmx.runs.report import numbers
@@ -78,16 +78,6 @@ def lines(result: dict[str, Any], run: Path) -> list[Line]:
     found += _time(result)
     found += _where(result, run)
     return found
-
-
-def short_path(path: Path) -> str:
-    """The path as one would type it here: relative to the current folder if it is inside."""
-    absolute = str(path.absolute())
-    try:
-        relative = os.path.relpath(absolute)
-    except (OSError, ValueError):  # the current folder is gone
-        return absolute
-    return absolute if relative.startswith("..") else relative
 
 
 def _metrics(result: dict[str, Any]) -> list[Line]:
@@ -187,11 +177,11 @@ def _time(result: dict[str, Any]) -> list[Line]:
 
 
 def _where(result: dict[str, Any], run: Path) -> list[Line]:
-    place, verb = short_path(run), result.get("verb") or "train"
+    place, verb = shown(run), result.get("verb") or "train"
     found = [Line("where", "run", place)]
     file = (result.get("export") or {}).get("file")
     if file and result.get("status") == "done":
-        found.append(Line("where", "file", short_path(Path(file))))
+        found.append(Line("where", "file", shown(Path(file))))
     plots = sorted(p.stem for p in (run / "plots").glob("*.png"))
     if plots:
         found.append(Line("where", "plots", f"{place}/plots", ", ".join(plots)))
@@ -200,7 +190,7 @@ def _where(result: dict[str, Any], run: Path) -> list[Line]:
         found.append(Line("where", "go on", f"bmx {verb} {_argument('resume', name)}"))
     elif result.get("status") == "done":
         model = verb in ("train", "distill", "compress")
-        named = short_path(Path(file)) if file else place if _lies_elsewhere(run, verb) else "latest"
+        named = shown(Path(file)) if file else place if _lies_elsewhere(run, verb) else "latest"
         evaluate = f"bmx evaluate {_argument('run', named)}"
         found.append(Line("where", "next", evaluate if model or file else "bmx runs list"))
     return found

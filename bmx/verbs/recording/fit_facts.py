@@ -14,9 +14,10 @@ from bmx.engine.device import device_name
 from bmx.engine.evaluation import Evaluation
 from bmx.engine.fit import Fit
 from bmx.engine.prepare import Prepared
+from bmx.files.shown import shown
 from bmx.measure.cost import Cost
 from bmx.metrics.standard import notes
-from bmx.runs.report import numbers, summary
+from bmx.runs.report import numbers
 from bmx.verbs.recording.chosen_words import chosen_facts
 
 
@@ -65,7 +66,7 @@ def title(prepared: Prepared, cost: Cost, run_dir: Path, threads: int) -> list[s
         f"{cfg.name}: {cost.parameters:,} parameters, {len(data.train):,} training, {held_out}{len(data.test):,} test",
         f"{numbers.counted(cfg.epochs, 'epoch')} of {numbers.counted(steps, 'step')}, batch {prepared.batch_size:,}, "
         f"lr {rates_shown(prepared)}, seed {cfg.seed}, {device}, {prepared.device.precision}",
-        summary.short_path(run_dir),
+        shown(run_dir),
     ]
 
 

@@ -15,6 +15,7 @@ from bmx.data.spec import DataSpec
 from bmx.engine.fit import best_file
 from bmx.engine.prepare import prepare
 from bmx.errors import BmxError, Interrupted, UsageError
+from bmx.files.shown import shown
 from bmx.metrics.standard import MAIN
 from bmx.runs import result as results
 from bmx.runs import status
@@ -22,7 +23,6 @@ from bmx.runs.directory import create
 from bmx.runs.finding import newest_first
 from bmx.runs.names import folder_name
 from bmx.runs.origin import changes, origin_of
-from bmx.runs.report.summary import short_path
 from bmx.sweep.config_hash import job_key
 from bmx.targets.standing import named_in, vouch
 from bmx.verbs.recording.fit_run import FitJob, fit_and_test
@@ -58,7 +58,7 @@ def trained(
         found = _equal(folder, cfg, key, ("done",), make_net)
         if found is not None and best_file(found).exists():
             if not quiet:
-                print(f"{role}: {_told(results.read(found))}, from {short_path(found)}", flush=True)
+                print(f"{role}: {_told(results.read(found))}, from {shown(found)}", flush=True)
             return found
         stopped = _equal(folder, cfg, key, ("interrupted", "died"), make_net)
         with open_dict(cfg):
@@ -79,7 +79,7 @@ def brief_job(choices: dict[str, str], role: str, base: FitJob) -> FitJob:
         base.verb,
         base.start,
         facts={"choices": choices, "overrides": [], "role": role},
-        show=lambda result, run: print(f"{_told(result)}, in {short_path(run)}", flush=True),
+        show=lambda result, run: print(f"{_told(result)}, in {shown(run)}", flush=True),
     )
 
 

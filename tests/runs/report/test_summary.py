@@ -99,12 +99,6 @@ def test_an_output_without_utf8_is_still_readable(trained: dict[str, Any], tmp_p
     assert b"95.7 - 97.9 %" in raw.getvalue()
 
 
-def test_paths_are_relative_where_that_is_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert summary.short_path(tmp_path / "outputs" / "x") == "outputs/x"
-    assert summary.short_path(Path("/x")) == "/x"
-
-
 json_like = st.recursive(st.none() | st.floats() | st.text(max_size=8), lambda x: st.lists(x, max_size=2), max_leaves=4)
 sections = st.dictionaries(
     st.sampled_from(
